@@ -1,0 +1,1 @@
+"""The part that does: sockets, disks, Redis, object stores and processes."""
