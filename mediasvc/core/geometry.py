@@ -1,0 +1,126 @@
+"""Declared sizes as articles write them, and from source size and box to output size."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MAX_SIDE_PX = 8192
+
+_PAIR = re.compile(r"([0-9]{1,9})\s*[,x×*]\s*([0-9]{1,9})", re.ASCII | re.IGNORECASE)
+_LENGTH = re.compile(r"([0-9]{1,9})(?:\.([0-9])[0-9]{0,9})?\s*(?:px)?", re.ASCII | re.IGNORECASE)
+# What HTML and CSS call white space, and the no-break and ideographic spaces that typesetters leave behind.
+_BLANKS = " \t\r\n\f\u00a0\u3000"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Width and height in pixels, each at least 1."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What `cover` keeps of a source and how large that becomes.
+
+    left, top, right, bottom: whole source pixels, right and bottom exclusive.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    size: Size
+
+
+def parse_size(text: str) -> Size | None:
+    """A box of two whole numbers: `600,400`, `600x400`, `600×400`, `600*400`, blanks allowed.
+
+    None if it is written otherwise, or a side is not within 1 to MAX_SIDE_PX.
+    """
+    match = _PAIR.fullmatch(text.strip(_BLANKS))
+    return None if match is None else _size(int(match[1]), int(match[2]))
+
+
+def declared_size(attributes: Mapping[str, str]) -> tuple[Size | None, tuple[str, ...]]:
+    """The box that an image tag states, and what was passed over while looking for it.
+
+    attributes: names in lower case, values decoded. The kinds, first readable one wins: `data-size`;
+    `data-width` with `data-height`; `width` with `height`. A kind of which nothing is stated gives no warning.
+    """
+    warnings: list[str] = []
+    stated = attributes.get("data-size")
+    if stated is not None:
+        size = parse_size(stated)
+        if size is not None:
+            return size, ()
+        warnings.append(f'data-size="{_shown(stated)}" is not a size')
+    for prefix in ("data-", ""):
+        width, height = attributes.get(prefix + "width"), attributes.get(prefix + "height")
+        if width is None and height is None:
+            continue
+        if width is None or height is None:
+            there, missing = ("height", "width") if width is None else ("width", "height")
+            warnings.append(f"{prefix}{there} without {prefix}{missing} is not a size")
+            continue
+        size = _size(_length(width), _length(height))
+        if size is not None:
+            return size, tuple(warnings)
+        warnings.append(f'{prefix}width="{_shown(width)}" {prefix}height="{_shown(height)}" is not a size')
+    return None, tuple(warnings)
+
+
+def fit_size(source: Size, box: Size, dpr: int = 1) -> Size:
+    """The largest size of the source's aspect ratio inside box x dpr; never larger than the source.
+
+    Each side is rounded to the nearest pixel and is at least 1.
+    """
+    return _within(source, Size(box.width * dpr, box.height * dpr))
+
+
+def cover_size(source: Size, box: Size, dpr: int = 1) -> Cover:
+    """The largest centred part of the source with the box's aspect ratio, and its size at box x dpr.
+
+    Never upscaled: where the part is smaller than the box, it is the output, still of the box's aspect ratio.
+    """
+    wanted = Size(box.width * dpr, box.height * dpr)
+    if source.width * wanted.height >= source.height * wanted.width:
+        part = Size(_rounded(source.height * wanted.width, wanted.height), source.height)
+    else:
+        part = Size(source.width, _rounded(source.width * wanted.height, wanted.width))
+    left, top = (source.width - part.width) // 2, (source.height - part.height) // 2
+    size = Size(min(wanted.width, part.width), min(wanted.height, part.height))
+    return Cover(left, top, left + part.width, top + part.height, size)
+
+
+def _within(source: Size, box: Size) -> Size:
+    if source.width <= box.width and source.height <= box.height:
+        return source
+    if box.width * source.height <= box.height * source.width:
+        return Size(box.width, _rounded(source.height * box.width, source.width))
+    return Size(_rounded(source.width * box.height, source.height), box.height)
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    return max(1, (2 * numerator + denominator) // (2 * denominator))
+
+
+def _length(text: str) -> int:
+    """A plain or px number, rounded half up; 0, which is no side, if it is written otherwise."""
+    match = _LENGTH.fullmatch(text.strip(_BLANKS))
+    if match is None:
+        return 0
+    return int(match[1]) + (1 if (match[2] or "0") >= "5" else 0)
+
+
+def _size(width: int, height: int) -> Size | None:
+    if 1 <= width <= MAX_SIDE_PX and 1 <= height <= MAX_SIDE_PX:
+        return Size(width, height)
+    return None
+
+
+def _shown(text: str) -> str:
+    """Enough of a stated value to recognise it in a report, on one line."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= 40 else flat[:39] + "…"
