@@ -1,0 +1,132 @@
+"""The demo's article, its origin's pictures, and what it tells the reader."""
+
+import asyncio
+import io
+import re
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from importlib import resources
+
+from PIL import Image
+
+from mediasvc.demo import origin, paint
+from mediasvc.demo.summary import AssetFile, summarise
+
+PATH = "/wetland/img/2024/10/26/lake-dawn.jpeg"
+
+
+@dataclass(frozen=True)
+class Reported:
+    source: str
+    where: str
+    origin: str | None = "http://static.news.example/a.jpeg"
+    status: str = "localised"
+    code: str | None = None
+    original: str | None = "assets/aa.jpg"
+    thumbnail: str | None = None
+
+
+def article() -> str:
+    return (resources.files("mediasvc.demo") / "article.md").read_text(encoding="utf-8")
+
+
+def test_the_article_begins_with_a_line_break_before_its_front_matter() -> None:
+    assert article().startswith("\n---\ntitle: '")
+    assert not article().endswith("\n")
+
+
+def test_the_article_wraps_its_head_image_and_its_thumbnail() -> None:
+    fields = dict(re.findall(r"^(headimg|thumbnail): '(.*)'$", article(), re.MULTILINE))
+
+    assert set(fields) == {"headimg", "thumbnail"}
+    assert all(url.startswith("https://cors.zfour.workers.dev/?http://") for url in fields.values())
+
+
+def test_the_article_has_one_image_of_its_own_size_one_wrapped_twice_and_one_bare() -> None:
+    tags = re.findall(r"<img [^>]*>", article())
+
+    assert len(tags) == 4
+    assert all('referrerpolicy="no-referrer"' in tag for tag in tags)
+    assert sum(f'data-size="{paint.WIDTH_PX},{paint.HEIGHT_PX}"' in tag for tag in tags) == 1
+    assert sum("workers.dev/?https://images.weserv.nl/?url=" in tag for tag in tags) == 1
+    assert sum('data-original="http://static.news.example/' in tag for tag in tags) == 1
+
+
+def test_the_articles_hosts_are_all_led_to_the_origin() -> None:
+    hosts = set(re.findall(r"[a-z.]+\.example", article()))
+
+    assert hosts <= set(origin.NEWS_HOSTS)
+    assert origin.connect_to(1234).startswith("static.news.example:80=127.0.0.1:1234")
+
+
+def test_a_picture_is_the_same_for_the_same_path_and_another_for_another() -> None:
+    first, again, other = paint.paint(PATH), paint.paint(PATH), paint.paint("/b/lake-dawn.jpeg")
+
+    picture = Image.open(io.BytesIO(first))
+    assert (picture.format, picture.size) == ("JPEG", (1200, 800))
+    assert first == again
+    assert first != other
+
+
+async def test_the_origin_serves_pictures_and_nothing_else() -> None:
+    def ask(url: str, headers: dict[str, str]) -> tuple[int, str, bytes]:
+        request = urllib.request.Request(url, headers=headers)
+        try:
+            with urllib.request.urlopen(request) as reply:
+                return reply.status, reply.headers.get("ETag", ""), reply.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, "", b""
+
+    async with origin.open_origin() as port:
+        base = f"http://127.0.0.1:{port}"
+        status, etag, body = await asyncio.to_thread(ask, base + PATH, {})
+        again, _, _ = await asyncio.to_thread(ask, base + PATH, {"If-None-Match": etag})
+        missing, _, _ = await asyncio.to_thread(ask, base + "/secret.txt", {})
+
+    assert (status, again, missing) == (200, 304, 404)
+    assert body[:2] == b"\xff\xd8"
+
+
+def test_the_summary_says_what_was_unwrapped_fetched_and_made() -> None:
+    images = [
+        Reported("https://w/?http://static.news.example/a.jpeg", "front-matter:headimg"),
+        Reported("https://w/?http://static.news.example/a.jpeg", "img[src]", thumbnail="assets/bb.jpg"),
+    ]
+    wrappers = {images[0].source: ["zibri", "weserv"]}
+    files = {"assets/aa.jpg": AssetFile(1200, 800, 160_400), "assets/bb.jpg": AssetFile(600, 400, 38_000)}
+
+    assert summarise(images, wrappers, files) == [
+        "2 places in the article name 1 picture:",
+        "",
+        "1  http://static.news.example/a.jpeg",
+        "   used in     front-matter:headimg, img[src]",
+        "   unwrapped   zibri, then weserv",
+        "   original    1200x800, 160 kB  assets/aa.jpg",
+        "   thumbnail   600x400, 38 kB  assets/bb.jpg",
+        "",
+        "2 of 2 places rewritten; 1 original fetched (160 kB), 1 thumbnail made (38 kB).",
+    ]
+
+
+def test_the_summary_says_when_the_original_is_its_own_thumbnail() -> None:
+    images = [Reported("http://static.news.example/a.jpeg", "img[src]", thumbnail="assets/aa.jpg")]
+
+    lines = summarise(images, {}, {"assets/aa.jpg": AssetFile(1200, 800, 160_400)})
+
+    assert lines[0] == "1 place in the article names 1 picture:"
+    assert "   thumbnail   the original itself: it has the size that the article asks for" in lines
+    assert "0 thumbnails made (0 kB)." in lines[-1]
+
+
+def test_the_summary_says_what_failed_and_what_was_left() -> None:
+    images = [
+        Reported("http://x.example/a", "img[src]", "http://x.example/a", "failed", "source_missing", None),
+        Reported("data:,", "img[src]", None, "left", None, None),
+    ]
+
+    lines = summarise(images, {}, {})
+
+    assert "   failed      source_missing: its text stays as it was" in lines
+    assert "   left        as it was" in lines
