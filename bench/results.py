@@ -44,7 +44,7 @@ def check_row(row: Mapping[str, Any]) -> None:
     if set(row) != ROW_KEYS:
         raise ValueError(f"row {row.get('name')!r}: keys {sorted(row)}, not {sorted(ROW_KEYS)}")
     if not isinstance(row["name"], str) or not isinstance(row["unit"], str):
-        raise ValueError(f"row {row['name']!r}: name and unit are texts")
+        raise TypeError(f"row {row['name']!r}: name and unit are texts")
     figures = [row["ours"], *row["peers"].values()]
     if any(figure is not None and not isinstance(figure, int | float) for figure in figures):
         raise ValueError(f"row {row['name']!r}: ours and peers are numbers or null")

@@ -1,0 +1,208 @@
+"""What the deployment files promise: hardened containers, pinned images, secrets from files, settings that exist."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from prometheus_client.metrics import MetricWrapperBase
+
+from mediasvc import metrics
+from mediasvc.settings import PREFIX, Settings
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("mediasvc:")}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = shutil.which(program, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert path is not None, f"{program} is not installed"
+    return subprocess.run(
+        [path, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_the_compose_file_fits_the_compose_specification() -> None:
+    done = run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_dockerfile_has_no_finding_of_its_linter() -> None:
+    done = run("hadolint", "--no-color", "Dockerfile")
+
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_caddy_accepts_the_front_of_the_single_node_form() -> None:
+    done = run("caddy", "validate", "--config", "deploy/Caddyfile", "--adapter", "caddyfile")
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_cluster_form_has_two_replicas_workers_both_stores_and_a_front() -> None:
+    cluster = {name: service for name, service in SERVICES.items() if "cluster" in service["profiles"]}
+    commands = [
+        service["command"][0] for service in cluster.values() if service["image"].startswith("mediasvc:")
+    ]
+
+    assert commands.count("serve") >= 2
+    assert commands.count("worker") >= 1
+    assert {"front", "valkey", "seaweedfs"} <= set(cluster)
+
+
+def test_the_single_node_form_needs_no_other_store() -> None:
+    single = {name for name, service in SERVICES.items() if "single" in service["profiles"]}
+
+    assert single == {"single", "single-front"}
+    assert not any("_URL_FILE" in name for name in SERVICES["single"]["environment"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_is_hardened_bounded_and_watched(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert not re.match(r"(?:0|root)\b", service["user"])
+    assert {"cpus", "memory", "pids"} <= set(service["deploy"]["resources"]["limits"])
+    assert name == "batch" or service.get("healthcheck") or name in OURS
+    assert re.search(r":v?\d+\.\d+(?:\.\d+)?(?:-alpine)?$", service["image"]), "pinned by version"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_volume_secret_and_network_of_a_service_is_declared(name: str) -> None:
+    service = SERVICES[name]
+    named = [volume.partition(":")[0] for volume in service.get("volumes", ()) if volume[0] not in "./$"]
+
+    assert set(named) <= set(COMPOSE["volumes"])
+    assert set(service.get("secrets", ())) <= set(COMPOSE["secrets"])
+    assert set(service["networks"]) <= set(COMPOSE["networks"])
+    assert set(service.get("depends_on", ())) <= set(SERVICES)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_setting_in_the_compose_file_exists_and_no_secret_stands_in_it(name: str) -> None:
+    environment: dict[str, str] = OURS[name]["environment"]
+    secret = {"SIGNING_KEYS", "API_TOKEN", "INDEX_URL", "QUEUE_URL"}
+
+    for variable, value in environment.items():
+        if variable.startswith(PREFIX):
+            setting = variable.removeprefix(PREFIX)
+            assert setting.removesuffix("_FILE").lower() in Settings.model_fields
+            assert setting not in secret
+        if variable.endswith("_FILE"):
+            assert value.removeprefix("/run/secrets/") in OURS[name]["secrets"]
+    assert not {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} & set(environment)
+
+
+def test_only_the_fronts_publish_ports_and_the_stores_cannot_reach_out() -> None:
+    published = {name for name, service in SERVICES.items() if "ports" in service}
+
+    assert published == {"front", "single-front"}
+    assert COMPOSE["networks"]["back"]["internal"] is True
+    assert set(SERVICES["valkey"]["networks"]) == set(SERVICES["seaweedfs"]["networks"]) == {"back"}
+
+
+def test_every_mounted_file_of_the_repository_is_there() -> None:
+    for service in SERVICES.values():
+        for volume in service.get("volumes", ()):
+            if volume.startswith("./"):
+                assert (ROOT / volume.partition(":")[0]).is_file(), volume
+
+
+def test_make_secrets_makes_every_secret_once_and_keeps_what_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    script = str(ROOT / "deploy" / "make-secrets")
+
+    run("sh", script, str(folder))
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    run("sh", script, str(folder))
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+    assert set(first) == {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()}
+    assert len(bytes.fromhex(first["signing_keys"].decode())) == 32
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_entrypoint_reads_the_object_stores_keys_from_files(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from-a-file\n", encoding="utf-8")
+    program = tmp_path / "mediasvc"
+    program.write_text(
+        '#!/bin/sh\necho "$AWS_SECRET_ACCESS_KEY ${AWS_SECRET_ACCESS_KEY_FILE-unset} $*"\n', encoding="utf-8"
+    )
+    program.chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "AWS_SECRET_ACCESS_KEY_FILE": str(tmp_path / "key"),
+    }
+
+    done = subprocess.run(
+        [ROOT / "deploy" / "entrypoint", "serve", "--port", "1"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "from-a-file unset serve --port 1\n"
+
+
+def test_the_image_pins_a_version_of_every_dependency_that_fits_pyproject() -> None:
+    lines = (ROOT / "deploy" / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    pinned = {canonicalize_name(name): version for name, version in pins.items()}
+    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["heif"]]
+
+    unpinned = [
+        text
+        for text, requirement in ((text, Requirement(text)) for text in wanted)
+        if pinned.get(canonicalize_name(requirement.name)) is None
+        or not requirement.specifier.contains(pinned[canonicalize_name(requirement.name)])
+    ]
+
+    assert unpinned == [], "run: make pin"
+
+
+def test_the_compose_file_builds_the_version_that_pyproject_names() -> None:
+    assert {service["image"] for service in OURS.values()} == {f"mediasvc:{PROJECT['version']}"}
+
+
+def test_the_dockerfile_copies_only_what_the_dockerignore_lets_through() -> None:
+    allowed = {
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+        if line.startswith("!")
+    }
+    copied: set[str] = set()
+    for line in (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines():
+        if line.startswith("COPY") and "--from" not in line:
+            copied |= {word for word in line.split()[1:-1] if not word.startswith("--")}
+
+    assert copied == allowed
+
+
+def test_alerts_speak_of_metrics_that_exist() -> None:
+    alerts = (ROOT / "deploy" / "alerts.yml").read_text(encoding="utf-8")
+    known = {
+        family.name
+        for metric in vars(metrics).values()
+        if isinstance(metric, MetricWrapperBase)
+        for family in metric.describe()
+    }
+
+    named = set(re.findall(r"\bmediasvc_[a-z_]+", alerts))
+
+    assert {re.sub(r"_(?:total|bucket|sum|count)$", "", name) for name in named} <= known
