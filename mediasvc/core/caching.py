@@ -1,0 +1,289 @@
+"""HTTP caching rules: how long a reply may be served, when its origin is asked again, and how long a failure counts."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from mediasvc.core.entries import Entry as Entry
+from mediasvc.core.entries import Rendition as Rendition
+from mediasvc.core.retry import CIRCUIT, parse_date
+from mediasvc.errors import (
+    MediaError,
+    ProcessingTimeout,
+    SourceFailed,
+    SourceMissing,
+    SourceRefused,
+    SourceTimeout,
+    SourceTooLarge,
+    TooManyPixels,
+    Undecodable,
+    UnsupportedMedia,
+)
+
+Headers = Mapping[str, str]
+"""Names in lower case, repeated fields joined with ", "."""
+
+_LONGEST: Final = timedelta(days=365)
+_NONE: Final = timedelta(0)
+_MAX_FIELD_CHARS: Final = 8192
+_MAX_VALIDATOR_CHARS: Final = 1024
+_DIRECTIVE = re.compile(
+    r"""[\s,]* ([!#$%&'*+.^_`|~0-9A-Za-z-]+) [ \t]*
+        (?: = [ \t]* (?: "((?:[^"\\]|\\.)*)" | ([^\s,"]*) ) )?  [^,]* (?:,|\Z)""",
+    re.VERBOSE,
+)
+_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\Z')
+# What the origin or the bytes say for good.
+_LASTING = (SourceMissing, SourceTooLarge, UnsupportedMedia, Undecodable, TooManyPixels, ProcessingTimeout)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRules:
+    """min_ttl: shortest lifetime we grant, whatever the origin says. default_ttl: where it says nothing.
+
+    stale_if_error: how long after that a reply may still be served while its origin fails.
+    error_ttl, missing_ttl: how long failures that may pass, and those that hardly will, are not tried again.
+    """
+
+    min_ttl: timedelta = timedelta(hours=1)
+    default_ttl: timedelta = timedelta(hours=24)
+    stale_if_error: timedelta = timedelta(days=7)
+    error_ttl: timedelta = timedelta(seconds=60)
+    missing_ttl: timedelta = timedelta(minutes=10)
+
+
+# -- what to do with what we hold ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Fresh: serve it."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class ServeStale:
+    """Serve it and ask the origin meanwhile (stale-while-revalidate, RFC 5861 section 3)."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Revalidate:
+    """Ask the origin whether it has changed; where the entry has no validators that is a plain fetch.
+
+    may_serve_stale: what we hold may be served if the origin fails (stale-if-error, RFC 5861 section 4).
+    """
+
+    entry: Entry
+    may_serve_stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Nothing of use is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """It failed a moment ago. code: of the MediaError. retry_after_s: until it is tried again, at least 1."""
+
+    code: str
+    retry_after_s: int
+
+
+Decision = Serve | ServeStale | Revalidate | Fetch | Refuse
+
+
+def decide(entry: Entry | None, now: datetime) -> Decision:
+    """What to do about one source. Source: RFC 9111 section 4, RFC 5861."""
+    if entry is None:
+        return Fetch()
+    if entry.failure is not None:
+        if now < entry.expires_at:
+            return Refuse(entry.failure, max(1, int((entry.expires_at - now).total_seconds() + 0.5)))
+        return Fetch()
+    if entry.digest is None:
+        return Fetch()
+    if now < entry.expires_at:
+        return Serve(entry)
+    if now < entry.revalidate_until:
+        return ServeStale(entry)
+    return Revalidate(entry, may_serve_stale=now < entry.stale_until)
+
+
+# -- what a reply allows ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What a reply allows. storable False: it may be served to whoever asked for it, and is not kept.
+
+    expires_at: fresh until. revalidate_until: may be served while it is being revalidated, until. stale_until: may be
+    served if the origin fails, until. The later two are never before the first. etag, last_modified: as sent, None
+    where absent or unreadable.
+    """
+
+    storable: bool
+    expires_at: datetime
+    stale_until: datetime
+    revalidate_until: datetime
+    etag: str | None
+    last_modified: str | None
+
+
+def parse_cache_control(value: str | None) -> dict[str, str | None]:
+    """Directives by lower-case name, with their arguments unquoted; None: no argument. The first of several counts.
+
+    Never raises; what cannot be read is passed over. Source: RFC 9111 section 5.2.
+    """
+    directives: dict[str, str | None] = {}
+    text = (value or "")[:_MAX_FIELD_CHARS]
+    place = 0
+    while place < len(text):
+        match = _DIRECTIVE.match(text, place)
+        if match is None:
+            comma = text.find(",", place)
+            place = comma + 1 if comma >= 0 else len(text)
+            continue
+        name, quoted, bare = match.groups()
+        argument = re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL) if quoted is not None else bare
+        directives.setdefault(name.lower(), argument)
+        place = match.end()
+    return directives
+
+
+def _seconds(directives: Mapping[str, str | None], name: str) -> timedelta | None:
+    """A delta-seconds argument, at most a year; None: absent or unreadable."""
+    text = (directives.get(name) or "").strip()
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return min(timedelta(seconds=int(text[:12])), _LONGEST)
+
+
+def freshness_lifetime(
+    headers: Headers, directives: Mapping[str, str | None], now: datetime, default: timedelta
+) -> timedelta:
+    """How long the origin grants, from when it made the reply. Never negative.
+
+    now: when the reply came, in place of a missing Date. default: where the origin says nothing. A shared cache, so s-maxage comes first; an unreadable Expires has passed.
+    Source: RFC 9111 sections 4.2.1 and 5.3.
+    """
+    if "no-cache" in directives or headers.get("vary", "").strip() == "*":
+        return _NONE
+    for name in ("s-maxage", "max-age"):
+        seconds = _seconds(directives, name)
+        if seconds is not None:
+            return seconds
+    if "expires" in headers:
+        expires, made = parse_date(headers["expires"]), parse_date(headers.get("date")) or now
+        return min(max(expires - made, _NONE), _LONGEST) if expires is not None else _NONE
+    return default
+
+
+def current_age(headers: Headers, now: datetime) -> timedelta:
+    """How old the reply was when it came here. Never negative. Source: RFC 9111 section 4.2.3."""
+    made = parse_date(headers.get("date"))
+    apparent = max(now - made, _NONE) if made is not None else _NONE
+    text = headers.get("age", "").partition(",")[0].strip()
+    stated = min(timedelta(seconds=int(text[:12])), _LONGEST) if text.isascii() and text.isdigit() else _NONE
+    return max(apparent, stated)
+
+
+def assess(headers: Headers, now: datetime, rules: CacheRules) -> Storage:
+    """What a 200 or 304 allows. now: when it came, aware UTC. Never raises.
+
+    Our requests to one URL are all alike, so Vary matters only as "*". `private` with field names counts as bare.
+    Directives that forbid stale replies (must-revalidate, proxy-revalidate, no-cache) forbid them here too;
+    s-maxage does so unless the origin itself names a stale window. The floor holds against all of them.
+    Source: RFC 9111 sections 3, 4.2 and 5.2.2; RFC 5861.
+    """
+    directives = parse_cache_control(headers.get("cache-control"))
+    if "cache-control" not in headers and "no-cache" in headers.get("pragma", "").lower():
+        directives["no-cache"] = None
+    # must-understand: whoever knows the status code passes over no-store (RFC 9111 section 5.2.2.3).
+    no_store = "no-store" in directives and "must-understand" not in directives
+    storable = not no_store and "private" not in directives
+    lifetime = freshness_lifetime(headers, directives, now, rules.default_ttl) - current_age(headers, now)
+    expires_at = now + max(lifetime, rules.min_ttl, _NONE)
+    while_revalidating = _seconds(directives, "stale-while-revalidate")
+    if_error = _seconds(directives, "stale-if-error")
+    forbidden = not directives.keys().isdisjoint({"must-revalidate", "proxy-revalidate", "no-cache"})
+    shared_only = "s-maxage" in directives and while_revalidating is None and if_error is None
+    if forbidden or shared_only or not storable:
+        revalidate_until = stale_until = expires_at
+    else:
+        revalidate_until = expires_at + (while_revalidating or _NONE)
+        stale_until = max(revalidate_until, expires_at + max(if_error or _NONE, rules.stale_if_error))
+    etag, last_modified = headers.get("etag", "").strip(), headers.get("last-modified", "").strip()
+    return Storage(
+        storable=storable,
+        expires_at=expires_at,
+        stale_until=stale_until,
+        revalidate_until=revalidate_until,
+        etag=etag if len(etag) <= _MAX_VALIDATOR_CHARS and _ETAG.match(etag) else None,
+        last_modified=last_modified if parse_date(last_modified) is not None else None,
+    )
+
+
+def renewed(entry: Entry, headers: Headers, now: datetime, rules: CacheRules) -> Entry:
+    """The entry after a 304: the same bytes with new times; validators that the 304 leaves out stay.
+
+    A 304 that forbids keeping leaves an entry that is over at once. Source: RFC 9111 section 4.3.4.
+    """
+    storage = assess(headers, now, rules)
+    return replace(
+        entry,
+        fetched_at=now,
+        expires_at=storage.expires_at if storage.storable else now,
+        stale_until=storage.stale_until if storage.storable else now,
+        revalidate_until=storage.revalidate_until if storage.storable else now,
+        etag=storage.etag or entry.etag,
+        last_modified=storage.last_modified or entry.last_modified,
+    )
+
+
+# -- failures --------------------------------------------------------------------------------------------
+
+
+def negative_until(error: MediaError, now: datetime, rules: CacheRules) -> datetime | None:
+    """Until when a failure is answered without another try; None: it is not kept.
+
+    What may pass is kept for error_ttl, or as long as the origin asks within missing_ttl; what the origin or the bytes
+    say for good, for missing_ttl; a picture that killed its process, for default_ttl. A host that is left alone
+    is not kept: its circuit answers as fast, and knows when it is over.
+    """
+    if getattr(error, "poison", False):
+        return now + max(rules.default_ttl, rules.missing_ttl)
+    if isinstance(error, _LASTING):
+        return now + rules.missing_ttl
+    if isinstance(error, SourceFailed | SourceTimeout):
+        if error.reason == CIRCUIT:
+            return None
+        asked = min(timedelta(seconds=error.retry_after_s or 0), rules.missing_ttl)
+        return now + max(rules.error_ttl, asked)
+    if isinstance(error, SourceRefused):
+        return now + rules.error_ttl
+    return None
+
+
+def failed_entry(url: str, error: MediaError, now: datetime, rules: CacheRules) -> Entry | None:
+    """What the index keeps of a failure; None: nothing."""
+    until = negative_until(error, now, rules)
+    if until is None:
+        return None
+    return Entry(
+        url=url,
+        digest=None,
+        picture=None,
+        fetched_at=now,
+        expires_at=until,
+        stale_until=until,
+        revalidate_until=until,
+        etag=None,
+        last_modified=None,
+        failure=error.code,
+    )

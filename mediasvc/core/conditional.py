@@ -1,0 +1,120 @@
+"""Conditional and range requests to ourselves: what the client holds already, and which part it wants."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from mediasvc.core.retry import parse_date
+
+Headers = Mapping[str, str]
+"""Names in lower case, repeated fields joined with ", "."""
+
+_TAG = re.compile(r'\s*,?\s*((?:W/)?"[\x21\x23-\x7e\x80-\xff]*")\s*(?=,|\Z)')
+_RANGE = re.compile(r"(\d{0,20})-(\d{0,20})\Z")
+_MAX_FIELD_CHARS: Final = 8192
+
+
+def _tags(field: str) -> list[str] | None:
+    """Entity tags of a list, as written; None: not such a list. Commas inside a tag belong to it."""
+    tags: list[str] = []
+    place = 0
+    text = field.strip().rstrip(", \t")
+    if len(text) > _MAX_FIELD_CHARS:
+        return None
+    while place < len(text):
+        match = _TAG.match(text, place)
+        if match is None:
+            return None
+        tags.append(match[1])
+        place = match.end()
+    return tags
+
+
+def _opaque(tag: str) -> str:
+    return tag.removeprefix("W/")
+
+
+def not_modified(request: Headers, etag: str, last_modified: datetime | None) -> bool:
+    """True: the client holds the current reply, so a GET or HEAD is answered with 304.
+
+    etag: ours, quoted. last_modified: aware, None where there is none.
+    If-None-Match is compared weakly and, where it stands, is the only one heard; an unreadable date is not heard.
+    Source: RFC 9110 sections 13.1.2, 13.1.3 and 13.2.2.
+    """
+    field = request.get("if-none-match")
+    if field is not None:
+        if field.strip() == "*":
+            return True
+        return any(_opaque(tag) == _opaque(etag) for tag in _tags(field) or ())
+    if last_modified is None:
+        return False
+    since = parse_date(request.get("if-modified-since"))
+    return since is not None and last_modified.replace(microsecond=0) <= since
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Bytes `start` up to and without `stop` of a reply of `length` bytes; never empty."""
+
+    start: int
+    stop: int
+    length: int
+
+    @property
+    def content_range(self) -> str:
+        """Value of Content-Range for the 206."""
+        return f"bytes {self.start}-{self.stop - 1}/{self.length}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unsatisfiable:
+    """No byte of the reply is asked for: 416."""
+
+    length: int
+
+    @property
+    def content_range(self) -> str:
+        """Value of Content-Range for the 416."""
+        return f"bytes */{self.length}"
+
+
+def parse_range(value: str | None, length: int) -> ByteRange | Unsatisfiable | None:
+    """The one range that a Range field asks for.
+
+    length: bytes of the whole reply. None: no field, or one that may be passed over, so answer 200: another unit,
+    an unreadable range, several ranges (more than one part is never worth a multipart reply of an image).
+    Source: RFC 9110 sections 14.1.2 and 14.2.
+    """
+    unit, separator, ranges = (value or "").partition("=")
+    if not separator or unit.strip().lower() != "bytes":
+        return None
+    match = _RANGE.match(ranges.strip())
+    if match is None or match[0] == "-":
+        return None
+    first, last = match[1], match[2]
+    if not first:
+        wanted = min(int(last), length)
+        return ByteRange(length - wanted, length, length) if wanted else Unsatisfiable(length)
+    start = int(first)
+    if last and int(last) < start:
+        return None
+    if start >= length:
+        return Unsatisfiable(length)
+    return ByteRange(start, min(int(last) + 1, length) if last else length, length)
+
+
+def range_applies(request: Headers, etag: str, last_modified: datetime | None) -> bool:
+    """True: If-Range is absent or names the current reply, so that Range is heard; else send the whole.
+
+    A weak tag never fits, a date only when it is exactly ours. Source: RFC 9110 section 13.1.5.
+    """
+    field = request.get("if-range")
+    if field is None:
+        return True
+    text = field.strip()
+    if text.startswith(('"', "W/")):
+        return text == etag and not etag.startswith("W/")
+    moment = parse_date(text)
+    return moment is not None and last_modified is not None and moment == last_modified.replace(microsecond=0)

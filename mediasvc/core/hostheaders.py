@@ -1,0 +1,174 @@
+"""Which request headers a host is asked with, and which of its replies are stand-ins for the picture."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from mediasvc.errors import InvalidSettings
+
+AGENT: Final = "{agent}"
+"""Stands for our own User-Agent inside a header value of the table."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_VALUE = re.compile(r"[\x20-\x7e]*\Z")
+_PATTERN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+# Framing and conditions are ours to say; replies to credentials must not be shared (RFC 9111 section 3.5).
+_OURS = frozenset(
+    {
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "range",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+    }
+)
+_KEYS = frozenset({"hosts", "headers", "placeholder_paths", "placeholder_digests"})
+
+
+@dataclass(frozen=True, slots=True)
+class HostRule:
+    """hosts: names or "*.example.com" (that and every name below it), lower case.
+
+    headers: added to, or in place of, what we send anyway; an empty value takes one away.
+    placeholder_paths: paths on these hosts that show a stand-in; a `*` at the end stands for any rest.
+    placeholder_digests: SHA-256 of stand-ins, hex.
+    """
+
+    hosts: tuple[str, ...]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    placeholder_paths: tuple[str, ...] = ()
+    placeholder_digests: frozenset[str] = frozenset()
+
+
+def parse_rules(toml_text: str, name: str) -> tuple[HostRule, ...]:
+    """The rules of one table, in order. name: of the file, for messages.
+
+    InvalidSettings: names the file, the entry (counted from 1) and what is wrong with it.
+    """
+    try:
+        document = tomllib.loads(toml_text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSettings(f"{name}: {error}") from error
+    entries = document.pop("host", [])
+    if document:
+        raise InvalidSettings(f"{name}: unknown key {sorted(document)[0]!r}; only [[host]] entries are known")
+    if not isinstance(entries, list):
+        raise InvalidSettings(f"{name}: write [[host]], not [host]")
+    return tuple(_rule(entry, f"{name}: [[host]] entry {place}") for place, entry in enumerate(entries, 1))
+
+
+def _rule(entry: object, where: str) -> HostRule:
+    if not isinstance(entry, dict):
+        raise InvalidSettings(f"{where}: not a table")
+    unknown = sorted(set(entry) - _KEYS)
+    if unknown:
+        raise InvalidSettings(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
+    hosts = _texts(entry.get("hosts", []), f"{where}: hosts")
+    if not hosts:
+        raise InvalidSettings(f"{where}: hosts is missing")
+    for host in hosts:
+        if not _PATTERN.match(host):
+            raise InvalidSettings(f'{where}: {host!r} is no host name (lower case, "*." only in front)')
+    headers = entry.get("headers", {})
+    if not isinstance(headers, dict):
+        raise InvalidSettings(f"{where}: headers is not a table")
+    for header, value in headers.items():
+        if not _TOKEN.match(header) or header.lower() in _OURS:
+            raise InvalidSettings(f"{where}: header {header!r} may not be set here")
+        if not isinstance(value, str) or not _VALUE.match(value):
+            raise InvalidSettings(f"{where}: the value of {header} must be text in printable ASCII")
+    paths = _texts(entry.get("placeholder_paths", []), f"{where}: placeholder_paths")
+    for path in paths:
+        if not path.startswith("/") or path == "/*" or "*" in path[:-1] or "?" in path:
+            raise InvalidSettings(f'{where}: {path!r} is no path with "*" at most at its end')
+    digests = _texts(entry.get("placeholder_digests", []), f"{where}: placeholder_digests")
+    for digest in digests:
+        if not _DIGEST.match(digest):
+            raise InvalidSettings(f"{where}: {digest!r} is no SHA-256 in lower-case hex")
+    return HostRule(hosts, dict(headers), paths, frozenset(digests))
+
+
+def _texts(value: object, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise InvalidSettings(f"{where} is not a list")
+    texts = tuple(item for item in value if isinstance(item, str))
+    if len(texts) != len(value):
+        raise InvalidSettings(f"{where}: every item must be text")
+    return texts
+
+
+class HostHeaders:
+    """Rules of several tables joined. The first rule that names a host decides, so the operator's come first."""
+
+    def __init__(self, rules: Iterable[HostRule] = ()) -> None:
+        self._exact: dict[str, HostRule] = {}
+        self._below: dict[str, HostRule] = {}
+        self._order: dict[int, int] = {}
+        for place, rule in enumerate(rules):
+            self._order[id(rule)] = place
+            for host in rule.hosts:
+                table = self._below if host.startswith("*.") else self._exact
+                table.setdefault(host.removeprefix("*."), rule)
+
+    def rule_for(self, host: str) -> HostRule | None:
+        """The rule of a host; of several that name it, the one that was given first."""
+        name = host.lower().rstrip(".")
+        found = [self._exact[name]] if name in self._exact else []
+        labels = name.split(".")
+        for start in range(len(labels)):
+            rule = self._below.get(".".join(labels[start:]))
+            if rule is not None:
+                found.append(rule)
+        return min(found, key=lambda rule: self._order[id(rule)], default=None)
+
+    def headers_for(self, host: str, agent: str) -> dict[str, str]:
+        """Header fields to add or replace; an empty value takes the field away. agent: our own User-Agent."""
+        rule = self.rule_for(host)
+        return {k: v.replace(AGENT, agent) for k, v in rule.headers.items()} if rule else {}
+
+    def digests_for(self, url: str) -> frozenset[str]:
+        """SHA-256 digests that would show a reply from this URL's host to be a stand-in."""
+        rule = self.rule_for(urlsplit(url).hostname or "")
+        return rule.placeholder_digests if rule else frozenset()
+
+    def is_placeholder_url(self, url: str) -> bool:
+        """True: what this address shows is a stand-in, whoever was sent here."""
+        parts = urlsplit(url)
+        rule = self.rule_for(parts.hostname or "")
+        return rule is not None and any(
+            parts.path.startswith(known[:-1]) if known.endswith("*") else parts.path == known
+            for known in rule.placeholder_paths
+        )
+
+
+def has_passed(via: str | None, pseudonym: str) -> bool:
+    """True: a request with this Via field has been sent by ourselves, so that answering it would make a loop.
+
+    Source: RFC 9110 section 7.6.3; comments after the name do not count.
+    """
+    for hop in (via or "").split(","):
+        parts = hop.split()
+        if len(parts) >= 2 and parts[1].lower() == pseudonym.lower():
+            return True
+    return False
