@@ -1,0 +1,131 @@
+"""Animated pictures frame by frame: timing and loop count survive, whatever format they come out in."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from mediasvc.core import colour, decode, encode, resample
+from mediasvc.core.decode import Cut
+from mediasvc.core.picture import Format, OutputFormat, Picture, Rendered, ThumbnailSpec
+from mediasvc.core.sniff import Header
+from mediasvc.errors import Undecodable
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """Scaled frames with how long each is shown. plays: times in all; 0 for ever."""
+
+    frames: list[Image.Image]
+    durations_ms: list[int]
+    plays: int
+
+
+def render(data: bytes, header: Header, cut: Cut, picture: Picture, spec: ThumbnailSpec) -> Rendered | None:
+    """The animation as a whole; None where what was asked for is a still picture (JPEG, PNG by name).
+
+    Raises Undecodable.
+    """
+    formats = _formats(picture, spec)
+    if not formats:
+        return None
+    film = read_film(data, header, cut)
+    width, height = film.frames[0].size
+    if len(film.frames) == 1:
+        return None
+    best: tuple[bytes, Format] | None = None
+    for candidate in formats:
+        encoded = write_film(film, candidate, spec.quality)
+        if best is None or len(encoded) < len(best[0]):
+            best = encoded, candidate
+        area = width * height / (picture.width * picture.height)
+        if candidate is Format.WEBP and len(encoded) < picture.bytes * area:
+            # Scaling gives a GIF or PNG more colours and less repetition, never fewer bytes a pixel than it had.
+            break
+    assert best is not None
+    return Rendered(best[0], best[1], width, height)
+
+
+def _formats(picture: Picture, spec: ThumbnailSpec) -> list[Format]:
+    """Candidates, likeliest first; the smallest of them is taken."""
+    match spec.format, picture.format:
+        case OutputFormat.KEEP, Format.GIF:
+            return [Format.WEBP, Format.GIF]
+        case OutputFormat.AUTO, Format.GIF | Format.PNG:
+            return (
+                [Format.WEBP, picture.format]
+                if Format.WEBP in spec.accepts or picture.format is Format.GIF
+                else [picture.format]
+            )
+        case ((OutputFormat.KEEP | OutputFormat.AUTO), _):
+            return [picture.format]
+        case OutputFormat.WEBP, _:
+            return [Format.WEBP]
+        case OutputFormat.AVIF, _:
+            return [Format.AVIF]
+        case _:
+            return []
+
+
+def read_film(data: bytes, header: Header, cut: Cut) -> Film:
+    """Decodes and scales all frames. Raises Undecodable."""
+    image = decode.open_picture(data, header)
+    profile = image.info.get("icc_profile")
+    frames: list[Image.Image] = []
+    durations: list[int] = []
+    try:
+        for index in range(header.frames):
+            image.seek(index)
+            image.load()
+            durations.append(_duration_ms(image))
+            whole = colour.to_plain_mode(image)
+            frame = colour.to_srgb(resample.resize(whole, cut.size, cut.box), profile)
+            frames.append(decode.turn_upright(frame.copy() if frame is image else frame, header))
+    except EOFError as error:
+        if not frames:
+            raise Undecodable("the image is truncated or corrupt", reason="corrupt") from error
+    except Exception as error:  # decoders raise every class there is on hostile bytes
+        raise Undecodable("the image is truncated or corrupt", reason="corrupt") from error
+    return Film(frames, durations, _plays(image, header.format))
+
+
+def write_film(film: Film, format: Format, quality: int | None) -> bytes:
+    """GIF, WebP, PNG (APNG) or AVIF of all frames."""
+    wanted = encode.DEFAULT_QUALITY if quality is None else quality
+    options: dict[str, Any]  # Any: Pillow's save options are of many types
+    match format:
+        case Format.GIF:
+            options = {"optimize": False, "disposal": 2 if _any_alpha(film) else 0}
+            if film.plays != 1:
+                options["loop"] = max(0, film.plays - 1)
+        case Format.WEBP:
+            options = {"quality": wanted, "method": 2, "loop": film.plays, "minimize_size": False}
+        case Format.PNG:
+            options = {"loop": film.plays, "compress_level": 6}
+        case Format.AVIF:
+            options = {"quality": encode.avif_quality(wanted), "speed": 9, "max_threads": 1}
+        case _:
+            raise ValueError(f"no animation is written as {format}")
+    out = io.BytesIO()
+    first, *others = film.frames
+    for frame in film.frames:
+        frame.info = {}
+    first.save(out, format.value, save_all=True, append_images=others, duration=film.durations_ms, **options)
+    return out.getvalue()
+
+
+def _any_alpha(film: Film) -> bool:
+    return any(not encode.is_opaque(frame) for frame in film.frames)
+
+
+def _duration_ms(image: Image.Image) -> int:
+    return max(0, min(65_535_0, round(float(image.info.get("duration", 0) or 0))))
+
+
+def _plays(image: Image.Image, format: Format) -> int:
+    """A GIF counts repetitions after the first showing, and without a count it is shown once; others count showings."""
+    loop = image.info.get("loop")
+    if format is Format.GIF:
+        return 1 if loop is None else 0 if loop == 0 else int(loop) + 1
+    return 0 if loop is None else int(loop)

@@ -1,0 +1,90 @@
+"""Brings decoded pictures to what screens are assumed to show: 8-bit sRGB, with straight alpha where there is any."""
+
+import io
+from functools import lru_cache
+
+from PIL import Image, ImageCms
+
+_MAX_PROFILE_BYTES = 4 << 20
+# Modes that profiles describe, and what their samples become.
+_CONVERTED = {"RGB": "RGB", "RGBA": "RGBA", "L": "RGB", "CMYK": "RGB", "LAB": "RGB"}
+_SPACES = {"RGB ": ("RGB", "RGBA"), "GRAY": ("L",), "CMYK": ("CMYK",), "Lab ": ("LAB",)}
+_SIXTEEN_TO_EIGHT = [value >> 8 for value in range(65536)]
+
+
+def is_srgb(profile: bytes | None) -> bool:
+    """Whether samples under this profile can be shown as they are: none, unreadable, or sRGB by its own words."""
+    return not profile or _transform(profile, "RGB") is None
+
+
+def to_plain_mode(picture: Image.Image) -> Image.Image:
+    """The same picture as L, RGB, RGBA, CMYK, YCbCr or LAB: no palettes, no 16-bit samples, no colour keys."""
+    match picture.mode:
+        case "L" | "RGB" if "transparency" in picture.info:
+            return picture.convert("RGBA")
+        case "L" | "RGB" | "RGBA" | "CMYK" | "YCbCr" | "LAB":
+            return picture
+        case "1":
+            return picture.convert("L")
+        case "P":
+            return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+        case "PA" | "LA" | "La" | "RGBa":
+            return picture.convert("RGBA")
+        case "I;16" | "I;16L" | "I;16B":
+            return picture.point(_SIXTEEN_TO_EIGHT, "L")
+        case "I":
+            return picture.convert("I;16").point(_SIXTEEN_TO_EIGHT, "L")
+        case "F":
+            return picture.convert("L")
+        case _:
+            return picture.convert("RGB")
+
+
+def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """L, RGB or RGBA in sRGB, from what to_plain_mode gives. A profile that cannot be used counts as absent.
+
+    CMYK without a profile is turned by the simple inverse, as browsers do.
+    """
+    if picture.mode == "YCbCr":
+        picture = picture.convert("RGB")
+    grey = picture.mode == "L"
+    transform = _transform(profile, picture.mode) if profile else None
+    if transform is not None:
+        converted = transform.apply(picture)
+        if isinstance(converted, Image.Image):
+            return converted.convert("L") if grey else converted
+    if picture.mode == "LAB":
+        lab = _build(ImageCms.createProfile("LAB"), "LAB")
+        if lab is not None:
+            return lab.apply(picture)
+    return picture if picture.mode in ("L", "RGB", "RGBA") else picture.convert("RGB")
+
+
+# Cameras and telephones have a handful of profiles among them, and building a transform costs milliseconds.
+@lru_cache(maxsize=32)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """None: the profile is sRGB, unreadable, or of another colour space than the samples."""
+    if len(profile) > _MAX_PROFILE_BYTES:
+        return None
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        described = opened.profile.profile_description or ""
+        space = opened.profile.xcolor_space
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    if mode not in _SPACES.get(space, ()) or "srgb" in described.lower().replace(" ", ""):
+        return None
+    return _build(opened, mode)
+
+
+def _build(profile: object, mode: str) -> ImageCms.ImageCmsTransform | None:
+    try:
+        return ImageCms.buildTransform(
+            profile,  # type: ignore[arg-type]  # CmsProfile of createProfile is accepted, but not declared
+            ImageCms.createProfile("sRGB"),
+            mode,
+            _CONVERTED[mode],
+            ImageCms.Intent.PERCEPTUAL,
+        )
+    except ImageCms.PyCMSError:
+        return None

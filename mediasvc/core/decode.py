@@ -1,0 +1,108 @@
+"""Opens pictures with the one decoder that their bytes call for, at a reduced scale where the format allows it."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from PIL import Image, JpegImagePlugin
+
+from mediasvc.core import colour, resample
+from mediasvc.core.picture import Format
+from mediasvc.core.sniff import Header
+from mediasvc.core.sniff_chunks import without_png_text
+from mediasvc.errors import Undecodable, UnsupportedMedia
+
+try:
+    _open_heif: Callable[[io.BytesIO], Image.Image] | None = import_module("pillow_heif").HeifImageFile
+except ImportError:  # an extra of the package; the sniffer refuses such pictures without it
+    _open_heif = None
+
+# How much larger than the target the reduced scale has to stay, so that the resampler still decides the quality.
+_DRAFT_GAP = 2.0
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What of the stored picture is shown, in its pixels, and how large; all before turning."""
+
+    box: tuple[float, float, float, float]
+    size: tuple[int, int]
+
+
+def open_picture(data: bytes, header: Header) -> Image.Image:
+    """Pillow's image, not yet decoded, never of another size than the header that was checked. Raises Undecodable."""
+    if header.format is Format.PNG:
+        data = without_png_text(data)
+    image: Image.Image
+    try:
+        if header.format is Format.HEIC:
+            if _open_heif is None:
+                raise UnsupportedMedia("HEIC cannot be read here", reason="heic")
+            image = _open_heif(io.BytesIO(data))
+        else:
+            # An MPO is a JPEG with more JPEGs behind it; only the first is wanted, so the JPEG decoder it is.
+            image = Image.open(io.BytesIO(data), formats=[header.format.value.upper()])
+    except UnsupportedMedia:
+        raise
+    except Exception as error:  # decoders raise every class there is on hostile bytes
+        raise Undecodable("the image cannot be read", reason="corrupt") from error
+    stored = (header.width, header.height)
+    if header.format is Format.HEIC and header.turned:
+        stored = (header.height, header.width)
+    if image.size != stored and header.frames == 1:
+        raise Undecodable("the image is not as large as its header says", reason="corrupt")
+    return image
+
+
+def read_cut(image: Image.Image, header: Header, cut: Cut, *, keep_ycc: bool = False) -> Image.Image:
+    """Decodes, scales, converts to sRGB and turns upright: L, RGB or RGBA (YCbCr if keep_ycc and it came so).
+
+    Raises Undecodable for truncated or corrupt data.
+    """
+    left, top, right, bottom = cut.box
+    profile = image.info.get("icc_profile")
+    try:
+        if header.format is Format.JPEG and isinstance(image, JpegImagePlugin.JpegImageFile):
+            ycc = keep_ycc and _is_ycc(image) and colour.is_srgb(profile)
+            scale = _draft(image, cut, ycc=ycc)
+            left, top, right, bottom = (side / scale for side in cut.box)
+        image.load()
+        plain = colour.to_plain_mode(image)
+    except Exception as error:  # as above
+        raise Undecodable("the image is truncated or corrupt", reason="corrupt") from error
+    small = resample.resize(plain, cut.size, (left, top, min(right, plain.width), min(bottom, plain.height)))
+    if small.mode != "YCbCr" or not keep_ycc:
+        small = colour.to_srgb(small, profile)
+    return turn_upright(small, header)
+
+
+def turn_upright(picture: Image.Image, header: Header) -> Image.Image:
+    """HEIC comes upright from its decoder."""
+    turn = None if header.format is Format.HEIC else _TURNS.get(header.orientation)
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _draft(image: Image.Image, cut: Cut, *, ycc: bool) -> int:
+    """Asks libjpeg for the smallest of its scales that keeps the gap; how many stored pixels one then stands for."""
+    left, top, right, bottom = cut.box
+    spare = min((right - left) / cut.size[0], (bottom - top) / cut.size[1]) / _DRAFT_GAP
+    wanted = next((scale for scale in (8, 4, 2) if spare >= scale), 1)
+    mode = "YCbCr" if ycc else None
+    width = image.width
+    drafted = image.draft(mode, (max(1, width // wanted), max(1, image.height // wanted)))
+    return 1 if drafted is None else round(width / drafted[1][2])
+
+
+def _is_ycc(image: Image.Image) -> bool:
+    """Whether the JPEG's three components are known to be YCbCr, so that no conversion has to be made for JPEG out."""
+    return image.mode == "RGB" and ("jfif" in image.info or image.info.get("adobe_transform") == 1)

@@ -1,0 +1,162 @@
+"""What is said between the service and its image processes: JSON and plain bytes, so that neither trusts the other's."""
+
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mediasvc.core.geometry import Size
+from mediasvc.core.picture import Fit, Format, Limits, OutputFormat, Picture, Rendered, ThumbnailSpec
+from mediasvc.errors import BY_CODE, MediaError
+
+# Length of the JSON, length of the blobs behind it.
+HEAD = struct.Struct(">II")
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One picture to look at. path: the file that holds it; None: it is `data` itself."""
+
+    path: str | None
+    data: bytes
+    specs: tuple[ThumbnailSpec, ...]
+    placeholder: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it. error: about the picture as a whole, then picture is None. rss_bytes: of the process now."""
+
+    picture: Picture | None
+    error: MediaError | None
+    renditions: tuple[Rendered | MediaError, ...] = ()
+    thumbhash: str | None = None
+    dominant: str | None = None
+    rss_bytes: int = 0
+
+
+def pack_errand(errand: Errand) -> bytes:
+    message = {
+        "path": errand.path,
+        "specs": [_spec_to_json(spec) for spec in errand.specs],
+        "placeholder": errand.placeholder,
+    }
+    return _frame(message, (errand.data,))
+
+
+def unpack_errand(text: bytes, blobs: bytes) -> Errand:
+    message = json.loads(text)
+    return Errand(
+        message["path"],
+        blobs,
+        tuple(_spec_from_json(spec) for spec in message["specs"]),
+        message["placeholder"],
+    )
+
+
+def pack_outcome(outcome: Outcome) -> bytes:
+    blobs = tuple(
+        made.data for made in outcome.renditions if isinstance(made, Rendered) and made.data is not None
+    )
+    picture = outcome.picture
+    message = {
+        "picture": picture and [
+            picture.format, picture.width, picture.height, picture.bytes, picture.frames, picture.upright,
+            picture.has_alpha,
+        ],
+        "error": outcome.error and _error_to_json(outcome.error),
+        "renditions": [_rendition_to_json(made) for made in outcome.renditions],
+        "thumbhash": outcome.thumbhash,
+        "dominant": outcome.dominant,
+        "rss_bytes": outcome.rss_bytes,
+    }  # fmt: skip
+    return _frame(message, blobs)
+
+
+def unpack_outcome(text: bytes, blobs: bytes) -> Outcome:
+    """Raises ValueError for anything that no honest process would say."""
+    try:
+        message = json.loads(text)
+        picture, error = message["picture"], message["error"]
+        renditions: list[Rendered | MediaError] = []
+        position = 0
+        for made in message["renditions"]:
+            if "error" in made:
+                renditions.append(_error_from_json(made["error"]))
+                continue
+            size = made["bytes"]
+            data = None if size is None else blobs[position : position + size]
+            position += size or 0
+            renditions.append(Rendered(data, Format(made["format"]), int(made["width"]), int(made["height"])))
+        if position != len(blobs):
+            raise ValueError("blobs do not add up")
+        return Outcome(
+            picture=picture and _picture_from_json(picture),
+            error=error and _error_from_json(error),
+            renditions=tuple(renditions),
+            thumbhash=_text(message["thumbhash"]),
+            dominant=_text(message["dominant"]),
+            rss_bytes=int(message["rss_bytes"]),
+        )
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError("not an outcome") from error
+
+
+def pack_settings(limits: Limits, timeout_s: float, memory_bytes: int) -> str:
+    """The command-line argument that an image process is started with."""
+    return json.dumps(
+        [limits.max_pixels, limits.max_frames_pixels, limits.allow_svg, timeout_s, memory_bytes]
+    )
+
+
+def unpack_settings(text: str) -> tuple[Limits, float, int]:
+    max_pixels, max_frames_pixels, allow_svg, timeout_s, memory_bytes = json.loads(text)
+    return Limits(max_pixels, max_frames_pixels, allow_svg), timeout_s, memory_bytes
+
+
+def _frame(message: dict[str, Any], blobs: Sequence[bytes]) -> bytes:
+    text = json.dumps(message).encode()
+    return b"".join((HEAD.pack(len(text), sum(map(len, blobs))), text, *blobs))
+
+
+def _text(value: object) -> str | None:
+    return value[:64] if isinstance(value, str) else None
+
+
+def _picture_from_json(fields: list[Any]) -> Picture:
+    format, width, height, size, frames, upright, has_alpha = fields
+    numbers = (int(width), int(height), int(size), int(frames))
+    return Picture(Format(format), *numbers, upright=bool(upright), has_alpha=bool(has_alpha))
+
+
+def _rendition_to_json(made: Rendered | MediaError) -> dict[str, Any]:
+    if isinstance(made, MediaError):
+        return {"error": _error_to_json(made)}
+    size = None if made.data is None else len(made.data)
+    return {"format": made.format, "width": made.width, "height": made.height, "bytes": size}
+
+
+def _error_to_json(error: MediaError) -> list[str]:
+    return [error.code, str(error), error.reason]
+
+
+def _error_from_json(error: list[Any]) -> MediaError:
+    return BY_CODE[error[0]](str(error[1])[:500], reason=str(error[2])[:40])
+
+
+def _spec_to_json(spec: ThumbnailSpec) -> list[Any]:
+    box = None if spec.box is None else [spec.box.width, spec.box.height]
+    return [box, spec.fit, spec.format, spec.quality, spec.dpr, sorted(spec.accepts)]
+
+
+def _spec_from_json(spec: list[Any]) -> ThumbnailSpec:
+    box, fit, output, quality, dpr, accepts = spec
+    return ThumbnailSpec(
+        None if box is None else Size(*box),
+        Fit(fit),
+        OutputFormat(output),
+        quality,
+        dpr,
+        frozenset(map(Format, accepts)),
+    )

@@ -1,0 +1,164 @@
+"""What a picture is to the rest of the service: its format, its size as shown, and the thumbnails asked of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mediasvc.core import geometry
+from mediasvc.core.geometry import Size
+
+
+class Format(StrEnum):
+    """Formats that are recognised by their bytes."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    GIF = "gif"
+    WEBP = "webp"
+    AVIF = "avif"
+    BMP = "bmp"
+    TIFF = "tiff"
+    HEIC = "heic"
+    SVG = "svg"
+
+
+EXTENSIONS: Mapping[Format, str] = {
+    Format.JPEG: "jpg",
+    Format.PNG: "png",
+    Format.GIF: "gif",
+    Format.WEBP: "webp",
+    Format.AVIF: "avif",
+    Format.BMP: "bmp",
+    Format.TIFF: "tiff",
+    Format.HEIC: "heic",
+    Format.SVG: "svg",
+}
+MEDIA_TYPES: Mapping[Format, str] = {
+    Format.JPEG: "image/jpeg",
+    Format.PNG: "image/png",
+    Format.GIF: "image/gif",
+    Format.WEBP: "image/webp",
+    Format.AVIF: "image/avif",
+    Format.BMP: "image/bmp",
+    Format.TIFF: "image/tiff",
+    Format.HEIC: "image/heic",
+    Format.SVG: "image/svg+xml",
+}
+# What every browser shows in an <img>: an original in one of these may stand for its own thumbnail.
+WEB_FORMATS = frozenset({Format.JPEG, Format.PNG, Format.GIF, Format.WEBP, Format.AVIF})
+
+
+class Fit(StrEnum):
+    """How a picture meets its box: whole inside it, or filling it with the overhang cut off."""
+
+    FIT = "fit"
+    COVER = "cover"
+
+
+class OutputFormat(StrEnum):
+    """What the caller wants the thumbnail to be encoded as."""
+
+    KEEP = "keep"
+    AUTO = "auto"
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    AVIF = "avif"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a picture may ask of us, checked from its header before anything is decoded."""
+
+    max_pixels: int = 64_000_000
+    max_frames_pixels: int = 256_000_000
+    allow_svg: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What the header says.
+
+    width, height: as shown, after the EXIF orientation; 0 where an SVG states none. upright: no turning needed.
+    """
+
+    format: Format
+    width: int
+    height: int
+    bytes: int
+    frames: int = 1
+    upright: bool = True
+    has_alpha: bool = False
+
+    @property
+    def animated(self) -> bool:
+        return self.frames > 1
+
+    @property
+    def size(self) -> Size:
+        return Size(self.width, self.height)
+
+
+@dataclass(frozen=True, slots=True)
+class ThumbnailSpec:
+    """One thumbnail of a picture, whichever picture it is.
+
+    box: CSS pixels; None keeps the full size. quality: 1 to 100 on JPEG's scale; None is the default of 80.
+    dpr: 1 to 4, multiplies the box. accepts: for AUTO, which of AVIF and WEBP the client names.
+    """
+
+    box: Size | None
+    fit: Fit = Fit.FIT
+    format: OutputFormat = OutputFormat.KEEP
+    quality: int | None = None
+    dpr: int = 1
+    accepts: frozenset[Format] = frozenset()
+
+    def key(self) -> str:
+        """Canonical text: equal for equal thumbnails. The version changes when the same spec gives other bytes."""
+        box = "full" if self.box is None else f"{self.box.width}x{self.box.height}"
+        accepts = "+".join(sorted(self.accepts)) if self.format is OutputFormat.AUTO else ""
+        quality = "" if self.quality is None else str(self.quality)
+        return f"v1:{box}:{self.fit}:{self.format}:q{quality}:d{self.dpr}:{accepts}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A thumbnail. data None: the original's bytes serve unchanged, and the other fields describe the original.
+
+    thumbhash: base64; dominant: `#rrggbb`; None where not asked for.
+    """
+
+    data: bytes | None
+    format: Format
+    width: int
+    height: int
+    thumbhash: str | None = None
+    dominant: str | None = None
+
+
+def output_size(picture: Picture, spec: ThumbnailSpec) -> Size:
+    """Pixels of the thumbnail; never more than the picture has on either side."""
+    if spec.box is None:
+        return picture.size
+    if spec.fit is Fit.COVER:
+        return geometry.cover_size(picture.size, spec.box, spec.dpr).size
+    return geometry.fit_size(picture.size, spec.box, spec.dpr)
+
+
+def is_own_thumbnail(picture: Picture, spec: ThumbnailSpec) -> bool:
+    """Whether the original's bytes are the answer, so that nothing has to be decoded.
+
+    An SVG always is: it is never rasterised.
+    """
+    if picture.format is Format.SVG:
+        return True
+    if (
+        spec.format not in (OutputFormat.KEEP, OutputFormat.AUTO)
+        and spec.format.value != picture.format.value
+    ):
+        return False
+    if spec.box is None:
+        # At full size only `auto` may still save something; `keep` without a box is the original itself.
+        return spec.format is OutputFormat.KEEP or (spec.format is not OutputFormat.AUTO and picture.upright)
+    return picture.upright and picture.format in WEB_FORMATS and output_size(picture, spec) == picture.size

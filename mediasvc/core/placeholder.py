@@ -1,0 +1,35 @@
+"""What stands in a picture's place until it has come: a thumbhash of some 25 bytes, or one colour."""
+
+import base64
+
+from fast_thumbhash import rgba_to_thumb_hash
+from PIL import Image
+
+_SIDE_PX = 32
+
+
+def thumbhash(picture: Image.Image) -> str:
+    """Base64 of the thumbhash. picture: L, RGB or RGBA in sRGB, upright, of any size."""
+    small = _small(picture)
+    return base64.b64encode(bytes(rgba_to_thumb_hash(small.width, small.height, small.tobytes()))).decode(
+        "ascii"
+    )
+
+
+def dominant(picture: Image.Image) -> str:
+    """`#rrggbb` of the most frequent of 16 colours, see-through pixels on white."""
+    small = _small(picture)
+    ground = Image.new("RGB", small.size, "white")
+    ground.paste(small, mask=small.getchannel("A"))
+    reduced = ground.quantize(16, Image.Quantize.MEDIANCUT, kmeans=1)
+    counts = reduced.histogram()
+    index = counts.index(max(counts))
+    red, green, blue = (reduced.getpalette() or [])[3 * index : 3 * index + 3]
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _small(picture: Image.Image) -> Image.Image:
+    """RGBA within 32x32: what both are computed from."""
+    small = picture.convert("RGBA")
+    small.thumbnail((_SIDE_PX, _SIDE_PX), Image.Resampling.BOX)
+    return small

@@ -1,0 +1,102 @@
+"""Scales decoded pictures down: SIMD where a checked library offers it, Pillow otherwise."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from PIL import Image
+
+Box = tuple[float, float, float, float]
+_Resize = Callable[[Image.Image, tuple[int, int], Box], Image.Image]
+# Of 255: what rounding in fixed-point arithmetic explains, and what a box's edge does.
+_MEAN_DIFFERENCE, _MOST_DIFFERENCE = 0.75, 5
+
+
+def resize(picture: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:
+    """Lanczos, on premultiplied alpha. picture: L, RGB, RGBA, CMYK or YCbCr. box: the part to show, in its pixels."""
+    whole = (0.0, 0.0, float(picture.width), float(picture.height))
+    part = whole if box is None else box
+    if picture.size == size and part == whole:
+        return picture
+    return _engine()(picture, size, part)
+
+
+@lru_cache(maxsize=1)
+def _engine() -> _Resize:
+    """The SIMD resizer if it is there and agrees with Pillow on a known picture, else Pillow."""
+    try:
+        simd = _simd_resize(import_module("cykooz_resizer"))
+    except ImportError:
+        return _pillow_resize
+    return simd if agrees_with_pillow(simd) else _pillow_resize
+
+
+def engine_name() -> str:
+    """`simd` or `pillow`: which of them this process uses."""
+    return "pillow" if _engine() is _pillow_resize else "simd"
+
+
+def agrees_with_pillow(resize_with: _Resize) -> bool:
+    """Whether a resizer gives what Pillow gives on a known picture, in every mode, with and without a box."""
+    for mode in ("L", "RGB", "RGBA", "CMYK", "YCbCr"):
+        known = _known_picture(mode)
+        for size, box in (((31, 20), (0.0, 0.0, 97.0, 61.0)), ((24, 40), (3.5, 2.25, 80.75, 60.5))):
+            try:
+                ours = resize_with(known, size, box)
+            except Exception:  # whatever a foreign library throws, the answer is the same: do not use it
+                return False
+            theirs = _pillow_resize(known, size, box)
+            if ours.mode != theirs.mode or ours.size != theirs.size or known.mode != mode:
+                return False
+            pairs = zip(ours.tobytes(), theirs.tobytes(), strict=True)
+            differences = [abs(one - other) for one, other in pairs]
+            # At a box's edge Pillow looks at pixels outside it and others may not: hence a mean beside the maximum.
+            if sum(differences) > _MEAN_DIFFERENCE * len(differences) or max(differences) > _MOST_DIFFERENCE:
+                return False
+    return True
+
+
+def _known_picture(mode: str) -> Image.Image:
+    """Waves of different lengths in each band, with one hard edge; opacity never below a half."""
+    bands = [
+        Image.frombytes(
+            "L",
+            (97, 61),
+            bytes(
+                128 + (abs((x * (band + 2) + y * 3) % 64 - 32) - 16) * 4 + (40 if x > 50 + y // 3 else 0)
+                for y in range(61)
+                for x in range(97)
+            ),
+        )
+        for band in range(len(Image.new(mode, (1, 1)).getbands()))
+    ]
+    if mode == "RGBA":
+        bands[3] = bands[3].point([128 + value // 2 for value in range(256)])
+    return Image.merge(mode, bands)
+
+
+def _pillow_resize(picture: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
+    return picture.resize(size, Image.Resampling.LANCZOS, box=box)
+
+
+def _simd_resize(library: Any) -> _Resize:  # Any: the package has no types; agrees_with_pillow checks its use
+    resizer = library.Resizer()
+    algorithm = library.ResizeAlg.convolution(library.FilterType.lanczos3)
+    options_for, crop_for = library.ResizeOptions, library.CropBox
+
+    def simd_resize(picture: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
+        left, top, right, bottom = box
+        options = options_for(algorithm, crop_box=crop_for(left, top, right - left, bottom - top))
+        mode = picture.mode
+        target = Image.new(mode, size)
+        picture.load()
+        if mode == "YCbCr":  # unknown to the library, but stored as RGB is: three samples a pixel
+            picture._mode = target._mode = "RGB"
+        try:
+            resizer.resize_pil(picture, target, options)
+        finally:
+            picture._mode = target._mode = mode
+        return target
+
+    return simd_resize

@@ -1,0 +1,136 @@
+"""Reads what image bytes say about themselves, without decoding a pixel."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from mediasvc.core import sniff_boxes, sniff_chunks, sniff_jpeg, sniff_tiff, svg
+from mediasvc.core.picture import Format, Limits, Picture
+from mediasvc.errors import TooManyPixels, Undecodable, UnsupportedMedia
+
+MAX_SIDE_PX = 65_535
+# A frame costs time and memory of its own, however small: a flood of 1x1 frames is counted as if each had
+# this many pixels.
+_LEAST_FRAME_PIXELS = 16_384
+_HEIC_READABLE = find_spec("pillow_heif") is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the parsers found. width, height: as stored, before turning. orientation: 1 to 8 as in EXIF.
+
+    end: offset after the image's last byte where the format states it cheaply, else None. frames: at least 1.
+    """
+
+    format: Format
+    width: int
+    height: int
+    frames: int = 1
+    orientation: int = 1
+    has_alpha: bool = False
+    end: int | None = None
+
+    @property
+    def turned(self) -> bool:
+        """Whether width and height change places when the picture is turned upright."""
+        return self.orientation >= 5
+
+
+def inspect(data: bytes | memoryview, limits: Limits) -> Picture:
+    """What these bytes show, by themselves and never by a name or a header field that came with them.
+
+    Raises UnsupportedMedia for anything that is not an allowed format, Undecodable for what is visibly truncated
+    or damaged, TooManyPixels for more pixels or frames than allowed. Costs micro- to a few milliseconds.
+    """
+    header = read_header(bytes(data) if isinstance(data, memoryview) else data, limits)
+    width, height = header.width, header.height
+    if header.turned:
+        width, height = height, width
+    return Picture(
+        format=header.format,
+        width=width,
+        height=height,
+        bytes=len(data),
+        frames=header.frames,
+        upright=header.orientation == 1,
+        has_alpha=header.has_alpha,
+    )
+
+
+def read_header(data: bytes, limits: Limits) -> Header:
+    """As inspect, for those who go on to decode."""
+    header = _parse(data, limits)
+    if header.format is Format.SVG:
+        return header
+    if header.width < 1 or header.height < 1:
+        raise Undecodable("the image has no pixels", reason="empty")
+    pixels = header.width * header.height
+    if pixels > limits.max_pixels:
+        raise TooManyPixels(f"{header.width}x{header.height} is more pixels than allowed", reason="pixels")
+    if max(header.width, header.height) > MAX_SIDE_PX:
+        raise TooManyPixels(f"a side is longer than {MAX_SIDE_PX} pixels", reason="side")
+    if header.frames > 1 and header.frames * max(pixels, _LEAST_FRAME_PIXELS) > limits.max_frames_pixels:
+        raise TooManyPixels("frames times pixels is more than allowed", reason="frames")
+    return header
+
+
+def clean_end(data: bytes, limits: Limits) -> int:
+    """Offset after the image's own last byte; what follows (an archive, a script) belongs to no picture.
+
+    len(data) where the format does not say. Raises as inspect.
+    """
+    header = read_header(data, limits)
+    if header.format is Format.JPEG:
+        return sniff_jpeg.end_of_image(data)
+    return len(data) if header.end is None else header.end
+
+
+def _parse(data: bytes, limits: Limits) -> Header:
+    head = data[:16]
+    if head[:3] == b"\xff\xd8\xff":
+        jpeg = sniff_jpeg.parse(data)
+        return Header(Format.JPEG, jpeg.width, jpeg.height, orientation=jpeg.orientation)
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        png = sniff_chunks.parse_png(data)
+        return Header(Format.PNG, png.width, png.height, png.frames, png.orientation, png.has_alpha, png.end)
+    if head[:6] in (b"GIF87a", b"GIF89a"):
+        gif = sniff_chunks.parse_gif(data)
+        return Header(Format.GIF, gif.width, gif.height, gif.frames, 1, gif.has_alpha, gif.end)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        webp = sniff_chunks.parse_webp(data)
+        return Header(
+            Format.WEBP, webp.width, webp.height, webp.frames, webp.orientation, webp.has_alpha, webp.end
+        )
+    if head[4:8] == b"ftyp":
+        return _parse_boxes(data)
+    if head[:2] == b"BM" and len(data) >= 26:
+        bmp = sniff_tiff.parse_bmp(data)
+        return Header(Format.BMP, bmp.width, bmp.height, has_alpha=bmp.has_alpha)
+    if head[:4] in (b"II*\x00", b"MM\x00*"):
+        tiff = sniff_tiff.parse_tiff(data)
+        return Header(
+            Format.TIFF, tiff.width, tiff.height, orientation=tiff.orientation, has_alpha=tiff.has_alpha
+        )
+    if svg.looks_like_svg(data):
+        if not limits.allow_svg:
+            raise UnsupportedMedia("SVG is not allowed here", reason="svg")
+        size = svg.stated_size(svg.sanitise(data))
+        return Header(Format.SVG, size[0], size[1], has_alpha=True)
+    raise UnsupportedMedia("not an image of an allowed format", reason="unknown")
+
+
+def _parse_boxes(data: bytes) -> Header:
+    kind = sniff_boxes.brand(data)
+    if kind is None:
+        raise UnsupportedMedia("not an image of an allowed format", reason="unknown")
+    if kind == "heic" and not _HEIC_READABLE:
+        raise UnsupportedMedia("HEIC cannot be read here", reason="heic")
+    boxes = sniff_boxes.parse(data, sequence=kind == "avis")
+    return Header(
+        Format.HEIC if kind == "heic" else Format.AVIF,
+        boxes.width,
+        boxes.height,
+        boxes.frames,
+        boxes.orientation,
+        boxes.has_alpha,
+        boxes.end,
+    )

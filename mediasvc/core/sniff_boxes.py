@@ -1,0 +1,166 @@
+"""AVIF and HEIC: the boxes of ISO/IEC 23008-12 that state size, turning, alpha and frames."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from mediasvc.errors import Undecodable
+
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
+_MAX_BOXES = 4096
+_MAX_META_BYTES = 4 << 20
+_ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"
+_HEVC_ALPHA = b"urn:mpeg:hevc:2015:auxid:1"
+# (quarter turns anticlockwise, mirror axis or None): EXIF orientation. Source: MIAF, `irot` before `imir`.
+_TURNED = {
+    (0, None): 1, (1, None): 8, (2, None): 3, (3, None): 6,
+    (0, 0): 4, (1, 0): 5, (2, 0): 2, (3, 0): 7,
+    (0, 1): 2, (1, 1): 7, (2, 1): 4, (3, 1): 5,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BoxHeader:
+    width: int
+    height: int
+    frames: int
+    orientation: int
+    has_alpha: bool
+    end: int
+
+
+def brand(data: bytes) -> Literal["avif", "avis", "heic"] | None:
+    """Which of the formats the file type box names, the major brand before the compatible ones."""
+    length = int.from_bytes(data[:4], "big")
+    names = data[8 : min(length, 264)]
+    brands = [names[at : at + 4] for at in range(0, len(names) - 3, 4) if at != 4]
+    for name in brands:
+        if name == b"avis":
+            return "avis"
+        if name == b"avif":
+            return "avis" if b"avis" in brands else "avif"
+        if name in _HEIC_BRANDS:
+            return "heic"
+    return None
+
+
+def parse(data: bytes, *, sequence: bool) -> BoxHeader:
+    """sequence: count the frames of the track too. Raises Undecodable."""
+    meta: tuple[int, int] | None = None
+    movie: tuple[int, int] | None = None
+    end = 0
+    for kind, start, stop in _boxes(data, 0, len(data), strict=True):
+        if kind == b"meta" and meta is None:
+            meta = (start + 4, stop)
+        elif kind == b"moov" and movie is None:
+            movie = (start, stop)
+        elif not kind.isalnum():
+            break  # what follows the last box is no box
+        end = stop
+    if meta is None:
+        raise Undecodable("the image states no properties", reason="corrupt")
+    if meta[1] - meta[0] > _MAX_META_BYTES:
+        raise Undecodable("the image carries more metadata than allowed", reason="metadata")
+    width, height, turned = _primary_item(data, *meta)
+    described = data[meta[0] : meta[1]]
+    frames = _sample_count(data, *movie) if sequence and movie else 1
+    return BoxHeader(width, height, frames, turned, _ALPHA in described or _HEVC_ALPHA in described, end)
+
+
+def _boxes(data: bytes, start: int, end: int, *, strict: bool = False) -> Iterator[tuple[bytes, int, int]]:
+    """(type, start of the payload, end) of the boxes between. strict: one that reaches further is truncation."""
+    position = start
+    for _ in range(_MAX_BOXES):
+        if position + 8 > end:
+            return
+        length, kind = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
+        payload = position + 8
+        if length == 1:
+            length, payload = int.from_bytes(data[payload : payload + 8], "big"), payload + 8
+        elif length == 0:
+            length = end - position
+        stop = position + length
+        if stop > end and strict and kind.isalnum():
+            raise Undecodable("the image is truncated", reason="truncated")
+        if stop < payload or stop > end:
+            return
+        yield kind, payload, stop
+        position = stop
+    raise Undecodable("the image has more boxes than allowed", reason="chunks")
+
+
+def _primary_item(data: bytes, start: int, end: int) -> tuple[int, int, int]:
+    """(width, height, orientation) of the item that is shown."""
+    primary = 0
+    properties: list[tuple[bytes, int, int]] = []
+    links: dict[int, list[int]] = {}
+    try:
+        for kind, inner, stop in _boxes(data, start, end):
+            if kind == b"pitm":
+                wide = data[inner] > 0
+                (primary,) = struct.unpack_from(">I" if wide else ">H", data, inner + 4)
+            elif kind == b"iprp":
+                for part, part_start, part_stop in _boxes(data, inner, stop):
+                    if part == b"ipco":
+                        properties = list(_boxes(data, part_start, part_stop))
+                    elif part == b"ipma":
+                        links.update(_associations(data, part_start, part_stop))
+    except (struct.error, IndexError) as error:
+        raise Undecodable("the image's properties are damaged", reason="corrupt") from error
+    width = height = turns = 0
+    mirror: int | None = None
+    for index in links.get(primary, ()):
+        if not 1 <= index <= len(properties):
+            continue
+        kind, inner, stop = properties[index - 1]
+        if kind == b"ispe" and stop - inner >= 12:
+            width, height = struct.unpack_from(">II", data, inner + 4)
+        elif kind == b"irot" and stop > inner:
+            turns = data[inner] & 3
+        elif kind == b"imir" and stop > inner:
+            mirror = data[inner] & 1
+    if width == 0 or height == 0:
+        raise Undecodable("the image does not state its size", reason="corrupt")
+    return width, height, _TURNED[turns, mirror]
+
+
+def _associations(data: bytes, start: int, end: int) -> dict[int, list[int]]:
+    version, flags = data[start], data[start + 3]
+    (count,) = struct.unpack_from(">I", data, start + 4)
+    position, links = start + 8, {}
+    for _ in range(min(count, _MAX_BOXES)):
+        (item,) = struct.unpack_from(">H" if version < 1 else ">I", data, position)
+        position += 2 if version < 1 else 4
+        number = data[position]
+        position += 1
+        indices = []
+        for _ in range(number):
+            if flags & 1:
+                indices.append(int.from_bytes(data[position : position + 2], "big") & 0x7FFF)
+                position += 2
+            else:
+                indices.append(data[position] & 0x7F)
+                position += 1
+        if position > end:
+            raise Undecodable("the image's properties are damaged", reason="corrupt")
+        links[item] = indices
+    return links
+
+
+def _sample_count(data: bytes, start: int, end: int) -> int:
+    """Frames of the longest track."""
+    most = 1
+    for kind, track, track_end in _boxes(data, start, end):
+        if kind != b"trak":
+            continue
+        found: tuple[int, int] | None = (track, track_end)
+        for name in (b"mdia", b"minf", b"stbl", b"stsz"):
+            found = (
+                next(((at, to) for part, at, to in _boxes(data, *found) if part == name), None)
+                if found
+                else None
+            )
+        if found and found[1] - found[0] >= 12:
+            most = max(most, int.from_bytes(data[found[0] + 8 : found[0] + 12], "big"))
+    return most

@@ -1,0 +1,102 @@
+"""JPEG markers: size, orientation, and where the image truly ends."""
+
+import re
+from dataclasses import dataclass
+
+from mediasvc.core import sniff_exif
+from mediasvc.errors import Undecodable, UnsupportedMedia
+
+# SOF0 to SOF15 without DHT, JPG and DAC; 12-bit and lossless ones are the decoder's to refuse.
+_FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+_SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
+# What follows entropy-coded data: a marker that is neither a stuffed byte, a restart, nor fill.
+_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+# EXIF, ICC, XMP and the like together; the largest of real cameras stay below (depth maps come after the image).
+_MAX_METADATA_BYTES = 16 << 20
+# Scans of one image: encoders write 10 to 12, and each costs a pass over all coefficients.
+_MAX_SCANS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class JpegHeader:
+    width: int
+    height: int
+    orientation: int
+
+
+def parse(data: bytes) -> JpegHeader:
+    """Reads up to the first scan, and looks for the end marker behind it. Raises Undecodable."""
+    turned = 1
+    size: tuple[int, int] | None = None
+    metadata = 0
+    position = 2
+    while True:
+        marker, start, end = _segment(data, position)
+        if marker == _SOS:
+            break
+        if marker == _EOI:
+            raise Undecodable("the JPEG has no image in it", reason="empty")
+        if marker in _FRAME_HEADERS:
+            if end - start < 6:
+                raise Undecodable("the JPEG's frame header is cut off", reason="corrupt")
+            size = (
+                int.from_bytes(data[start + 3 : start + 5], "big"),
+                int.from_bytes(data[start + 1 : start + 3], "big"),
+            )
+        elif marker == _APP1 and data[start : start + 6] == b"Exif\x00\x00" and turned == 1:
+            turned = sniff_exif.orientation(data[start:end])
+        if marker >= 0xE0:
+            metadata += end - start
+            if metadata > _MAX_METADATA_BYTES:
+                raise Undecodable("the JPEG carries more metadata than allowed", reason="metadata")
+        position = end
+    if size is None:
+        raise Undecodable("the JPEG does not state its size", reason="corrupt")
+    if data.rfind(b"\xff\xd9", position) < 0:
+        raise Undecodable("the JPEG is truncated", reason="truncated")
+    return JpegHeader(size[0], size[1], turned)
+
+
+def end_of_image(data: bytes) -> int:
+    """Offset after the first image's end marker (an MPO's further images and any trailer lie behind it).
+
+    Raises Undecodable. Reads all of the entropy-coded data once.
+    """
+    position, scans = 2, 0
+    while True:
+        marker, _, end = _segment(data, position)
+        if marker == _EOI:
+            return end
+        if marker != _SOS:
+            position = end
+            continue
+        scans += 1
+        if scans > _MAX_SCANS:
+            raise Undecodable("the JPEG has more scans than allowed", reason="scans")
+        found = _MARKER.search(data, end)
+        if found is None:
+            raise Undecodable("the JPEG is truncated", reason="truncated")
+        position = found.start()
+
+
+def _segment(data: bytes, position: int) -> tuple[int, int, int]:
+    """(marker, start of its payload, end) of the segment at or after this position; fill bytes are skipped."""
+    found = data.find(b"\xff", position)
+    # Encoders pad between segments now and then; decoders skip that, so it is not damage.
+    while 0 <= found < len(data) - 1 and data[found + 1] in (0x00, 0xFF):
+        found = found + 1 if data[found + 1] == 0xFF else data.find(b"\xff", found + 2)
+    if found < 0 or found + 1 >= len(data):
+        raise Undecodable("the JPEG is truncated", reason="truncated")
+    marker = data[found + 1]
+    if marker == _EOI or marker in _STANDALONE:
+        return marker, found + 2, found + 2
+    start = found + 4
+    length = int.from_bytes(data[found + 2 : start], "big")
+    if start > len(data) or found + 2 + length > len(data):
+        raise Undecodable("the JPEG is truncated", reason="truncated")
+    if length < 2:
+        raise Undecodable("the JPEG's segments are damaged", reason="corrupt")
+    if marker == 0xD8 and position == 2:
+        raise UnsupportedMedia("not an image of an allowed format", reason="unknown")
+    return marker, start, found + 2 + length

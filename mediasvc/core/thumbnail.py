@@ -1,0 +1,144 @@
+"""Image bytes to image bytes: what is asked for, how large, from which part, in which format."""
+
+from PIL import Image
+
+from mediasvc.core import animation, decode, encode, geometry, placeholder
+from mediasvc.core.geometry import Size
+from mediasvc.core.picture import (
+    WEB_FORMATS,
+    Fit,
+    Format,
+    Limits,
+    OutputFormat,
+    Picture,
+    Rendered,
+    ThumbnailSpec,
+    is_own_thumbnail,
+)
+from mediasvc.core.sniff import Header, inspect, read_header
+
+__all__ = [
+    "Fit",
+    "Format",
+    "Limits",
+    "OutputFormat",
+    "Picture",
+    "Rendered",
+    "ThumbnailSpec",
+    "inspect",
+    "is_own_thumbnail",
+    "placeholders",
+    "render",
+]
+
+_PLACEHOLDER_BOX = Size(100, 100)
+
+
+def render(data: bytes | memoryview, spec: ThumbnailSpec, limits: Limits) -> Rendered:
+    """One thumbnail.
+
+    Raises UnsupportedMedia, Undecodable, TooManyPixels as inspect does, and Undecodable for what only decoding finds.
+    """
+    data = bytes(data) if isinstance(data, memoryview) else data
+    header = read_header(data, limits)
+    picture = inspect(data, limits)
+    if is_own_thumbnail(picture, spec):
+        return _original(picture)
+    if picture.animated:
+        made = animation.render(data, header, cut_for(header, picture, spec), picture, spec)
+        if made is not None:
+            return _lighter(picture, spec, made)
+    return _lighter(picture, spec, _still(data, header, picture, spec))
+
+
+def placeholders(data: bytes, limits: Limits) -> tuple[str, str] | None:
+    """(thumbhash in base64, dominant colour as #rrggbb) of the first frame; None for an SVG."""
+    header = read_header(data, limits)
+    if header.format is Format.SVG:
+        return None
+    picture = inspect(data, limits)
+    cut = cut_for(header, picture, ThumbnailSpec(_PLACEHOLDER_BOX))
+    small = decode.read_cut(decode.open_picture(data, header), header, cut)
+    return placeholder.thumbhash(small), placeholder.dominant(small)
+
+
+def _still(data: bytes, header: Header, picture: Picture, spec: ThumbnailSpec) -> Rendered:
+    image = decode.open_picture(data, header)
+    palette = image.mode == "P"
+    only_jpeg = _only_jpeg(header, spec)
+    small = decode.read_cut(image, header, cut_for(header, picture, spec), keep_ycc=only_jpeg)
+    kept = _kept_format(picture.format, small)
+    match spec.format:
+        case OutputFormat.KEEP:
+            wanted = [kept]
+        case OutputFormat.AUTO:
+            wanted = [kept, *(f for f in (Format.AVIF, Format.WEBP) if f in spec.accepts and f is not kept)]
+        case _:
+            wanted = [Format(spec.format.value)]
+    return _smallest(small, wanted, spec.quality, palette=palette)
+
+
+def _smallest(small: Image.Image, wanted: list[Format], quality: int | None, *, palette: bool) -> Rendered:
+    """The first of the formats that is smaller than the one before is good enough: AVIF beats WebP nearly always."""
+    best: bytes | None = None
+    chosen = wanted[0]
+    for candidate in wanted:
+        encoded = encode.encode(small, candidate, quality, palette=palette)
+        if best is None or len(encoded) < len(best):
+            better = best is not None
+            best, chosen = encoded, candidate
+            if better:
+                break
+    assert best is not None
+    return Rendered(best, chosen, small.width, small.height)
+
+
+def cut_for(header: Header, picture: Picture, spec: ThumbnailSpec) -> decode.Cut:
+    """Which part of the stored picture, at which size, both before turning."""
+    stored = Size(header.width, header.height)
+    if header.format is Format.HEIC:
+        stored = picture.size
+    turned = stored != picture.size
+    box = spec.box
+    if box is None:
+        return decode.Cut((0, 0, stored.width, stored.height), (stored.width, stored.height))
+    if turned:
+        box = Size(box.height, box.width)
+    if spec.fit is Fit.COVER:
+        cover = geometry.cover_size(stored, box, spec.dpr)
+        return decode.Cut(
+            (cover.left, cover.top, cover.right, cover.bottom), (cover.size.width, cover.size.height)
+        )
+    size = geometry.fit_size(stored, box, spec.dpr)
+    return decode.Cut((0, 0, stored.width, stored.height), (size.width, size.height))
+
+
+def _only_jpeg(header: Header, spec: ThumbnailSpec) -> bool:
+    return header.format is Format.JPEG and (
+        spec.format in (OutputFormat.KEEP, OutputFormat.JPEG)
+        or (spec.format is OutputFormat.AUTO and not spec.accepts)
+    )
+
+
+def _kept_format(format: Format, small: Image.Image) -> Format:
+    """What `keep` means: web formats stay, others become JPEG, or PNG where they are see-through."""
+    if format in WEB_FORMATS:
+        return format
+    return Format.JPEG if encode.is_opaque(small) else Format.PNG
+
+
+def _lighter(picture: Picture, spec: ThumbnailSpec, made: Rendered) -> Rendered:
+    """The original where the thumbnail would weigh more than it and shows the same."""
+    may_serve = (
+        picture.upright
+        and picture.format in WEB_FORMATS
+        and spec.format in (OutputFormat.KEEP, OutputFormat.AUTO)
+        and (spec.fit is Fit.FIT or made.width * picture.height == made.height * picture.width)
+    )
+    if may_serve and made.data is not None and len(made.data) >= picture.bytes:
+        return _original(picture)
+    return made
+
+
+def _original(picture: Picture) -> Rendered:
+    return Rendered(None, picture.format, picture.width, picture.height)

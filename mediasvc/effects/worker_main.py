@@ -1,0 +1,131 @@
+"""The image process: does one errand after another from its socket, and may die of any of them."""
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from mediasvc.core import errand, resample, thumbnail
+from mediasvc.core.errand import Errand, Outcome
+from mediasvc.core.picture import Limits
+from mediasvc.errors import MediaError, StoreFailed, Undecodable
+
+READY = b"\x06"
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_CLONE_NEWNET, _CLONE_NEWUSER = 0x40000000, 0x10000000
+# Blocks of 16 MiB that Pillow keeps: fresh pages cost more than the work that is done on them.
+_KEPT_BLOCKS = 4
+
+
+def main() -> None:
+    """argv: the socket's descriptor, the parent's process id, the settings (core.errand)."""
+    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    limits, timeout_s, memory_bytes = errand.unpack_settings(sys.argv[3])
+    _confine(parent, memory_bytes)
+    Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]  # documented, but not exported
+    # Headers are checked against our own limits before Pillow sees the bytes; its limit may be the lower one.
+    Image.MAX_IMAGE_PIXELS = None
+    resample.engine_name()
+    with socket.socket(fileno=descriptor) as channel:
+        channel.sendall(READY)
+        while (received := _receive(channel)) is not None:
+            _allow_cpu(timeout_s)
+            channel.sendall(errand.pack_outcome(run(errand.unpack_errand(*received), limits)))
+
+
+def run(errand: Errand, limits: Limits) -> Outcome:
+    """Inspects the picture and renders every spec; a rendition that fails does not hinder the others."""
+    try:
+        data = errand.data if errand.path is None else _read(errand.path)
+        picture = thumbnail.inspect(data, limits)
+        renditions = tuple(_render(data, spec, limits) for spec in errand.specs)
+        found = _placeholders(data, limits) if errand.placeholder else None
+    except MediaError as error:
+        return Outcome(None, error, rss_bytes=_rss_bytes())
+    thumbhash, dominant = found or (None, None)
+    return Outcome(picture, None, renditions, thumbhash, dominant, _rss_bytes())
+
+
+def _render(data: bytes, spec: thumbnail.ThumbnailSpec, limits: Limits) -> thumbnail.Rendered | MediaError:
+    try:
+        return thumbnail.render(data, spec, limits)
+    except MediaError as error:
+        return error
+    except MemoryError:
+        return Undecodable("the image needs more memory than allowed", reason="memory")
+
+
+def _placeholders(data: bytes, limits: Limits) -> tuple[str, str] | None:
+    try:
+        return thumbnail.placeholders(data, limits)
+    except (MediaError, MemoryError):  # broken pixels; the header still has something to tell
+        return None
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise StoreFailed("the stored image could not be read", reason="read") from error
+
+
+def _receive(channel: socket.socket) -> tuple[bytes, bytes] | None:
+    """One frame; None when the parent has gone or wants no more."""
+    head = _exactly(channel, errand.HEAD.size)
+    if head is None:
+        return None
+    text, blobs = errand.HEAD.unpack(head)
+    body = _exactly(channel, text + blobs)
+    return None if body is None else (body[:text], body[text:])
+
+
+def _exactly(channel: socket.socket, length: int) -> bytes | None:
+    body = bytearray(length)
+    view, position = memoryview(body), 0
+    while position < length:
+        got = channel.recv_into(view[position:])
+        if got == 0:
+            return None
+        position += got
+    return bytes(body)
+
+
+def _confine(parent: int, memory_bytes: int) -> None:
+    """Dies with its parent, cannot use the network, cannot take more memory, leaves no core file."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers in order
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        # Root may do it alone; others need a user namespace, which some hosts forbid. Then it is left with what holds
+        # anyway: no descriptor but its own socket.
+        if libc.unshare(_CLONE_NEWNET) != 0:
+            libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    if os.getppid() != parent:  # gone before PDEATHSIG was set
+        sys.exit(0)
+
+
+def _allow_cpu(seconds: float) -> None:
+    """From here on so much processor time, then SIGXCPU: the deadline holds even while the parent is stuck."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 2, hard))
+
+
+def _rss_bytes() -> int:
+    """Resident now; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0
+
+
+if __name__ == "__main__":
+    main()

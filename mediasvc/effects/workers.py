@@ -1,0 +1,312 @@
+"""Image work in processes that may die: a bounded number, a bounded queue, a deadline that kills."""
+
+import asyncio
+import contextlib
+import math
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+import mediasvc
+from mediasvc import logs, metrics
+from mediasvc.core import errand
+from mediasvc.core.errand import Errand, Outcome
+from mediasvc.core.picture import Limits, Picture, Rendered, ThumbnailSpec
+from mediasvc.errors import MediaError, Overloaded, ProcessingTimeout, Undecodable
+
+_MAIN = "mediasvc.effects.worker_main"
+_START_TIMEOUT_S = 30.0
+_END_TIMEOUT_S = 2.0
+# A process that has grown to this, or has done this many errands, is replaced between two errands.
+_MAX_RSS_BYTES = 512 << 20
+_MAX_ERRANDS = 5000
+_MAX_ANSWER_BYTES = 1 << 30
+# All that an image process gets of our environment: it has no use for secrets.
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "SYSTEMROOT", "TMPDIR")
+# glibc would hand pixel buffers back after every picture, and fetching fresh pages costs more than scaling does.
+_MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "MALLOC_TRIM_THRESHOLD_": "134217728",
+    "MALLOC_ARENA_MAX": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """A picture and what was made of it, renditions in the order of the specs."""
+
+    picture: Picture
+    renditions: tuple[Rendered | MediaError, ...]
+    thumbhash: str | None
+    dominant: str | None
+
+
+class Poisonous(Undecodable):
+    """The image ended the process that worked on it; worth remembering for longer than other failures."""
+
+    poison: ClassVar[bool] = True
+
+
+class _Ended(Exception):
+    """The process is gone. errand_taken: it had read all of the errand before."""
+
+    def __init__(self, *, errand_taken: bool) -> None:
+        super().__init__()
+        self.errand_taken = errand_taken
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    request: bytes
+    done: asyncio.Future[Outcome]
+
+
+class ImageWorkers:
+    """A pool of image processes. `async with` starts and ends them; one pool serves one event loop."""
+
+    def __init__(
+        self,
+        *,
+        processes: int,
+        queue_depth: int,
+        timeout_s: float,
+        limits: Limits,
+        memory_bytes: int = 2 << 30,
+    ) -> None:
+        """processes: at least 1. queue_depth: errands that may wait while all processes are busy. timeout_s: of one
+        errand, after which its process is killed. memory_bytes: address space of a process, not resident memory."""
+        self._processes = max(1, processes)
+        self._queue_depth = queue_depth
+        self._timeout_s = timeout_s
+        self._settings = errand.pack_settings(limits, timeout_s, memory_bytes)
+        self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
+        self._runners: list[asyncio.Task[None]] = []
+        self._busy = 0
+        self._alive = 0
+        self._closing = False
+        self._mean_s = 0.05
+
+    async def __aenter__(self) -> Self:
+        started = await asyncio.gather(*(_Process.start(self._settings) for _ in range(self._processes)))
+        self._runners = [asyncio.create_task(self._run(process)) for process in started]
+        self._alive = len(started)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Errands under way are finished, unless an exception brings us here; those that wait are refused."""
+        self._closing = True
+        while not self._jobs.empty():
+            job = self._jobs.get_nowait()
+            if job is not None and not job.done.done():
+                job.done.set_exception(
+                    Overloaded("the service is going away", retry_after_s=5, reason="draining")
+                )
+        for runner in self._runners:
+            if kind is None:
+                self._jobs.put_nowait(None)
+            else:
+                runner.cancel()
+        await asyncio.gather(*self._runners, return_exceptions=True)
+
+    def health(self) -> str | None:
+        """None if errands are taken; otherwise what is wrong, in words."""
+        if self._closing:
+            return "image processes are going away"
+        return None if self._alive else "no image process is running"
+
+    async def process(
+        self, source: Path | bytes, specs: Sequence[ThumbnailSpec] = (), *, placeholder: bool = False
+    ) -> Processed:
+        """Inspects a picture and renders every spec, in one hop. source: a file (the process reads it) or its bytes.
+
+        Raises UnsupportedMedia, Undecodable or TooManyPixels for the picture as a whole, ProcessingTimeout if its time
+        was up, Poisonous if it ended the process, Overloaded if the queue is full, StoreFailed if the file cannot be
+        read. A rendition that fails alone stands among the renditions as its error.
+        """
+        waiting = self._jobs.qsize() + self._busy - self._processes
+        if self._closing or waiting >= self._queue_depth:
+            wait_s = math.ceil(self._mean_s * max(1, waiting) / self._processes)
+            raise Overloaded("too many images are waiting", retry_after_s=max(1, wait_s), reason="queue")
+        path, data = (str(source.absolute()), b"") if isinstance(source, Path) else (None, source)
+        request = errand.pack_errand(Errand(path, data, tuple(specs), placeholder))
+        job = _Job(request, asyncio.get_running_loop().create_future())
+        self._jobs.put_nowait(job)
+        metrics.image_queue_depth.set(self._jobs.qsize())
+        outcome = await job.done
+        if outcome.error is not None:
+            raise outcome.error
+        if outcome.picture is None:
+            raise Undecodable("the image could not be read", reason="answer")
+        return Processed(outcome.picture, outcome.renditions, outcome.thumbhash, outcome.dominant)
+
+    async def _run(self, process: "_Process | None") -> None:
+        """Owns one process at a time and gives it one job after another."""
+        waiting: asyncio.Task[_Job | None] | None = None
+        try:
+            while True:
+                waiting = waiting or asyncio.create_task(self._jobs.get())
+                if process is not None:
+                    await asyncio.wait({waiting, process.exit}, return_when=asyncio.FIRST_COMPLETED)
+                    if process.exit.done():
+                        process = await self._replaced(process, "died")
+                        continue
+                job, waiting = await waiting, None
+                if job is None:
+                    return
+                if job.done.done():  # nobody waits for it any more
+                    continue
+                self._busy += 1
+                try:
+                    process = await self._serve(process, job)
+                finally:
+                    self._busy -= 1
+        finally:
+            if waiting is not None:
+                waiting.cancel()
+            if process is not None:
+                await process.end()
+
+    async def _serve(self, process: "_Process | None", job: _Job) -> "_Process | None":
+        """Does one job; the process for the next one."""
+        started = time.monotonic()
+        again = True
+        while True:
+            process = process or await self._replaced(None, "missing")
+            if process is None:
+                _fail(job, Overloaded("no image process can be started", retry_after_s=5, reason="start"))
+                return None
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    outcome = await process.exchange(job.request)
+            except TimeoutError:
+                _fail(
+                    job,
+                    ProcessingTimeout(f"the image took longer than {self._timeout_s:g} s", reason="deadline"),
+                )
+                return await self._replaced(process, "deadline")
+            except ValueError:
+                _fail(job, Poisonous("the image could not be read", reason="poison"))
+                return await self._replaced(process, "nonsense")
+            except _Ended as ended:
+                if again and not ended.errand_taken:  # it was dead before: not this picture's doing
+                    again, process = False, await self._replaced(process, "died")
+                    continue
+                _fail(job, Poisonous("the image ended the process that read it", reason="poison"))
+                return await self._replaced(process, "died")
+            break
+        seconds = time.monotonic() - started
+        self._mean_s += (seconds - self._mean_s) / 16
+        if outcome.picture is not None:
+            operation = "render" if outcome.renditions else "inspect"
+            metrics.image_duration_s.labels(operation, outcome.picture.format.value).observe(seconds)
+        if not job.done.done():
+            job.done.set_result(outcome)
+        if outcome.rss_bytes > _MAX_RSS_BYTES:
+            return await self._replaced(process, "grown")
+        return process if process.errands < _MAX_ERRANDS else await self._replaced(process, "old")
+
+    async def _replaced(self, process: "_Process | None", reason: str) -> "_Process | None":
+        """A new process in the place of this one; None if none can be started."""
+        self._alive -= process is not None
+        if process is not None:
+            process.kill()
+            await process.end()
+        metrics.worker_restarts.labels(reason).inc()
+        logs.get().warning("worker.replaced", reason=reason)
+        try:
+            fresh = await _Process.start(self._settings)
+        except (OSError, TimeoutError) as error:
+            logs.get().error("worker.start_failed", error=type(error).__name__)
+            return None
+        self._alive += 1
+        return fresh
+
+
+def _fail(job: _Job, error: MediaError) -> None:
+    if not job.done.done():
+        job.done.set_exception(error)
+
+
+class _Process:
+    """One image process and our end of the socket to it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
+        self._process = process
+        self._channel = channel
+        self.exit = asyncio.create_task(process.wait())
+        self.errands = 0
+
+    @classmethod
+    async def start(cls, settings: str) -> "_Process":
+        """Started and ready. Raises OSError, TimeoutError."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment |= _MALLOC
+        environment["PYTHONPATH"] = str(Path(mediasvc.__file__).parents[1])
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-P", "-s", "-m", _MAIN, str(theirs.fileno()), str(os.getpid()), settings),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=environment,
+            )
+        started = cls(process, ours)
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                if not await asyncio.get_running_loop().sock_recv(ours, 1):
+                    raise OSError("the image process ended at its start")
+        except BaseException:
+            started.kill()
+            await started.end()
+            raise
+        return started
+
+    async def exchange(self, request: bytes) -> Outcome:
+        """Sends an errand and waits for its outcome. Raises _Ended; ValueError for an answer that makes no sense."""
+        loop = asyncio.get_running_loop()
+        self.errands += 1
+        try:
+            await loop.sock_sendall(self._channel, request)
+            head = await self._exactly(errand.HEAD.size)
+            text, blobs = errand.HEAD.unpack(head)
+            if text + blobs > _MAX_ANSWER_BYTES:
+                raise ValueError("answer too large")
+            body = await self._exactly(text + blobs)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            # A reset means that it left some of what we sent unread (unix(7)).
+            raise _Ended(errand_taken=False) from error
+        return errand.unpack_outcome(body[:text], body[text:])
+
+    async def _exactly(self, length: int) -> bytes:
+        loop = asyncio.get_running_loop()
+        body = bytearray(length)
+        view, position = memoryview(body), 0
+        while position < length:
+            got = await loop.sock_recv_into(self._channel, view[position:])
+            if got == 0:
+                raise _Ended(errand_taken=True)
+            position += got
+        return bytes(body)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def end(self) -> None:
+        """Closes the socket, upon which the process ends; kills it if it does not."""
+        self._channel.close()
+        done, _ = await asyncio.wait({self.exit}, timeout=_END_TIMEOUT_S)
+        if not done:
+            self.kill()
+            await self.exit
