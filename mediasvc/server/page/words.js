@@ -1,0 +1,68 @@
+// Numbers and outcomes in words.
+
+const NUMBER = new Intl.NumberFormat("en");
+const ONE_PLACE = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const NO_BREAK = "\u00a0";
+
+export const number = (value) => NUMBER.format(value);
+
+export function bytes(count) {
+  for (const [unit, size] of [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]]) {
+    if (count >= size) {
+      const value = count / size;
+      return `${value < 10 && unit !== "kB" ? ONE_PLACE.format(value) : NUMBER.format(Math.round(value))}${NO_BREAK}${unit}`;
+    }
+  }
+  return `${NUMBER.format(count)}${NO_BREAK}B`;
+}
+
+export const pixels = (width, height) => `${width}${NO_BREAK}×${NO_BREAK}${height}`;
+
+export const counted = (count, one, many = `${one}s`) => `${number(count)}${NO_BREAK}${count === 1 ? one : many}`;
+
+/** How much lighter, in whole percent; never 100 for something that still weighs a little. */
+export function percentSaved(from, to) {
+  if (!from || to >= from) return 0;
+  return Math.min(99, Math.round((1 - to / from) * 100));
+}
+
+const REASONS = {
+  invalid_request: "The address cannot be read.",
+  source_refused: "Policy forbids this source: its scheme, host, port or network.",
+  source_missing: "The origin says that the picture is gone (404 or 410).",
+  source_too_large: "The picture has more bytes than this service accepts.",
+  unsupported_media: "What the origin sends is not a picture of an allowed format.",
+  undecodable: "The picture is cut short or damaged.",
+  too_many_pixels: "The picture has more pixels than this service accepts.",
+  processing_timeout: "Working on the picture took too long.",
+  source_failed: "The origin could not be reached, or answered with an error. It may work later.",
+  source_timeout: "The origin took too long to answer. It may work later.",
+  overloaded: "The service was too busy. It may work later.",
+  store_failed: "The service could not keep the picture. It may work later.",
+};
+
+export const reason = (code) => REASONS[code] ?? "It could not be made local.";
+
+const STATS = {
+  originals: ["Originals", number],
+  thumbnails: ["Thumbnails", number],
+  bytes: ["On disk", bytes],
+  max_bytes: ["Room for", bytes],
+  memory_bytes: ["In memory", bytes],
+  hits: ["Hits", number],
+  misses: ["Misses", number],
+};
+
+/** [name, value] of each figure that has a name for people. */
+export const statFigures = (stats) =>
+  Object.entries(STATS)
+    .filter(([key]) => typeof stats[key] === "number")
+    .map(([key, [name, format]]) => [name, format(stats[key])]);
+
+/** The language that picks the right Chinese, Japanese or Korean glyphs; "" leaves it to the page. */
+export function languageOf(text) {
+  const sample = text.slice(0, 20000);
+  if (/[\u3040-\u30ff]/.test(sample)) return "ja";
+  if (/[\uac00-\ud7af]/.test(sample)) return "ko";
+  return /[\u4e00-\u9fff]/.test(sample) ? "zh-Hans" : "";
+}
