@@ -1,0 +1,158 @@
+"""What may be fetched: schemes, ports, hosts, and only addresses of the public internet."""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+
+import can_ada
+
+from mediasvc.core.addresses import Address, embedded_ipv4
+from mediasvc.core.addresses import is_public as is_public
+from mediasvc.core.hosts import LITERAL, HostPattern, parse_host_pattern
+from mediasvc.core.urls import SourceUrl
+from mediasvc.errors import InvalidSettings, SourceRefused
+
+DEFAULT_PORTS = {"http:": 80, "https:": 443}
+# RFC 6761 section 6.3: these names are loopback whatever DNS says, so they count as the literal.
+_LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+_LOOPBACK = (ip_address("127.0.0.1"), ip_address("::1"))
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectTo:
+    """Connections to host:port go to to_host:to_port instead. host "*": any; port None: any."""
+
+    host: str
+    port: int | None
+    to_host: str
+    to_port: int
+
+
+def parse_connect_to(text: str) -> tuple[ConnectTo, ...]:
+    """`host:port=addr:port`, comma separated; `*` as host or port is any; IPv6 in brackets. InvalidSettings."""
+    return tuple(_connect_to(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _connect_to(text: str) -> ConnectTo:
+    left, equals, right = text.partition("=")
+    try:
+        host, port = _host_and_port(left, may_be_any=True)
+        to_host, to_port = _host_and_port(right, may_be_any=False)
+    except ValueError as error:
+        raise InvalidSettings(f"CONNECT_TO: {text!r} is not host:port=addr:port ({error})") from error
+    if not equals or to_port is None:
+        raise InvalidSettings(f"CONNECT_TO: {text!r} is not host:port=addr:port")
+    return ConnectTo(host, port, to_host, to_port)
+
+
+def _host_and_port(text: str, *, may_be_any: bool) -> tuple[str, int | None]:
+    host, colon, port = text.strip().rpartition(":")
+    if not colon:
+        raise ValueError("a port is missing")
+    pattern = parse_host_pattern(host)
+    if pattern.expression is not None and not (may_be_any and pattern.text == "*"):
+        raise ValueError("only a whole host, or * alone, can stand there")
+    if port == "*" and may_be_any:
+        return pattern.text, None
+    if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
+        raise ValueError("a port is a number from 1 to 65535")
+    return pattern.text, int(port)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPolicy:
+    """What may be fetched; every check raises SourceRefused, whose message names no address, or returns nothing.
+
+    allowed_hosts: empty means all. own_hosts: `host` or `host:port` of ourselves, never fetched.
+    connect_to: what an exact host names there is trusted, its port and address are not checked. Behind `*`
+    stand hosts that nobody named: their ports and the connected address are trusted, but a source that
+    itself says 127.0.0.1 is refused as ever.
+    """
+
+    allowed_ports: frozenset[int] = frozenset({80, 443})
+    allowed_hosts: tuple[str, ...] = ()
+    denied_hosts: tuple[str, ...] = ()
+    allowed_cidrs: tuple[IPv4Network | IPv6Network, ...] = ()
+    connect_to: tuple[ConnectTo, ...] = ()
+    own_hosts: frozenset[str] = frozenset()
+    _allowed: tuple[HostPattern, ...] = field(init=False, repr=False, compare=False)
+    _denied: tuple[HostPattern, ...] = field(init=False, repr=False, compare=False)
+    _own: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """InvalidSettings when a host pattern cannot be read."""
+        object.__setattr__(self, "_allowed", _patterns("ALLOWED_HOSTS", self.allowed_hosts))
+        object.__setattr__(self, "_denied", _patterns("DENIED_HOSTS", self.denied_hosts))
+        object.__setattr__(self, "_own", frozenset(host.lower().rstrip(".") for host in self.own_hosts))
+
+    def check_url(self, url: SourceUrl) -> None:
+        """Everything that can be said before a name is looked up; to be asked again for every redirect."""
+        host, port = _host_port(url)
+        if any(pattern.matches(host) for pattern in self._denied):
+            raise SourceRefused("this host is not allowed", reason="host_denied")
+        if self._allowed and not any(pattern.matches(host) for pattern in self._allowed):
+            raise SourceRefused("this host is not allowed", reason="host_not_allowed")
+        if host in self._own or f"{host}:{port}" in self._own:
+            raise SourceRefused("this address is our own", reason="own_host")
+        if port not in self.allowed_ports and self.connect_target(host, port) is None:
+            raise SourceRefused("this port is not allowed", reason="port")
+        self._check_host(host, port)
+
+    def check_literal(self, url: SourceUrl) -> None:
+        """Only whether the host is an IP literal, or a name of loopback, that may not be fetched."""
+        self._check_host(*_host_port(url))
+
+    def check_address(self, address: str) -> None:
+        """One address that a name stands for, or that a socket is about to connect to; a zone id is ignored."""
+        try:
+            parsed = ip_address(address.partition("%")[0])
+        except ValueError as error:
+            raise SourceRefused("this address cannot be read", reason="address") from error
+        if not self._may_connect(parsed):
+            raise SourceRefused("this address is not public", reason="address")
+
+    def connect_target(self, host: str, port: int) -> tuple[str, int] | None:
+        """Where CONNECT_TO sends this host and port, trusted; None: nowhere else. The first match counts."""
+        name = host.lower().rstrip(".")
+        for rule in self.connect_to:
+            if rule.host in ("*", name) and rule.port in (None, port):
+                return rule.to_host.strip("[]"), rule.to_port
+        return None
+
+    def _check_host(self, host: str, port: int) -> None:
+        if any(rule.host == host and rule.port in (None, port) for rule in self.connect_to):
+            return
+        if LITERAL.fullmatch(host):
+            self.check_address(host.strip("[]"))
+            return
+        is_loopback = host in _LOOPBACK_NAMES or host.endswith(".localhost")
+        if is_loopback and not any(self._may_connect(address) for address in _LOOPBACK):
+            raise SourceRefused("this address is not public", reason="address")
+
+    def _may_connect(self, address: Address) -> bool:
+        if is_public(address):
+            return True
+        inner = embedded_ipv4(address) if isinstance(address, IPv6Address) else ()
+        # Explicit ranges allow an address by its own form, or, when it embeds just one IPv4, by that one.
+        return any(address in network for network in self.allowed_cidrs) or (
+            len(inner) == 1 and any(inner[0] in network for network in self.allowed_cidrs)
+        )
+
+
+def _patterns(setting: str, texts: tuple[str, ...]) -> tuple[HostPattern, ...]:
+    try:
+        return tuple(parse_host_pattern(text) for text in texts)
+    except ValueError as error:
+        raise InvalidSettings(f"{setting}: {error}") from error
+
+
+def _host_port(url: SourceUrl) -> tuple[str, int]:
+    """Normalised host without the root's dot, and its port; SourceRefused for what is no http(s) URL."""
+    try:
+        parsed = can_ada.parse(url)
+    except (ValueError, TypeError) as error:
+        raise SourceRefused("the address cannot be read", reason="unreadable") from error
+    if parsed.protocol not in DEFAULT_PORTS:
+        raise SourceRefused("only http and https are fetched", reason="scheme")
+    if parsed.has_credentials():
+        raise SourceRefused("a source may not carry user and password", reason="userinfo")
+    return parsed.hostname.rstrip("."), int(parsed.port or DEFAULT_PORTS[parsed.protocol])

@@ -1,0 +1,180 @@
+"""What one wrapper rule takes out of one URL."""
+
+import binascii
+import re
+from base64 import b64decode
+from typing import NamedTuple
+
+import can_ada
+
+from mediasvc.core.wrapperrules import Rule
+from mediasvc.errors import InvalidRequest, SourceRefused
+
+_LITERAL = re.compile(r"https?://", re.IGNORECASE)
+_HTTP = re.compile(r"https?:", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_HOST_FIRST = re.compile(r"(?:[^\s/?#:\\@.]+\.)+[^\s/?#:\\@.]+\.?(:[0-9]+)?(?=[/?#]|$)")
+_IMAGE = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|svg|tiff?|heic)$", re.IGNORECASE)
+_ESCAPE = re.compile(r"%[0-7][0-9A-Fa-f]")
+_BLANKS = ' \t\n\r\f"'
+# How base64 and hex of "http" begin.
+_BASE64_ALPHABET = re.compile(r"[A-Za-z0-9+/_-]*")
+
+
+class Outer(NamedTuple):
+    """A URL that may be a wrapper, in parts. scheme: `https:`; netloc: with its port; query: None without `?`."""
+
+    scheme: str
+    host: str
+    netloc: str
+    path: str
+    query: str | None
+
+
+def decode_once(text: str) -> str:
+    """Percent-decode ASCII only: what is not ASCII would be encoded again, in whatever encoding it was."""
+    return _ESCAPE.sub(lambda escape: chr(int(escape[0][1:], 16)), text) if "%" in text else text
+
+
+def carried_by(rule: Rule, outer: Outer) -> str | None:
+    """The absolute address that outer carries by this rule, not yet normalised; None: the rule is about others.
+
+    InvalidRequest: it should carry one but does not. SourceRefused: it carries one of another scheme.
+    """
+    match = rule.path.match(outer.path)
+    if match is None:
+        return None
+    if rule.place == "none":
+        return ""
+    if rule.place == "host":
+        search = "" if outer.query is None else f"?{outer.query}"
+        return f"{outer.scheme}//{rule.to}{outer.path}{search}"
+    if rule.place == "query":
+        text = outer.query or ""
+    elif rule.place == "parameter":
+        found = _parameter(rule, outer.query or "")
+        if found is None:
+            return None
+        text = found
+    else:
+        text = _rest_of_path(rule, outer, match)
+    text = _decoded(rule, text)
+    if match.re.groups:
+        text = _with_groups(rule, match, text)
+    url = _absolute(rule, outer, text)
+    if rule.query_parameter and outer.query:
+        url = _with_query(url, rule.query_parameter, outer.query)
+    if rule.image and not _IMAGE.search(url.partition("#")[0].partition("?")[0]):
+        return None
+    return url
+
+
+def _parameter(rule: Rule, query: str) -> str | None:
+    """Raw value of the first parameter that the rule names; "" when missing; None when it lacks company."""
+    value: str | None = None
+    position = 0
+    companions = not rule.beside
+    for part in query.split("&"):
+        name, equals, text = part.partition("=")
+        if value is None and equals and name in rule.parameters:
+            # An inner URL with a `?` of its own keeps the parameters behind it, where nothing else can.
+            takes_rest = rule.last and "?" in text and _LITERAL.match(text)
+            value = query[position + len(name) + 1 :] if takes_rest else text
+        companions = companions or name in rule.beside
+        position += len(part) + 1
+    return (value or "") if companions else None
+
+
+def _rest_of_path(rule: Rule, outer: Outer, match: re.Match[str]) -> str:
+    rest = outer.path[match.end() :]
+    if rule.until:
+        rest = rest.partition(rule.until)[0]
+    if rule.format_mark and rule.format_mark in rest:
+        rest, _, extension = rest.partition(rule.format_mark)
+        if not re.fullmatch(r"[a-z]{2,5}", extension):
+            raise InvalidRequest("the address can be read in more ways than one", reason="ambiguous")
+    is_carried = rule.query == "carried" or (rule.query == "auto" and _LITERAL.match(rest))
+    return f"{rest}?{outer.query}" if is_carried and outer.query is not None else rest
+
+
+def _decoded(rule: Rule, text: str) -> str:
+    text = text.strip(_BLANKS)
+    if rule.coded == "base64":
+        return _from_base64(text)
+    if rule.coded == "hex":
+        return _from_hex(text)
+    least, most = rule.decode
+    for turn in range(most):
+        if turn >= least and _LITERAL.match(text):
+            break
+        text = decode_once(text).strip(_BLANKS)
+    return text
+
+
+def _from_base64(text: str) -> str:
+    bare = _BASE64_ALPHABET.match(text.replace("%3D", "="))
+    digits = bare[0].replace("/", "").replace("-", "+").replace("_", "/") if bare else ""
+    try:
+        return b64decode(digits + "=" * (-len(digits) % 4), validate=True).decode("utf-8").strip(_BLANKS)
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise InvalidRequest("the wrapper's address is not base64", reason="unreadable") from error
+
+
+def _from_hex(text: str) -> str:
+    try:
+        return bytes.fromhex(text.partition(".")[0]).decode("utf-8").strip(_BLANKS)
+    except ValueError as error:
+        raise InvalidRequest("the wrapper's address is not hexadecimal", reason="unreadable") from error
+
+
+def _with_groups(rule: Rule, match: re.Match[str], text: str) -> str:
+    """Scheme, host and query where the path spells them apart from the rest."""
+    groups = match.groupdict()
+    if host := groups.get("host"):
+        text = f"{host}/{text}"
+    if scheme := groups.get("scheme"):
+        text = f"{scheme}://{text}"
+    elif groups.get("tls"):
+        text = f"https://{text}"
+    if query := groups.get("query"):
+        text = text + decode_once(query)
+    return text
+
+
+def _absolute(rule: Rule, outer: Outer, text: str) -> str:
+    if _LITERAL.match(text):
+        return text
+    if rule.ssl_prefix and text[:4].lower() == "ssl:":
+        return f"https://{text[4:].lstrip('/')}"
+    if _HTTP.match(text):
+        if rule.slashes == "two":
+            raise InvalidRequest("the wrapped address has no host", reason="host")
+        return text
+    if text.startswith("//"):
+        return f"http:{text}"
+    if not text:
+        raise InvalidRequest("the wrapper carries no address", reason="empty")
+    host = _HOST_FIRST.match(text) if rule.scheme else None
+    if host is not None:
+        is_tls = rule.scheme == "https" or host[1] == ":443" or _is_on(rule.ssl_parameter, outer.query)
+        return f"{'https' if is_tls else 'http'}://{text}"
+    if _SCHEME.match(text):
+        raise SourceRefused("only http and https are fetched", reason="scheme")
+    if rule.relative:
+        base = f"{outer.scheme}//{outer.netloc}/" if rule.relative == "self" else rule.relative
+        return (can_ada.parse(base) + text).href
+    raise InvalidRequest("the wrapper carries no usable address", reason="host")
+
+
+def _is_on(parameter: str, query: str | None) -> bool:
+    if not parameter or not query:
+        return False
+    return any(part in (f"{parameter}=1", f"{parameter}=true") for part in query.split("&"))
+
+
+def _with_query(url: str, parameter: str, query: str) -> str:
+    for part in query.split("&"):
+        name, equals, value = part.partition("=")
+        if equals and name == parameter and value:
+            return f"{url.partition('?')[0]}?{decode_once(value)}"
+    return url

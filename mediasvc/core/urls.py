@@ -1,0 +1,234 @@
+"""Addresses: read, normalise, and take off every wrapper until the origin URL is left."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NewType
+
+import can_ada
+
+from mediasvc.core.hosts import is_host
+from mediasvc.core.unwrapping import Outer, carried_by
+from mediasvc.core.wrapperrules import Rule, read_rules
+from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError, SourceRefused
+
+SourceUrl = NewType("SourceUrl", str)
+
+MAX_LAYERS = 5
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_AUTHORITY = re.compile(r"(?:[A-Za-z]+:)?[/\\]*([^/\\?#]*)")
+_RAW = re.compile(r"(?:https?:)?[/\\]{2,}[^/\\?#]*([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_LINE_BREAKS = str.maketrans("", "", "\t\n\r")
+_BLANKS = " \t\n\r\f"
+# Punycode takes quadratic time; 253 characters of host never need more than this, percent-encoded.
+_LONGEST_AUTHORITY = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One wrapper that was taken off. wrapper: the rule's name; url: what it carried, normalised."""
+
+    wrapper: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """source: as it was given. layers: from source to origin, empty for a plain URL."""
+
+    source: str
+    origin: SourceUrl
+    layers: tuple[Layer, ...]
+
+
+def stays_as_it_is(address: str) -> bool:
+    """Whether an article's address names nothing to fetch: empty, a fragment, `data:`, `blob:`, `mailto:` …"""
+    text = address.strip(_BLANKS)
+    if not text or text.startswith("#"):
+        return True
+    scheme = _SCHEME.match(
+        text.translate(_LINE_BREAKS) if "\n" in text or "\t" in text or "\r" in text else text
+    )
+    return scheme is not None and scheme[1].lower() not in ("http", "https")
+
+
+def normalise(address: str, base: str | None = None) -> SourceUrl:
+    """Absolute http(s) URL as the WHATWG URL standard writes it, without its fragment.
+
+    A protocol-relative address takes the base's scheme, https without a base. (Inside a wrapper it is
+    http, as the wrappers themselves read it; that is the resolver's matter.)
+    InvalidRequest: unreadable, relative with no base, no host, a host that DNS cannot hold, control
+    characters. SourceRefused: another scheme, userinfo.
+    """
+    return SourceUrl(_href(_parse(_clean(address), base)))
+
+
+class Resolver:
+    """Takes wrappers off by its rules, tried in their order; built once, safe to share."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        """rules: the operator's own first, then the built-in ones."""
+        self._rules = tuple(rules)
+        self._needles = tuple({needle for rule in rules for needle in rule.contains})
+        self._stages_for = lru_cache(maxsize=4096)(self._find_stages)
+
+    def resolve(self, address: str, base: str | None = None) -> Resolution:
+        """The origin URL behind an address. InvalidRequest and SourceRefused as `normalise` raises them.
+
+        InvalidRequest also for a wrapper around nothing, around itself, or more than five deep.
+        """
+        text = _clean(address)
+        parsed = _parse(text, base)
+        url = _href(parsed)
+        found = None
+        raw = _RAW.match(text)
+        # Raw first: what a worker gets after its `?` is taken as it was written, `'` and all.
+        if raw is not None:
+            found = self._unwrap(Outer(parsed.protocol, parsed.hostname, parsed.host, raw[1] or "/", raw[2]))
+        if found is None:
+            found = self._unwrap(_outer(parsed, url))
+        layers: list[Layer] = []
+        while found is not None:
+            wrapper, parsed, inner = found
+            if inner == url:
+                raise InvalidRequest("the address is wrapped around itself", reason="loop")
+            if len(layers) == MAX_LAYERS:
+                raise InvalidRequest("the address is wrapped too many times", reason="depth")
+            url = inner
+            layers.append(Layer(wrapper, url))
+            found = self._unwrap(_outer(parsed, url))
+        return Resolution(address, SourceUrl(url), tuple(layers))
+
+    def _unwrap(self, outer: Outer) -> tuple[str, can_ada.URL, str] | None:
+        """(rule's name, what it carries, the same as text); None: a plain URL."""
+        stages = self._stages_for(outer.host)
+        lowered = f"{outer.path}?{outer.query}".lower()
+        hits = {needle for needle in self._needles if needle in lowered}
+        for rules in stages:
+            refusal: InvalidRequest | SourceRefused | None = None
+            for rule in rules:
+                if rule.contains and hits.isdisjoint(rule.contains):
+                    continue
+                try:
+                    carried = carried_by(rule, outer)
+                    if carried is None:
+                        continue
+                    if rule.place == "none":
+                        return None
+                    parsed = _parse(_clean(carried), None)
+                    return rule.name, parsed, _href(parsed)
+                except (InvalidRequest, SourceRefused) as error:
+                    if rule.must_carry or error.reason in ("ambiguous", "userinfo"):
+                        refusal = refusal or error
+            # A known wrapper that carries nothing is not read again by the shape of its URL.
+            if refusal is not None:
+                raise refusal
+        return None
+
+    def _find_stages(self, host: str) -> tuple[tuple[Rule, ...], ...]:
+        """The rules for this host, in the order to try: of each file those that name it, then those for any."""
+        stages = []
+        for file in dict.fromkeys(rule.file for rule in self._rules):
+            rules = [rule for rule in self._rules if rule.file == file and rule.is_for(host)]
+            stages.append(tuple(rule for rule in rules if rule.hosts))
+            stages.append(tuple(rule for rule in rules if not rule.hosts))
+        return tuple(stage for stage in stages if stage)
+
+
+def parse_rules(toml_text: str, name: str) -> tuple[Rule, ...]:
+    """The rules of one file, each example of each tried. name: the file's, for messages.
+
+    InvalidSettings names every broken entry with file and line. Grammar: docs/wrappers.md.
+    """
+    rules = read_rules(toml_text, name)
+    problems = [problem for rule in rules for problem in _failing_examples(rule)]
+    if problems:
+        raise InvalidSettings("\n".join(problems))
+    return rules
+
+
+def _failing_examples(rule: Rule) -> list[str]:
+    """What this rule alone makes of its examples, where that is not what they say."""
+    resolver = Resolver((rule,))
+    problems = []
+    for wrapped, carried in rule.examples:
+        try:
+            resolution = resolver.resolve(wrapped)
+            found = resolution.layers[0].url if resolution.layers else resolution.origin
+            expected = normalise(carried)
+        except MediaError as error:
+            found, expected = f"an error: {error}", SourceUrl(carried)
+        if found != expected:
+            problems.append(
+                f"{rule.file}:{rule.line}: wrapper {rule.name!r}: the example {wrapped} gives {found}, not {expected}"
+            )
+    return problems
+
+
+def _outer(parsed: can_ada.URL, url: str) -> Outer:
+    search = parsed.search
+    return Outer(
+        parsed.protocol, parsed.hostname, parsed.host, parsed.pathname, search[1:] if search else None
+    )
+
+
+def _clean(address: str) -> str:
+    text = address.strip(_BLANKS)
+    if not text.isprintable():
+        text = text.translate(_LINE_BREAKS)
+        if _CONTROL.search(text):
+            raise InvalidRequest("the address holds control characters", reason="control")
+    return text
+
+
+def _parse(text: str, base: str | None) -> can_ada.URL:
+    if not text or text[0] == "#":
+        raise InvalidRequest("there is no address", reason="empty")
+    scheme = _SCHEME.match(text)
+    if scheme is not None and scheme[1].lower() not in ("http", "https"):
+        raise SourceRefused("only http and https are fetched", reason="scheme")
+    if len(text) > _LONGEST_AUTHORITY or "@" in text:
+        _check_authority(text, scheme is not None)
+    try:
+        parsed = _joined(text, base) if scheme is None or base is not None else can_ada.parse(text)
+    except ValueError as error:
+        raise InvalidRequest("the address cannot be read", reason="unreadable") from error
+    if parsed.protocol not in ("http:", "https:"):
+        raise SourceRefused("only http and https are fetched", reason="scheme")
+    if not is_host(parsed.hostname):
+        raise InvalidRequest("the address has no usable host", reason="host")
+    return parsed
+
+
+def _joined(text: str, base: str | None) -> can_ada.URL:
+    if base is not None:
+        start = _parse(_clean(base), None)
+        return start + text
+    if text[:1] in "/\\" and text[1:2] in ("/", "\\"):
+        return can_ada.parse("https:" + text)
+    raise InvalidRequest("a relative address needs a base", reason="relative")
+
+
+def _check_authority(text: str, has_scheme: bool) -> None:
+    if not has_scheme and not (text[:1] in ("/", "\\") and text[1:2] in ("/", "\\")):
+        return
+    authority = _AUTHORITY.match(text)
+    assert authority is not None, "every part of the expression may be empty"
+    if "@" in authority[1]:
+        raise SourceRefused("a source may not carry user and password", reason="userinfo")
+    if len(authority[1]) > _LONGEST_AUTHORITY:
+        raise InvalidRequest("the address has no usable host", reason="host")
+
+
+def _href(parsed: can_ada.URL) -> str:
+    href = parsed.href
+    if "#" in href:
+        href = href.partition("#")[0]
+    if "^" in href:
+        # The standard has encoded ^ in paths since 2024; the parser's Ada is older.
+        path, question, query = href.partition("?")
+        href = path.replace("^", "%5E") + question + query
+    return href
