@@ -83,6 +83,11 @@ class Circuits:
             self._circuits[host] = admission.circuit
         return admission.retry_after_s
 
+    def left_alone_s(self, host: str, now: float) -> float | None:
+        """As `retry_after_s`, but only looks: for those who stand in line and may not come to try."""
+        circuit = self._circuits.get(host)
+        return admit(circuit, now, self._rules).retry_after_s if circuit else None
+
     def failed(self, host: str, now: float, at_least_s: float = 0.0) -> bool:
         """True: the circuit has opened just now."""
         before = self._circuits.pop(host, None)

@@ -34,7 +34,7 @@ _DIRECTIVE = re.compile(
         (?: = [ \t]* (?: "((?:[^"\\]|\\.)*)" | ([^\s,"]*) ) )?  [^,]* (?:,|\Z)""",
     re.VERBOSE,
 )
-_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\Z')
+_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"\Z')
 # What the origin or the bytes say for good.
 _LASTING = (SourceMissing, SourceTooLarge, UnsupportedMedia, Undecodable, TooManyPixels, ProcessingTimeout)
 

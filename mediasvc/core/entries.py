@@ -25,6 +25,7 @@ class Entry:
     digest, picture: of the original; both None for a failure. expires_at: fresh until. revalidate_until: served while
     it is being revalidated, until. stale_until: served if the origin fails, until. etag, last_modified: the origin's.
     failure: code of a MediaError for a source that failed; then expires_at says until when it is not tried again.
+    final_url: where redirects led, the URL whose validators these are; None: the source URL itself.
     """
 
     url: str
@@ -37,6 +38,7 @@ class Entry:
     etag: str | None
     last_modified: str | None
     failure: str | None
+    final_url: str | None = None
 
     def to_json(self) -> str:
         """One line; `from_json` gives the same value back (times to the microsecond)."""
@@ -64,11 +66,12 @@ class Entry:
                 "etag": self.etag,
                 "last_modified": self.last_modified,
                 "failure": self.failure,
+                "final_url": self.final_url,
             }
         ).decode()
 
     @staticmethod
-    def from_json(text: str | bytes) -> "Entry":
+    def from_json(text: str) -> "Entry":
         """ValueError: anything but what `to_json` writes, whoever wrote it."""
         fields = _fields(text)
         picture = fields.get("picture")
@@ -83,6 +86,7 @@ class Entry:
             etag=_text_or_none(fields, "etag"),
             last_modified=_text_or_none(fields, "last_modified"),
             failure=_failure(fields),
+            final_url=_text_or_none(fields, "final_url"),
         )
         if (entry.failure is None) != (entry.digest is not None and entry.picture is not None):
             raise ValueError("an entry is of a picture or of a failure")
@@ -125,7 +129,7 @@ class Rendition:
         ).decode()
 
     @staticmethod
-    def from_json(text: str | bytes) -> "Rendition":
+    def from_json(text: str) -> "Rendition":
         """ValueError: anything but what `to_json` writes, whoever wrote it."""
         fields = _fields(text)
         rendition = Rendition(
@@ -151,7 +155,7 @@ class Rendition:
 _FORMATS: Final = frozenset(member.value for member in Format)
 
 
-def _fields(text: str | bytes) -> Mapping[str, object]:
+def _fields(text: str) -> Mapping[str, object]:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -1,0 +1,322 @@
+"""A bounded GET: policy on every hop, guard on every socket, caps on the stream, retries within one deadline."""
+
+import asyncio
+import contextlib
+import hashlib
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol, assert_never
+from urllib.parse import urlsplit
+
+from mediasvc import __version__, logs, metrics
+from mediasvc.core import codings, replies, retry, urls
+from mediasvc.core.breaker import BreakerRules, Circuits
+from mediasvc.core.hostheaders import HostHeaders
+from mediasvc.core.policy import FetchPolicy
+from mediasvc.core.replies import FetchRules, Headers
+from mediasvc.core.urls import SourceUrl
+from mediasvc.errors import MediaError, SourceFailed, SourceRefused, SourceTimeout, SourceTooLarge
+
+AGENT: Final = f"mediasvc/{__version__} (+https://pypi.org/project/mediasvc/)"
+VIA: Final = "mediasvc"
+_ACCEPT: Final = "image/*,*/*;q=0.5"
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What we hold, in the origin's words. url: where redirects led when it was fetched; None: the source URL."""
+
+    etag: str | None
+    last_modified: str | None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """status: 200, or 304 where not_modified. headers: what caching needs of the reply. bytes: given to the sink."""
+
+    status: int
+    headers: Headers
+    final_url: str
+    bytes: int
+    not_modified: bool
+
+
+class Sink(Protocol):
+    """Where the bytes go. restart: another try begins anew, so what was written is void."""
+
+    async def write(self, chunk: bytes) -> None: ...
+
+    async def restart(self) -> None: ...
+
+
+class Reply(Protocol):
+    """A reply of which the head has come."""
+
+    status: int
+    headers: Headers
+
+    async def read(self) -> bytes:
+        """The next bytes; empty at the end."""
+        ...
+
+
+class Connections(Protocol):
+    """What opens exchanges; see effects/sockets.py."""
+
+    def slot(self, host: str) -> contextlib.AbstractAsyncContextManager[float]: ...
+
+    def exchange(
+        self, url: str, headers: Mapping[str, str]
+    ) -> contextlib.AbstractAsyncContextManager[Reply]: ...
+
+
+class _SpeedWatch:
+    """Ends a scope when fewer bytes than allowed came within a window. No cost for each piece but an addition."""
+
+    def __init__(self, rules: FetchRules, scope: asyncio.Timeout) -> None:
+        self.bytes = 0
+        self.is_too_slow = False
+        self._least = rules.min_speed * rules.speed_window_s
+        self._window_s = rules.speed_window_s
+        self._seen = 0
+        self._scope = scope
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._window_s, self._look) if self._least else None
+
+    def _look(self) -> None:
+        if self.bytes - self._seen < self._least:
+            self.is_too_slow = True
+            self._scope.reschedule(self._loop.time())
+            return
+        self._seen = self.bytes
+        self._timer = self._loop.call_later(self._window_s, self._look)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+@dataclass(slots=True)
+class _Errand:
+    """One fetch under way. deadline: of the loop's clock, moved on by the time spent waiting in line."""
+
+    url: SourceUrl
+    sink: Sink
+    validators: Validators | None
+    deadline: float
+    tries: int = 0
+    is_begun: bool = False
+    """Bytes have been written."""
+
+    def conditions(self, here: str) -> dict[str, str]:
+        """A validator only goes to the URL that it came from: elsewhere it might fit by chance."""
+        known = self.validators
+        if known is None or here != (known.url or self.url):
+            return {}
+        conditions = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
+        return {name: value for name, value in conditions.items() if value}
+
+
+class Fetcher:
+    """Fetches originals; keeps nothing itself.
+
+    agent: User-Agent. via: our name in Via, by which requests that come back to us are known.
+    clock: monotonic seconds. today: the time of day, aware UTC. chance: 0 to 1, for the jitter.
+    """
+
+    def __init__(
+        self,
+        policy: FetchPolicy,
+        rules: FetchRules,
+        headers: HostHeaders,
+        connections: Connections,
+        *,
+        agent: str = AGENT,
+        via: str = VIA,
+        breaker: BreakerRules | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        today: Callable[[], datetime] = lambda: datetime.now(UTC),
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._policy = policy
+        self._rules = rules
+        self._headers = headers
+        self._connections = connections
+        self._agent = agent
+        self._via = via
+        self._circuits = Circuits(breaker or BreakerRules())
+        self._backoff = retry.Backoff(rules.retries)
+        self._clock = clock
+        self._today = today
+        self._chance = chance
+
+    async def fetch(self, url: SourceUrl, sink: Sink, validators: Validators | None = None) -> Fetched:
+        """One original into `sink`, or the news that what we hold is still current.
+
+        SourceRefused, SourceMissing, SourceTooLarge, SourceFailed, SourceTimeout, Overloaded; whatever the sink raises
+        passes through. After an error the sink may hold part of a body.
+        """
+        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        errand = _Errand(url, sink, validators, loop.time() + self._rules.timeout_s)
+        outcome, size = "cancelled", 0
+        try:
+            fetched = await self._with_retries(errand)
+            outcome, size = "not_modified" if fetched.not_modified else "ok", fetched.bytes
+            return fetched
+        except MediaError as error:
+            outcome = error.code
+            if isinstance(error, SourceRefused):
+                metrics.refused_sources.labels(error.reason).inc()
+            raise
+        finally:
+            seconds = time.monotonic() - began
+            metrics.fetches.labels(outcome).inc()
+            metrics.fetch_duration_s.observe(seconds)
+            logs.get().info(
+                "source.fetched",
+                host=logs.host_of(url),
+                outcome=outcome,
+                tries=errand.tries,
+                bytes=size,
+                ms=round(seconds * 1000),
+            )
+
+    async def _with_retries(self, errand: _Errand) -> Fetched:
+        while True:
+            errand.tries += 1
+            try:
+                return await self._follow(errand)
+            except (SourceFailed, SourceTimeout) as error:
+                remaining_s = errand.deadline - asyncio.get_running_loop().time()
+                wait_s = self._backoff.wait_s(
+                    errand.tries, error, remaining_s=remaining_s, chance=self._chance()
+                )
+                if wait_s is None:
+                    raise
+            await asyncio.sleep(wait_s)
+            if errand.is_begun:
+                await errand.sink.restart()
+                errand.is_begun = False
+
+    async def _follow(self, errand: _Errand) -> Fetched:
+        """Every hop by hand: what a redirect names is checked as the first URL was, and nothing else happens to it."""
+        here = errand.url
+        for _ in range(self._rules.max_redirects + 1):
+            self._policy.check_url(here)
+            if self._headers.is_placeholder_url(here):
+                raise SourceFailed("The source shows a stand-in for the picture.", reason=retry.PLACEHOLDER)
+            result = await self._ask(errand, here)
+            if isinstance(result, Fetched):
+                return result
+            try:
+                here = urls.normalise(result.location, base=here)
+            except SourceRefused:
+                raise
+            except MediaError as error:
+                raise SourceFailed("The source redirects to nowhere.", reason=retry.PROTOCOL) from error
+        raise SourceFailed("The source redirects too often.", reason=retry.REDIRECTS)
+
+    async def _ask(self, errand: _Errand, here: SourceUrl) -> Fetched | replies.Redirect:
+        """One hop, with its host's place in line and its circuit."""
+        host = urlsplit(here).netloc
+        _fail_if(self._circuits.left_alone_s(host, self._clock()))
+        async with self._connections.slot(host) as waited_s:
+            errand.deadline += waited_s
+            # Again: while this one stood in line, others may have found the host down.
+            _fail_if(self._circuits.retry_after_s(host, self._clock()))
+            try:
+                result = await self._exchange(errand, here)
+            except MediaError as error:
+                if retry.host_is_down(error):
+                    if self._circuits.failed(host, self._clock(), error.retry_after_s or 0):
+                        metrics.breaker_open.inc()
+                elif not isinstance(error, SourceRefused):
+                    self._circuits.answered(host)
+                raise
+            self._circuits.answered(host)
+            return result
+
+    async def _exchange(self, errand: _Errand, here: SourceUrl) -> Fetched | replies.Redirect:
+        conditions = errand.conditions(here)
+        watch: _SpeedWatch | None = None
+        try:
+            async with (
+                asyncio.timeout_at(errand.deadline) as scope,
+                self._connections.exchange(here, self._request_headers(here, conditions)) as reply,
+            ):
+                verdict = replies.judge(
+                    reply.status,
+                    reply.headers,
+                    self._today(),
+                    is_conditional=bool(conditions),
+                    max_bytes=self._rules.max_bytes,
+                )
+                match verdict:
+                    case replies.Redirect():
+                        return verdict
+                    case replies.NotModified():
+                        return Fetched(304, replies.kept(reply.headers), here, 0, not_modified=True)
+                    case replies.Body(length=length):
+                        watch = _SpeedWatch(self._rules, scope)
+                        size = await self._receive(errand, here, reply, watch, length)
+                        return Fetched(200, replies.kept(reply.headers), here, size, not_modified=False)
+                    case _:
+                        assert_never(verdict)
+        except TimeoutError as error:
+            if watch is None:
+                raise SourceTimeout(
+                    "The source did not answer in time.", reason=retry.HEAD_DEADLINE
+                ) from error
+            if watch.is_too_slow:
+                raise SourceTimeout("The source is too slow.", reason=retry.SPEED) from error
+            raise SourceTimeout("The source took too long.", reason=retry.DEADLINE) from error
+        finally:
+            if watch is not None:
+                watch.stop()
+                metrics.fetched_bytes.inc(watch.bytes)
+
+    def _request_headers(self, here: SourceUrl, conditions: Mapping[str, str]) -> dict[str, str]:
+        host = urlsplit(here).hostname or ""
+        headers = {"User-Agent": self._agent, "Accept": _ACCEPT}
+        headers.update(self._headers.headers_for(host, self._agent))
+        headers |= {"Accept-Encoding": "identity", "Via": f"1.1 {self._via}", **conditions}
+        return {name: value for name, value in headers.items() if value}
+
+    async def _receive(
+        self, errand: _Errand, here: SourceUrl, reply: Reply, watch: _SpeedWatch, length: int | None
+    ) -> int:
+        """The body into the sink; its bytes, counted after the content coding is taken off."""
+        decoder = codings.decoder_for(reply.headers.get("content-encoding", ""), self._rules.max_bytes)
+        stand_ins = self._headers.digests_for(here)
+        digest = hashlib.sha256() if stand_ins else None
+        size = 0
+        while arrived := await reply.read():
+            watch.bytes += len(arrived)
+            if watch.bytes > self._rules.max_bytes:
+                raise SourceTooLarge("The source is larger than allowed.", reason="bytes")
+            for piece in decoder.feed(arrived) if decoder else (arrived,):
+                size += len(piece)
+                errand.is_begun = True
+                if digest:
+                    digest.update(piece)
+                await errand.sink.write(piece)
+        if length is not None and watch.bytes != length:
+            raise SourceFailed("The source's reply is not as long as it says.", reason=retry.TRUNCATED)
+        if decoder:
+            decoder.end()
+        if digest and digest.hexdigest() in stand_ins:
+            raise SourceFailed("The source shows a stand-in for the picture.", reason=retry.PLACEHOLDER)
+        return size
+
+
+def _fail_if(left_alone_s: float | None) -> None:
+    if left_alone_s is not None:
+        raise SourceFailed(
+            "The source's host is down.", reason=retry.CIRCUIT, retry_after_s=math.ceil(left_alone_s)
+        )

@@ -1,0 +1,36 @@
+"""The system's name service, asked without keeping the loop waiting."""
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+_LOOKUP_THREADS = 32
+
+
+class SystemNames(AbstractResolver):
+    """The system's name service, in threads of its own: a name that hangs keeps no other work waiting."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_LOOKUP_THREADS, "names")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """OSError: no such name, or no answer. Link-local answers lose their zone."""
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._threads, lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        )
+        return [_answer(host, str(address[0]), port) for _, _, _, _, address in found]
+
+    async def close(self) -> None:
+        await asyncio.sleep(0)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _answer(host: str, address: str, port: int) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return ResolveResult(
+        hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST
+    )

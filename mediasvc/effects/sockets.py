@@ -1,0 +1,261 @@
+"""One guarded HTTP exchange: names vetted, the address of every socket checked as it is opened, errors translated."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import AddrInfoType
+from yarl import URL
+
+from mediasvc.core import replies, retry
+from mediasvc.core.policy import FetchPolicy
+from mediasvc.core.replies import FetchRules, Headers
+from mediasvc.errors import MediaError, Overloaded, SourceFailed, SourceRefused, SourceTimeout
+
+_BUFFER_BYTES = 256 * 1024
+_MAX_HEADER_BYTES = 8190
+_MAX_HEADERS = 128
+_NAME_SHALL_NOT_BE = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
+
+
+class VettedNames(AbstractResolver):
+    """Refuses a name whole if any of its addresses is forbidden: what is mixed is meant badly."""
+
+    def __init__(self, policy: FetchPolicy, names: AbstractResolver, timeout_s: float) -> None:
+        self._policy = policy
+        self._names = names
+        self._timeout_s = timeout_s
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """SourceRefused: a forbidden address among the answers. OSError: no such name, or no answer in time."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answers = await self._names.resolve(host, port, family)
+        except TimeoutError as error:
+            raise OSError(socket.EAI_AGAIN, "no answer from the name service in time") from error
+        for answer in answers:
+            self._policy.check_address(answer["host"])
+        return answers
+
+    async def close(self) -> None:
+        await self._names.close()
+
+
+class _ForbiddenAddress(OSError):
+    pass
+
+
+class Reply:
+    """A reply of which the head has come. headers: names lower-case, repeats joined by ", "."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in response.raw_headers:
+            name = raw_name.decode("latin-1").lower()
+            value = replies.location_text(raw_value) if name == "location" else raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        self.headers: Headers = headers
+
+    async def read(self) -> bytes:
+        """The next bytes of the body as they come, still in their content coding; empty at its end.
+
+        SourceFailed: it is cut short, garbled, or the connection broke.
+        """
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _translated(error) from error
+
+
+class _Slots:
+    """At most so many requests at once in all and to one host; the others wait in line, in bounded number."""
+
+    def __init__(self, rules: FetchRules) -> None:
+        self._rules = rules
+        self._all = asyncio.Semaphore(rules.concurrency)
+        self._hosts: dict[str, tuple[asyncio.Semaphore, int]] = {}
+        self._waiting = 0
+
+    @contextlib.asynccontextmanager
+    async def one(self, host: str) -> AsyncIterator[float]:
+        if self._waiting >= self._rules.max_waiting:
+            raise Overloaded("Too many fetches are waiting.", retry_after_s=1)
+        line, users = self._hosts.get(host, (None, 0))
+        line = line or asyncio.Semaphore(self._rules.per_host)
+        self._hosts[host] = (line, users + 1)
+        began = time.monotonic()
+        # The host's own line first: those who wait for a slow host hold none of the places that all share.
+        held: list[asyncio.Semaphore] = []
+        try:
+            self._waiting += 1
+            try:
+                async with asyncio.timeout(self._rules.max_wait_s):
+                    for semaphore in (line, self._all):
+                        await semaphore.acquire()
+                        held.append(semaphore)
+            except TimeoutError as error:
+                raise Overloaded(
+                    "The source's host has too many fetches waiting.", retry_after_s=5
+                ) from error
+            finally:
+                self._waiting -= 1
+            yield time.monotonic() - began
+        finally:
+            for semaphore in reversed(held):
+                semaphore.release()
+            line, users = self._hosts[host]
+            if users == 1:
+                del self._hosts[host]
+            else:
+                self._hosts[host] = (line, users - 1)
+
+
+class Connections:
+    """Opens exchanges. Async context manager; nothing is shared with, or kept from, one user or host to the next.
+
+    names: what resolves host names; closed with this. ca_file: PEM file of authorities trusted beside the system's.
+    proxy: URL of an HTTP proxy that everything but CONNECT_TO goes through; it resolves names, so only literal
+    addresses are guarded then.
+    """
+
+    def __init__(
+        self,
+        policy: FetchPolicy,
+        rules: FetchRules,
+        names: AbstractResolver,
+        *,
+        ca_file: Path | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self._policy = policy
+        self._rules = rules
+        self._names = names
+        self._ca_file = ca_file
+        self._proxy = URL(proxy) if proxy else None
+        self._slots = _Slots(rules)
+        self._open = contextlib.AsyncExitStack()
+        self._guarded: aiohttp.ClientSession
+        self._trusted: aiohttp.ClientSession
+
+    async def __aenter__(self) -> "Connections":
+        tls = ssl.create_default_context()
+        if self._ca_file is not None:
+            tls.load_verify_locations(self._ca_file)
+        self._open.push_async_callback(self._names.close)
+        vetted = VettedNames(self._policy, self._names, self._rules.connect_timeout_s)
+        # Two pools: a connection that CONNECT_TO or the proxy allowed is never used for anything else.
+        self._guarded = await self._session(tls, vetted, guarded=True)
+        self._trusted = await self._session(tls, self._names, guarded=False)
+        return self
+
+    async def _session(
+        self, tls: ssl.SSLContext, names: AbstractResolver, *, guarded: bool
+    ) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            ssl=tls,
+            resolver=names,
+            limit=0,  # bounded by the slots of the fetcher
+            ttl_dns_cache=10,
+            socket_factory=self._open_socket if guarded else None,
+        )
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
+            read_bufsize=_BUFFER_BYTES,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
+            max_headers=_MAX_HEADERS,
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._rules.connect_timeout_s),
+        )
+        return await self._open.enter_async_context(session)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    def _open_socket(self, target: AddrInfoType) -> socket.socket:
+        """The one place that every new connection passes, whichever way its address was come by."""
+        family, kind, protocol, _, address = target
+        try:
+            self._policy.check_address(str(address[0]))
+        except SourceRefused as error:
+            raise _ForbiddenAddress(error.reason) from error
+        opened = socket.socket(family, kind, protocol)
+        opened.setblocking(False)
+        return opened
+
+    def slot(self, host: str) -> contextlib.AbstractAsyncContextManager[float]:
+        """A place among the requests at once, all and to this host, to be held around `exchange`.
+
+        Gives the seconds that it waited. Overloaded: too many wait, or too long.
+        """
+        return self._slots.one(host)
+
+    @contextlib.asynccontextmanager
+    async def exchange(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Reply]:
+        """A GET; leaving gives the connection back if the reply was read whole, else closes it.
+
+        url: normalised, and already allowed by the policy. SourceRefused: its address is forbidden.
+        SourceFailed, SourceTimeout (of connecting): with the words of core/retry.py as reason. Redirects are not followed.
+        """
+        address = URL(url, encoded=True)
+        host, port = address.raw_host or "", address.port or 0
+        session, proxy, server_name = self._guarded, None, None
+        target = self._policy.connect_target(host, port)
+        if target is not None:
+            headers = {**headers, "Host": address.raw_authority}
+            address = address.with_host(target[0]).with_port(target[1])
+            session, server_name = self._trusted, host
+        elif self._proxy is not None:
+            session, proxy = self._trusted, self._proxy
+        try:
+            response = await session.get(
+                address, headers=headers, allow_redirects=False, proxy=proxy, server_hostname=server_name
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _translated(error) from error
+        async with response:
+            yield Reply(response)
+
+
+def _translated(error: Exception) -> MediaError:
+    """What an exception of the HTTP library means; the message names no address."""
+    match error:
+        case aiohttp.ServerTimeoutError():
+            return SourceTimeout("The source's host did not answer in time.", reason=retry.CONNECT_DEADLINE)
+        case aiohttp.ClientConnectorCertificateError():
+            return SourceFailed("The source's certificate is not valid.", reason=retry.CERTIFICATE)
+        case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
+            return SourceFailed("No secure connection to the source came about.", reason=retry.TLS)
+        case aiohttp.ClientConnectorDNSError(os_error=os_error):
+            if os_error.errno in _NAME_SHALL_NOT_BE:
+                return SourceFailed("The source's host name does not exist.", reason=retry.NAME)
+            return SourceFailed("The source's host name cannot be resolved.", reason=retry.NAME_FOR_NOW)
+        case aiohttp.ClientConnectorError(os_error=_ForbiddenAddress() as os_error):
+            return SourceRefused("The source's address may not be fetched from.", reason=str(os_error))
+        case aiohttp.ClientConnectorError() | aiohttp.ClientHttpProxyError():
+            return SourceFailed("The source's host cannot be reached.", reason=retry.CONNECT)
+        case aiohttp.InvalidURL():
+            return SourceRefused("The source's URL cannot be asked for.", reason="url")
+        case aiohttp.ClientPayloadError():
+            return SourceFailed("The source's reply is cut short or garbled.", reason=retry.TRUNCATED)
+        case aiohttp.ClientResponseError():
+            return SourceFailed("The source's reply is not HTTP as we know it.", reason=retry.PROTOCOL)
+        case aiohttp.ClientConnectionError() | OSError():
+            return SourceFailed("The source broke the connection off.", reason=retry.RESET)
+    return SourceFailed("The source could not be asked.", reason=retry.PROTOCOL)
