@@ -1,0 +1,124 @@
+"""The encoding of an article's bytes, and a copy of equal length in which every ASCII byte is an ASCII character."""
+
+import re
+from dataclasses import dataclass
+
+from mediasvc.errors import InvalidRequest
+
+_UTF8_BOM = b"\xef\xbb\xbf"
+_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+
+# Labels of the WHATWG Encoding Standard that still occur, to Python codecs. Single-byte families follow by pattern.
+_LABELS = {
+    "utf-8": "utf-8", "utf8": "utf-8", "unicode-1-1-utf-8": "utf-8",
+    "gb2312": "gb18030", "gb_2312-80": "gb18030", "chinese": "gb18030", "csgb2312": "gb18030",
+    "gbk": "gb18030", "x-gbk": "gb18030", "gb18030": "gb18030", "cp936": "gb18030", "ms936": "gb18030",
+    "big5": "big5hkscs", "big5-hkscs": "big5hkscs", "cn-big5": "big5hkscs", "x-x-big5": "big5hkscs",
+    "iso-8859-1": "cp1252", "latin1": "cp1252", "l1": "cp1252", "ascii": "cp1252", "us-ascii": "cp1252",
+    "iso8859-1": "cp1252", "cp1252": "cp1252", "x-cp1252": "cp1252",
+    "shift_jis": "cp932", "shift-jis": "cp932", "sjis": "cp932", "x-sjis": "cp932", "windows-31j": "cp932",
+    "euc-kr": "cp949", "ks_c_5601-1987": "cp949", "korean": "cp949", "windows-949": "cp949",
+    "euc-jp": "euc_jp", "x-euc-jp": "euc_jp", "iso-2022-jp": "iso2022_jp",
+}  # fmt: skip
+_SINGLE_BYTE = re.compile(r"windows-125[0-8]|iso-8859-(?:[2-9]|1[0-6])|koi8-[ru]")
+_CHARSET = re.compile(
+    rb"<meta[^>]{0,400}?charset[ \t\r\n]*=[ \t\r\n]*[\"']?[ \t\r\n]*([A-Za-z0-9_:.-]{2,40})", re.I
+)
+_META_REACH = 4096
+
+# Characters of two or more bytes, in runs, for the encodings in which their later bytes may look like ASCII.
+_MULTIBYTE = {
+    "gb18030": re.compile(rb"(?:[\x81-\xfe](?:[\x40-\x7e\x80-\xfe]|[0-9][\x81-\xfe][0-9]))+"),
+    "big5hkscs": re.compile(rb"(?:[\x81-\xfe][\x40-\x7e\xa1-\xfe])+"),
+    "cp932": re.compile(rb"(?:[\x81-\x9f\xe0-\xfc][\x40-\x7e\x80-\xfc])+"),
+    "cp949": re.compile(rb"(?:[\x81-\xfe][A-Za-z\x81-\xfe])+"),
+    "iso2022_jp": re.compile(rb"\x1b\$[@B][^\x1b]*"),
+}
+_RAISED = bytes(byte | 0x80 for byte in range(256))
+_PAIR = re.compile(rb"[\x81-\xfe](?:([\x40-\x7e])|[\x80-\xfe])|([\x80-\xff])")
+_SAMPLED_PAIRS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An article's bytes and how to read them.
+
+    raw: as they came. page: of equal length, the bytes of characters beyond ASCII all above 0x7f, so that an ASCII
+    byte there is that character; offsets hold for both. utf8: raw is valid UTF-8 (page is raw then).
+    """
+
+    raw: bytes
+    page: bytes
+    encoding: str
+    utf8: bool
+
+    def text(self, start: int, end: int) -> str:
+        """The characters of a span; what is no character of the encoding becomes U+FFFD."""
+        part = self.raw[start:end]
+        return part.decode("ascii") if part.isascii() else part.decode(self.encoding, "replace")
+
+
+def read_source(article: bytes) -> Source:
+    """How to read an article; never fails but for InvalidRequest on UTF-16 and UTF-32.
+
+    The encoding is that of a UTF-8 byte-order mark; else UTF-8 where the bytes are valid UTF-8 and not all ASCII;
+    else what a `<meta charset>` says; else a guess between UTF-8 with errors, GB18030, Big5 and Windows-1252.
+    """
+    refuse_wide(article)
+    ascii_only = article.isascii()
+    utf8 = ascii_only or _is_utf8(article)
+    if article.startswith(_UTF8_BOM) or (utf8 and not ascii_only):
+        return Source(article, article, "utf-8", utf8)
+    encoding = _declared(article) or ("utf-8" if utf8 else _guessed(article))
+    return Source(article, _masked(article, encoding), encoding, utf8 and encoding != "iso2022_jp")
+
+
+def refuse_wide(article: bytes) -> None:
+    """InvalidRequest for UTF-16 and UTF-32, in which ASCII bytes are not ASCII characters."""
+    head = article[:1024]
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    if head.startswith(_WIDE_BOMS) or (len(head) >= 8 and max(even, odd) * 5 > len(head) * 2):
+        raise InvalidRequest("The article is in UTF-16 or UTF-32; save it as UTF-8 and send it again.")
+
+
+def _is_utf8(article: bytes) -> bool:
+    try:
+        article.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _declared(article: bytes) -> str | None:
+    match = _CHARSET.search(article, 0, _META_REACH)
+    if match is None:
+        return None
+    label = match[1].decode("ascii").lower()
+    return _LABELS.get(label) or (label if _SINGLE_BYTE.fullmatch(label) else None)
+
+
+def _guessed(article: bytes) -> str:
+    """Of bytes that are not valid UTF-8 and do not say what they are."""
+    wrong = article.decode("utf-8", "replace").count("\ufffd")
+    high = len(article) - len(article.translate(None, bytes(range(0x80, 0x100))))
+    if wrong * 8 <= high:
+        return "utf-8"
+    pairs = lone = ascii_second = 0
+    for match in _PAIR.finditer(article):
+        if match[2] is not None:
+            lone += 1
+            continue
+        pairs += 1
+        ascii_second += match[1] is not None
+        if pairs == _SAMPLED_PAIRS:
+            break
+    # Common Chinese characters have an ASCII second byte never in GB2312, two in five times in Big5; the accented
+    # letters of western text nearly always stand before one.
+    if pairs == 0 or lone * 4 > pairs or ascii_second * 10 > pairs * 7:
+        return "cp1252"
+    return "big5hkscs" if ascii_second * 100 > pairs * 15 else "gb18030"
+
+
+def _masked(article: bytes, encoding: str) -> bytes:
+    pattern = _MULTIBYTE.get(encoding)
+    return article if pattern is None else pattern.sub(lambda run: run[0].translate(_RAISED), article)

@@ -1,0 +1,187 @@
+"""Image fields in the YAML front matter of an article, valid or not."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import yaml
+
+from mediasvc.core.encoding import Source
+from mediasvc.core.reference import Form, Reference, Syntax, Wants, is_fetchable
+
+# Blank lines may come first; a line that is no "key:" right after the dashes means a thematic break, not a fence.
+_OPENING = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:\r\n?|\n))*---[ \t]*(?:\r\n?|\n)")
+_FIRST_KEY = re.compile(
+    rb"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n))*(?:---|[ \t]*\{|[^\s#:][^\r\n:]{0,200}:(?=[ \t\r\n]))"
+)
+_CLOSING = re.compile(rb"(?:(?<=\n)|(?<=\r))---[ \t]*(?:\r\n?|\n|\Z)")
+
+_MAX_YAML_BYTES = 64 * 1024
+_MAX_DEPTH = 32
+# libyaml counts characters; one per byte, none of them a control or a line break that is not ASCII.
+_YAML_VIEW = bytes(byte if byte in b"\t\n\r" or 0x20 <= byte < 0x7F else ord("x") for byte in range(256))
+_PROPERTIES = re.compile(rb"(?:[&!][^\s]*[ \t\r\n]+)+")
+_NO_ADDRESS = re.compile(r"~|null|true|false|yes|no|on|off|none|[-+]?[0-9.]+", re.IGNORECASE)
+_FOLD = re.compile(r"[ \t]*(\r\n?|\n)((?:[ \t]*(?:\r\n?|\n))*)[ \t]*")
+_DOUBLE_ESCAPE = re.compile(
+    r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(\r\n?|\n)[ \t]*|(.))", re.S
+)
+_DOUBLE_NAMES = {"0": "\0", "a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",
+                 "N": "\x85", "_": "\xa0", "L": "\u2028", "P": "\u2029"}  # fmt: skip
+_BLOCK_LINE = re.compile(rb"[|>][^\r\n]*(?:\r\n?|\n)[ \t]*([^\r\n]*?)[ \t]*(?:[\r\n][ \t\r\n]*)?\Z")
+_IN_FRONT_MATTER = {"&#123;": "{", "&#125;": "}", "&amp;": "&"}
+
+_Field = tuple[str, int, int, Form]  # name, start, end, form
+
+
+def body_start(page: bytes) -> int:
+    """Where the body begins: behind the front matter and its closing line, or 0 if there is none.
+
+    Front matter stands between two lines of three dashes, the first of them on the first line that is not blank.
+    """
+    opening = _OPENING.match(page)
+    if opening is None or _FIRST_KEY.match(page, opening.end()) is None:
+        return 0
+    closing = _CLOSING.search(page, opening.end())
+    return closing.end() if closing is not None else 0
+
+
+def find_in_front_matter(source: Source, body: int, fields: Mapping[str, Wants]) -> Iterator[Reference]:
+    """The fields (top level, scalar) that may name an image.
+
+    body: body_start(). fields: what each name gets. A THUMBNAIL has no declared size here: see Reference.
+    """
+    opening = _OPENING.match(source.page, 0, body)
+    if opening is None or not fields:
+        return
+    start = opening.end()
+    closing = _CLOSING.search(source.page, start, body)
+    end = closing.start() if closing is not None else body
+    names = {name.encode(source.encoding, "replace"): name for name in fields}
+    front = source.raw[start:end]
+    if not any(name in front for name in names):
+        return
+    for name, first, last, form in _scalars(source, start, end, names):
+        text = _decoded(source.text(first, last), form[0])
+        address = re.sub("&#123;|&#125;|&amp;", lambda match: _IN_FRONT_MATTER[match[0]], text).strip(
+            " \t\r\n"
+        )
+        if form[0] is Syntax.YAML_PLAIN and _NO_ADDRESS.fullmatch(address):
+            continue
+        if is_fetchable(address):
+            yield Reference(
+                first, last, address, f"front-matter:{name}", fields[name], None, form, source.encoding
+            )
+
+
+def _scalars(source: Source, start: int, end: int, names: Mapping[bytes, str]) -> list[_Field]:
+    if end - start <= _MAX_YAML_BYTES:
+        try:
+            return list(_yaml_scalars(source, start, end, names))
+        except (yaml.YAMLError, _TooDeep):
+            pass
+    return list(_lines(source, start, end, names))
+
+
+class _TooDeep(Exception):
+    pass
+
+
+class Mark(Protocol):
+    """Of a YAML event: index counts characters."""
+
+    index: int
+
+
+def _yaml_scalars(source: Source, start: int, end: int, names: Mapping[bytes, str]) -> Iterator[_Field]:
+    """By events, never by nodes: composing a deep document overflows the C stack."""
+    view = source.page[start:end].translate(_YAML_VIEW).decode("ascii")
+    depth = 0
+    key: str | None = None
+    at_value = False
+    for event in yaml.parse(view, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+            continue
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                raise _TooDeep
+            if depth == 1 and isinstance(event, yaml.SequenceStartEvent):
+                return
+            if depth != 2:
+                continue
+        elif depth != 1 or not isinstance(event, yaml.NodeEvent):
+            continue
+        # A node right in the top mapping: its keys and values take turns.
+        name = None
+        if isinstance(event, yaml.ScalarEvent):
+            first, last = start + _index(event.start_mark), start + _index(event.end_mark)
+            properties = _PROPERTIES.match(source.page, first, last)
+            first = properties.end() if properties is not None else first
+            if at_value and key is not None:
+                yield from _spot(source, key, first, last, event.style or "")
+            raw = source.raw[first:last]
+            name = names.get(raw[1:-1] if raw[:1] in (b"'", b'"') else raw)
+        key = None if at_value else name
+        at_value = not at_value
+
+
+def _index(mark: Mark | None) -> int:
+    return 0 if mark is None else mark.index
+
+
+def _spot(source: Source, name: str, first: int, last: int, style: str) -> Iterator[_Field]:
+    if style in ("'", '"'):
+        yield name, first + 1, last - 1, (Syntax.YAML_SINGLE if style == "'" else Syntax.YAML_DOUBLE,)
+    elif style == "":
+        yield name, first, last, (Syntax.YAML_PLAIN,)
+    else:
+        line = _BLOCK_LINE.match(source.page, first, last)
+        if line is not None:
+            yield name, *line.span(1), (Syntax.YAML_BLOCK,)
+
+
+def _lines(source: Source, start: int, end: int, names: Mapping[bytes, str]) -> Iterator[_Field]:
+    """`name: value` at the beginning of a line, the value as it stands: quotes inside quotes are text."""
+    wanted = b"|".join(re.escape(name) for name in names)
+    pattern = re.compile(rb"(?:\A|(?<=[\r\n]))[\"']?(" + wanted + rb")[\"']?[ \t]*:[ \t]+([^\r\n]*)")
+    for match in pattern.finditer(source.raw[start:end]):
+        value = match[2].rstrip(b" \t")
+        first = start + match.start(2)
+        quote = value[:1]
+        if quote in (b"'", b'"'):
+            close = value.rfind(quote, 1)
+            first, last = first + 1, first + (close if close > 0 else len(value))
+        elif quote in b"[{|>&*!#":
+            continue
+        else:
+            last = first + len(value.split(b" #", 1)[0].rstrip(b" \t"))
+        yield names[match[1]], first, last, (Syntax.LINE,)
+
+
+def _decoded(text: str, syntax: Syntax) -> str:
+    if syntax in (Syntax.YAML_BLOCK, Syntax.LINE):
+        return text
+    if syntax is Syntax.YAML_DOUBLE:
+        return (
+            _DOUBLE_ESCAPE.sub(_double_escaped, _FOLD.sub(_folded, text))
+            if "\\" in text or "\n" in text
+            else text
+        )
+    if "\n" in text or "\r" in text:
+        text = _FOLD.sub(_folded, text)
+    return text.replace("''", "'") if syntax is Syntax.YAML_SINGLE else text
+
+
+def _folded(match: re.Match[str]) -> str:
+    return "\n" * len(re.findall(r"\r\n?|\n", match[2])) or " "
+
+
+def _double_escaped(match: re.Match[str]) -> str:
+    code = match[1] or match[2] or match[3]
+    if code is not None:
+        return chr(int(code, 16)) if int(code, 16) <= 0x10FFFF else "\ufffd"
+    if match[4] is not None:
+        return ""
+    return _DOUBLE_NAMES.get(match[5], match[5])

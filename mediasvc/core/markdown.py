@@ -1,0 +1,293 @@
+"""Image references in Markdown, and which of its bytes are HTML."""
+
+import codecs
+import html
+import re
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import pyromark
+from pyromark import Options
+
+from mediasvc.core.encoding import Source
+from mediasvc.core.geometry import Size
+from mediasvc.core.reference import LinkSpan, Reference, Syntax, Wants, is_fetchable
+
+_OPTIONS = (
+    Options.ENABLE_TABLES | Options.ENABLE_STRIKETHROUGH | Options.ENABLE_FOOTNOTES | Options.ENABLE_TASKLISTS
+)
+
+_DEFINITION = re.compile(rb"[ \t>]*\[(?:[^\[\]\\]|\\.)*+\]:", re.DOTALL)
+_BEFORE_DESTINATION = re.compile(rb"[ \t]*(?:(?:\r\n?|\n)[ \t>]*)?")
+_ANGLE = re.compile(rb"<((?:[^<>\\\r\n]|\\.)*+)>")
+_BARE_PIECE = re.compile(rb"\\[!-/:-@\[-`{-~]|[()]|[^\\()\x00-\x20\x7f]+|\\")
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])|&(?:#[xX][0-9A-Fa-f]{1,6}|#[0-9]{1,7}|[A-Za-z][A-Za-z0-9]*);")
+_NO_MARKUP = bytes(0x20 if byte in b"<>" else byte for byte in range(256))
+
+T = TypeVar("T")
+
+_MARK = b"<br>"  # as long as the shortest image, `![a]`
+
+
+@dataclass(frozen=True, slots=True)
+class Marked(Generic[T]):
+    """A thing found, and the offset where the reader would see it."""
+
+    item: T
+    marks: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class FoundInMarkdown:
+    """html: spans that Markdown passes through as HTML, in order. A link around an image has no mark of its own."""
+
+    images: list[Marked[Reference]] = field(default_factory=list)
+    links: list[Marked[LinkSpan]] = field(default_factory=list)
+    html: list[tuple[int, int]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def find_in_markdown(source: Source, body: int, default_size: Size | None) -> FoundInMarkdown:
+    """Every image and link of the Markdown from byte `body` on, and where HTML stands in it.
+
+    Code spans and blocks hold none. An image inside another's description counts: some readers show it.
+    Source: CommonMark 0.31 with GitHub's tables, strikethrough and task lists, and footnotes.
+    """
+    return _Finder(source, body, default_size).run()
+
+
+def html_in_markdown(page: bytes, found: FoundInMarkdown) -> bytes:
+    """The page, of equal length, in which only what Markdown passes through as HTML can be markup.
+
+    Each mark of an image or link becomes a `<br>`: where the HTML parser makes no element of it, the image stands
+    in a comment, a textarea or the like that was opened before it.
+    """
+    pieces: list[bytes] = []
+    done = 0
+    for start, end in (*found.html, (len(page), len(page))):
+        gap = page[done:start]
+        if b"<" in gap or b">" in gap:
+            # A comment may be opened in an HTML block and closed below the blank line that ends the block.
+            gap = gap.replace(b"<", b" ") if b"-->" in gap else gap.translate(_NO_MARKUP)
+        pieces += (gap, page[start:end])
+        done = end
+    marked = bytearray(b"".join(pieces))
+    for group in (found.images, found.links):
+        for item in group:
+            for mark in item.marks:
+                marked[mark : mark + len(_MARK)] = _MARK
+    return bytes(marked)
+
+
+@dataclass(slots=True)
+class _Open:
+    """An image or link whose end has not come yet; offsets in UTF-8 bytes of the body."""
+
+    is_image: bool
+    start: int
+    end: int
+    kind: str
+    address: str
+    label: str
+    children_end: int
+    mark: int
+    has_image: bool = False
+
+
+@dataclass(slots=True)
+class _Use:
+    """Who uses a definition: images before links."""
+
+    is_image: bool
+    address: str
+    marks: list[int]
+    inner: tuple[int, int]
+
+
+class _Finder:
+    """One pass over one article."""
+
+    __slots__ = ("default_size", "found", "offsets", "source", "text", "used", "utf8")
+
+    def __init__(self, source: Source, body: int, default_size: Size | None) -> None:
+        self.source = source
+        self.default_size = default_size
+        self.found = FoundInMarkdown()
+        self.used: dict[str, _Use] = {}
+        page = source.page[body:]
+        self.text = (
+            page.decode("utf-8") if source.utf8 else codecs.charmap_decode(page, "strict", _LETTERS)[0]
+        )
+        self.utf8 = page if source.utf8 else self.text.encode("utf-8")
+        self.offsets = _Offsets(self.utf8, body, counted=not source.utf8)
+
+    def run(self) -> FoundInMarkdown:
+        spans = self.found.html
+        at = self.offsets.at
+        stack: list[_Open] = []
+        images_open = 0
+        for event, span in pyromark.events_with_range(self.text, options=_OPTIONS, merge_text=True):
+            if isinstance(event, str):
+                continue
+            ((kind, data),) = event.items()
+            if kind == "Start" and isinstance(data, dict) and ("Image" in data or "Link" in data):
+                is_image = "Image" in data
+                link = data["Image"] if is_image else data["Link"]
+                mark = next((one.mark for one in stack if one.is_image), span["start"])
+                stack.append(
+                    _Open(
+                        is_image, span["start"], span["end"], link["link_type"], link["dest_url"], link["id"],
+                        span["start"] + (2 if is_image else 1), mark,
+                    )
+                )  # fmt: skip
+                images_open += is_image
+                continue
+            if kind == "End" and data in ("Image", "Link") and stack:
+                ended = stack.pop()
+                images_open -= ended.is_image
+                if stack:
+                    stack[-1].children_end = max(stack[-1].children_end, ended.end)
+                    stack[-1].has_image |= ended.is_image or ended.has_image
+                self._ended(ended)
+                continue
+            if stack:
+                stack[-1].children_end = max(stack[-1].children_end, span["end"])
+            if kind in ("Html", "InlineHtml") and not images_open:
+                start, end = at(span["start"]), at(span["end"])
+                if spans and spans[-1][1] == start:
+                    spans[-1] = (spans[-1][0], end)
+                else:
+                    spans.append((start, end))
+        if self.used:
+            self._definitions()
+        return self.found
+
+    def _ended(self, ended: _Open) -> None:
+        if ended.kind == "Inline":
+            label_end = self.utf8.find(b"](", ended.children_end, ended.end)
+            spot = self._destination(label_end + 2, ended.end, ended.address) if label_end >= 0 else None
+            marks = [] if ended.has_image and not ended.is_image else [ended.mark]
+            self._add(spot, ended.is_image, ended.address, marks, (ended.start, ended.end))
+        elif ended.kind in ("Reference", "Collapsed", "Shortcut"):
+            use = self.used.get(_label(ended.label))
+            if use is None or (ended.is_image and not use.is_image):
+                self.used[_label(ended.label)] = _Use(
+                    ended.is_image, ended.address, [ended.mark], (ended.start, ended.end)
+                )
+            elif ended.is_image or not use.is_image:
+                use.marks.append(ended.mark)
+
+    def _definitions(self) -> None:
+        for label, definition in pyromark.reference_definitions(self.text, options=_OPTIONS).items():
+            use = self.used.get(_label(label))
+            if use is None:
+                continue
+            span = definition["span"]
+            match = _DEFINITION.match(self.utf8, span["start"], span["end"])
+            spot = (
+                self._destination(match.end(), span["end"], definition["dest"]) if match is not None else None
+            )
+            self._add(spot, use.is_image, use.address, use.marks, use.inner)
+
+    def _add(
+        self,
+        spot: tuple[int, int, Syntax] | None,
+        is_image: bool,
+        address: str,
+        marks: list[int],
+        inner: tuple[int, int],
+    ) -> None:
+        if not is_fetchable(address):
+            return
+        at = self.offsets.at
+        if spot is None:
+            if is_image:
+                self.found.warnings.append(
+                    f"byte {at(inner[0])}: the destination of this image was not found"
+                )
+            return
+        start, end = at(spot[0]), at(spot[1])
+        if not self.source.utf8:
+            address = _unescape(self.source.text(start, end))
+        size = self.default_size if is_image else None
+        reference = Reference(
+            start, end, address, "markdown" if is_image else "markdown-link",
+            Wants.ORIGINAL if size is None else Wants.THUMBNAIL, size, (spot[2],), self.source.encoding,
+            same_as=None if is_image else (),
+        )  # fmt: skip
+        where = tuple(map(at, marks))
+        if is_image:
+            self.found.images.append(Marked(reference, where))
+        else:
+            self.found.links.append(Marked(LinkSpan(reference, at(inner[0]), at(inner[1])), where))
+
+    def _destination(self, position: int, limit: int, expected: str) -> tuple[int, int, Syntax] | None:
+        """Where the destination stands that the parser read; None if what stands there reads otherwise."""
+        start = _after(_BEFORE_DESTINATION, self.utf8, position, limit)
+        angle = _ANGLE.match(self.utf8, start, limit)
+        if angle is not None:
+            first, last, syntax = angle.start(1), angle.end(1), Syntax.MARKDOWN_ANGLE
+        else:
+            first, last, syntax = start, _bare_end(self.utf8, start, limit), Syntax.MARKDOWN_BARE
+        return (first, last, syntax) if _unescape(self.utf8[first:last].decode("utf-8")) == expected else None
+
+
+class _Offsets:
+    """From UTF-8 bytes of the parser's text to bytes of the article."""
+
+    __slots__ = ("base", "before", "counted", "utf8")
+
+    def __init__(self, utf8: bytes, base: int, *, counted: bool) -> None:
+        self.utf8, self.base, self.counted = utf8, base, counted
+        self.before = [0]
+        if counted:
+            for block in range(0, len(utf8), _BLOCK):
+                self.before.append(self.before[-1] + _characters(utf8[block : block + _BLOCK]))
+
+    def at(self, offset: int) -> int:
+        if not self.counted:
+            return self.base + offset
+        block = offset // _BLOCK
+        return self.base + self.before[block] + _characters(self.utf8[block * _BLOCK : offset])
+
+
+# Bytes that are not UTF-8 become letters of two UTF-8 bytes each, which no case folding makes equal.
+_LETTERS = "".join(chr(byte if byte < 0x80 else 0x600 + byte) for byte in range(256))
+_CONTINUATION = bytes(range(0x80, 0xC0))
+_BLOCK = 512
+
+
+def _characters(utf8: bytes) -> int:
+    return len(utf8.translate(None, _CONTINUATION))
+
+
+def _after(pattern: re.Pattern[bytes], text: bytes, position: int, limit: int) -> int:
+    match = pattern.match(text, position, limit)
+    return match.end() if match is not None else position
+
+
+def _bare_end(text: bytes, start: int, limit: int) -> int:
+    depth = 0
+    position = start
+    while True:
+        piece = _BARE_PIECE.match(text, position, limit)
+        if piece is None:
+            return position
+        if piece[0] == b"(":
+            depth += 1
+        elif piece[0] == b")":
+            if depth == 0:
+                return position
+            depth -= 1
+        position = piece.end()
+
+
+def _unescape(text: str) -> str:
+    """The value of a destination. Source: CommonMark 0.31, 2.4 and 2.5."""
+    if "\\" not in text and "&" not in text:
+        return text
+    return _ESCAPE.sub(lambda match: match[1] or html.unescape(match[0]), text)
+
+
+def _label(label: str) -> str:
+    return " ".join(label.split()).casefold()

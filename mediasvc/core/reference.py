@@ -1,0 +1,169 @@
+"""What a finder reports of an article: the places that name an image, as byte spans, and how each is written."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+from mediasvc.core.geometry import Size
+
+FrontMatterUse = Literal["thumbnail", "original", "skip"]
+
+FRONT_MATTER_FIELDS: Mapping[str, FrontMatterUse] = MappingProxyType(
+    {
+        "thumbnail": "thumbnail",
+        "headimg": "original",
+        "cover": "original",
+        "banner": "original",
+        "image": "original",
+        "top_img": "original",
+        "index_img": "original",
+        "og_image": "original",
+    }
+)
+
+
+class ArticleType(StrEnum):
+    """How an article's body is read."""
+
+    HTML = "html"
+    MARKDOWN = "markdown"
+
+
+class Wants(StrEnum):
+    """Which of an image's two files a reference gets."""
+
+    THUMBNAIL = "thumbnail"
+    ORIGINAL = "original"
+
+
+class Syntax(StrEnum):
+    """One layer of notation around a value, as it stands in the article."""
+
+    HTML_DOUBLE = "attribute value in double quotes"
+    HTML_SINGLE = "attribute value in single quotes"
+    HTML_BARE = "whole attribute value without quotes"
+    HTML_BARE_PART = "part of an attribute value without quotes"
+    SRCSET = "candidate of a srcset"
+    CSS_DOUBLE = "CSS string in double quotes"
+    CSS_SINGLE = "CSS string in single quotes"
+    CSS_BARE = "CSS url() without quotes"
+    MARKDOWN_BARE = "Markdown destination"
+    MARKDOWN_ANGLE = "Markdown destination in angle brackets"
+    YAML_PLAIN = "YAML scalar without quotes"
+    YAML_SINGLE = "YAML scalar in single quotes"
+    YAML_DOUBLE = "YAML scalar in double quotes"
+    YAML_BLOCK = "line of a YAML block scalar"
+    LINE = "value on a front-matter line that is not YAML"
+
+
+Form = tuple[Syntax, ...]
+"""The layers around a value, innermost first: a CSS string inside an HTML attribute has two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """Where an image tag takes further CSS declarations: a byte offset, and the form of an existing `style`.
+
+    form empty: the tag has no `style`; one is written at the offset, after the tag's name.
+    """
+
+    at: int
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One place in an article that names an image.
+
+    start, end: byte span of the value in the article, without its quotes. References never overlap.
+    address: the value as a reader of the format sees it, decoded once, blanks at its ends dropped; not resolved.
+    where: "img[src]", "img[data-original]", "srcset", "front-matter:headimg", "markdown", "style", "a[href]", ...
+    wants, declared_size: THUMBNAIL has a declared size, but for front matter: there it is the size that the same
+        image has in the body, which only a caller that resolves addresses can know; None if it has none.
+    warnings: what of the declared size could not be read.
+    same_as: None for an image. For a link, the addresses of the images inside it, perhaps none: it is a reference
+        only where it leads to the same origin as an image of the article (or, at the caller's choice, to an
+        original of an image inside it).
+    background: for an `img[src]`, where a placeholder behind the image would be written.
+    """
+
+    start: int
+    end: int
+    address: str
+    where: str
+    wants: Wants
+    declared_size: Size | None
+    form: Form
+    encoding: str
+    warnings: tuple[str, ...] = ()
+    same_as: tuple[str, ...] | None = None
+    background: Background | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSpan:
+    """A link and the bytes that it encloses; a candidate for a Reference with same_as."""
+
+    reference: Reference
+    inner_start: int
+    inner_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindOptions:
+    """front_matter: fields and their use, over FRONT_MATTER_FIELDS. default_size: box where none is declared."""
+
+    front_matter: Mapping[str, FrontMatterUse] = field(default_factory=dict)
+    default_size: Size | None = None
+
+    def fields(self) -> dict[str, Wants]:
+        """Every front-matter field that is looked at, and what it gets."""
+        merged = {**FRONT_MATTER_FIELDS, **self.front_matter}
+        return {name: Wants(use) for name, use in merged.items() if use != "skip"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """references: in the order of the article. base_href: of `<base href>`, None if the article has none."""
+
+    references: tuple[Reference, ...]
+    base_href: str | None
+    encoding: str
+    warnings: tuple[str, ...] = ()
+
+
+# Not addresses of pictures that could be fetched: they are left alone without a word.
+_INERT = re.compile(
+    r"[\x00-\x20]*(?:\Z|#|(?:data|javascript|vbscript|about|mailto|tel|sms|cid|mid|blob|filesystem):)",
+    re.IGNORECASE,
+)
+
+
+def is_fetchable(address: str) -> bool:
+    """Whether an address could name a picture elsewhere: not empty, not a fragment, not data: and its like."""
+    return _INERT.match(address) is None
+
+
+_PICTURE_NAME = re.compile(
+    r"\.(?:jpe?g|jfif|png|gif|a?webp|avif|bmp|tiff?|hei[cf]|svg)(?![A-Za-z0-9-])", re.IGNORECASE
+)
+
+
+def may_be_picture(address: str) -> bool:
+    """Whether an address looks like that of an image file, by the ending of a name anywhere in it."""
+    return _PICTURE_NAME.search(address) is not None
+
+
+BLANKS = b" \t\n\r\f"
+
+
+def trimmed(page: bytes, start: int, end: int) -> tuple[int, int]:
+    """The span without the blanks at its ends (HTML's ASCII whitespace)."""
+    if start < end and (page[start] in BLANKS or page[end - 1] in BLANKS):
+        value = page[start:end]
+        start += len(value) - len(value.lstrip(BLANKS))
+        end = max(start, end - (len(value) - len(value.rstrip(BLANKS))))
+    return start, end

@@ -1,0 +1,143 @@
+"""References found in an article, and new values spliced in without touching another byte."""
+
+import re
+from bisect import bisect_left
+from dataclasses import replace
+
+from mediasvc.core.edits import Edit, restorable, restore, splice
+from mediasvc.core.encoding import Source, read_source
+from mediasvc.core.frontmatter import body_start, find_in_front_matter
+from mediasvc.core.html import FoundInHtml, find_in_html, html_page
+from mediasvc.core.markdown import find_in_markdown, html_in_markdown
+from mediasvc.core.reference import (
+    FRONT_MATTER_FIELDS,
+    ArticleType,
+    Background,
+    FindOptions,
+    Form,
+    Found,
+    FrontMatterUse,
+    LinkSpan,
+    Reference,
+    Syntax,
+    Wants,
+    may_be_picture,
+)
+from mediasvc.core.writing import write, write_background
+
+__all__ = [
+    "FRONT_MATTER_FIELDS",
+    "ArticleType",
+    "Background",
+    "Edit",
+    "FindOptions",
+    "Form",
+    "Found",
+    "FrontMatterUse",
+    "Reference",
+    "Syntax",
+    "Wants",
+    "detect_type",
+    "find_references",
+    "restorable",
+    "restore",
+    "splice",
+    "write",
+    "write_background",
+]
+
+_WHOLE_PAGE = re.compile(
+    rb"(?:\s|<!--.*?-->)*<(?:!doctype|html|head|body|\?xml)\b", re.IGNORECASE | re.DOTALL
+)
+_FRAGMENT = re.compile(rb"\s*<[A-Za-z!/]")
+_MARKDOWN_SIGN = re.compile(
+    rb"^(?:#{1,6} |```|~~~|[-*+] |\d{1,9}\. |> |\[[^\]\n]+\]:)|!\[[^\]\n]*\][(\[]|\]\(\S+\)", re.M
+)
+
+
+def find_references(article: bytes, type: ArticleType, options: FindOptions | None = None) -> Found:
+    """Every place in the article that names an image, in order, none overlapping another.
+
+    Bytes that cannot be read, YAML that is none and markup that is broken are read as far as they can be.
+    InvalidRequest only for UTF-16 and UTF-32. Links: see Reference.same_as.
+    """
+    options = options or FindOptions()
+    source = read_source(article)
+    body = body_start(source.page)
+    references = list(find_in_front_matter(source, body, options.fields())) if body else []
+    warnings: tuple[str, ...] = ()
+    if type is ArticleType.HTML:
+        in_html = find_in_html(source, html_page(source.page, body), options.default_size)
+        images, links = in_html.images, in_html.links
+    else:
+        in_html, images, links, warnings = _in_markdown(source, body, options)
+    references += images
+    references += _links(links, images)
+    references.sort(key=lambda reference: reference.start)
+    return Found(tuple(_apart(references)), in_html.base_href, source.encoding, warnings)
+
+
+def detect_type(article: bytes) -> ArticleType:
+    """HTML if the body begins with a tag and shows no Markdown; else Markdown, in which HTML may stand too."""
+    start = body_start(article)
+    if start == 0 and article.startswith(b"\xef\xbb\xbf"):
+        start = 3
+    if _WHOLE_PAGE.match(article, start):
+        return ArticleType.HTML
+    if _FRAGMENT.match(article, start) and not _MARKDOWN_SIGN.search(article, start):
+        return ArticleType.HTML
+    return ArticleType.MARKDOWN
+
+
+def _in_markdown(
+    source: Source, body: int, options: FindOptions
+) -> tuple[FoundInHtml, list[Reference], list[LinkSpan], tuple[str, ...]]:
+    found = find_in_markdown(source, body, options.default_size)
+    if not found.html:
+        in_html, live = FoundInHtml(), None
+    else:
+        marks = bool(found.images or found.links)
+        page = html_page(html_in_markdown(source.page, found), body)
+        in_html = find_in_html(source, page, options.default_size, marks=marks)
+        live = in_html.live_marks
+
+    images = [one.item for one in found.images if live is None or not live.isdisjoint(one.marks)]
+    links = [
+        one.item for one in found.links if live is None or not one.marks or not live.isdisjoint(one.marks)
+    ]
+    return in_html, images + in_html.images, links + in_html.links, tuple(found.warnings)
+
+
+def _links(links: list[LinkSpan], images: list[Reference]) -> list[Reference]:
+    """The links that may lead to an image's original: around an image, or to what looks like one of the article."""
+    if not links or not images:
+        return []
+    ordered = sorted(images, key=lambda image: image.start)
+    starts = [image.start for image in ordered]
+    tails = {_tail(image.address) for image in images}
+    kept: list[Reference] = []
+    for link in links:
+        first = bisect_left(starts, link.inner_start)
+        inside = ordered[first : first + _MOST_INSIDE]
+        addresses = tuple(dict.fromkeys(image.address for image in inside if image.start < link.inner_end))
+        reference = link.reference
+        if addresses or _tail(reference.address) in tails or may_be_picture(reference.address):
+            kept.append(replace(reference, same_as=addresses))
+    return kept
+
+
+_MOST_INSIDE = 64
+
+
+def _tail(address: str) -> str:
+    """What an address and its wrapped form usually share: the origin without its scheme."""
+    return address.rsplit("://", 1)[-1]
+
+
+def _apart(references: list[Reference]) -> list[Reference]:
+    """References without those that begin inside the one before (only broken markup makes such)."""
+    kept: list[Reference] = []
+    for reference in references:
+        if not kept or reference.start >= kept[-1].end:
+            kept.append(reference)
+    return kept
