@@ -2,7 +2,7 @@
 
 /**
  * An element. attributes: name to value; null, undefined and false leave the attribute out, true sets it empty.
- * children: elements or text.
+ * children: elements or text, or lists of them; what is empty or false is left out.
  */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -11,7 +11,7 @@ export function h(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  element.append(...children.flat(Infinity).filter((child) => child || child === 0));
   return element;
 }
 

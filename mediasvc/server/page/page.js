@@ -131,15 +131,12 @@ function showPictures(pictures) {
     shown += batch.length;
     more.hidden = shown >= pictures.length;
     more.textContent = `Show ${counted(Math.min(PICTURES_AT_ONCE, pictures.length - shown), "more picture")}`;
-    await service.eachOf(batch, ASKING_AT_ONCE, async (picture) => {
-      const { item, done } = pictureItem(picture);
-      list.append(item);
-      const size = await done;
+    const items = batch.map(pictureItem);
+    list.append(...items.map(({ item }) => item));
+    await service.eachOf(items, ASKING_AT_ONCE, async ({ fill }) => {
+      const size = await fill();
       if (size) sizes.push(size);
     });
-    [...list.children]
-      .sort((a, b) => Number(a.id.slice(8)) - Number(b.id.slice(8)))
-      .forEach((item) => list.append(item));
     if (sizes.length) byId("totals").replaceChildren(...savings(sizes).map((entry) => figure(...entry)));
     void showStats();
   };

@@ -29,19 +29,24 @@ export function picturesOf(images) {
 }
 
 /**
- * A list item for one picture, and a promise that is kept when all about it is known: {from, to} in bytes, or null
- * where nothing was made.
+ * A list item for one picture, and what fills it: a function whose promise is kept when all about the picture is
+ * known, {from, to} in bytes, or null where nothing was made.
  */
 export function pictureItem(picture) {
-  const about = h("div", { class: "about" }, title(picture));
   const shots = h("div", { class: "shots" });
-  const item = h("li", { class: `picture ${picture.status}`, id: `picture-${picture.number}`, tabindex: "-1" }, shots, about);
-  const layers = h("ol", { class: "layers", "aria-label": "Where it came from" }, layerRow(picture.status === "left" ? "source" : "origin", clipped(picture.address)));
+  const layers = h("ol", { class: "layers", "aria-label": "Where it came from" });
   const outcome = h("div", { class: "outcome" });
-  about.append(places(picture), layers, outcome, ...picture.warnings.map((words) => h("p", { class: "warning" }, words)));
-  const resolved = picture.status === "left" ? null : showLayers(layers, picture);
-  const measured = picture.status === "localised" ? measure(picture, shots, outcome) : explain(picture, shots, outcome);
-  return { item, done: Promise.all([measured, resolved]).then(([sizes]) => sizes) };
+  const warnings = picture.warnings.map((words) => h("p", { class: "warning" }, words));
+  const about = h("div", { class: "about" }, title(picture), places(picture), layers, outcome, warnings);
+  const item = h("li", { class: `picture ${picture.status}`, id: `picture-${picture.number}`, tabindex: "-1" }, shots, about);
+  layers.append(layerRow(picture.status === "left" ? "source" : "origin", clipped(picture.address)));
+  const fill = async () => {
+    const resolved = picture.status === "left" ? null : showLayers(layers, picture);
+    const sizes = picture.status === "localised" ? await measure(picture, shots, outcome) : explain(picture, shots, outcome);
+    await resolved;
+    return sizes;
+  };
+  return { item, fill };
 }
 
 function title(picture) {

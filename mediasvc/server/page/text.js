@@ -29,10 +29,10 @@ export function showText(box, excerpts, numberOf, language) {
 }
 
 function sides(parts, numberOf, language) {
-  const changed = (mark, text) => {
-    const number = numberOf(text.after);
-    const shown = h(mark, {}, mark === "del" ? text.before : text.after);
-    return number ? h("a", { href: `#picture-${number}`, title: `Picture ${number}` }, shown) : shown;
+  const changed = (mark, { before, after }) => {
+    if (mark === "del") return h("del", {}, before);
+    const number = numberOf(after);
+    return h("ins", {}, number ? h("a", { href: `#picture-${number}`, title: `Picture ${number}` }, after) : after);
   };
   const side = (name, mark) =>
     h(
