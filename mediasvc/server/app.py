@@ -1,0 +1,127 @@
+"""The service's routes, joined with the parts that answer them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from mediasvc import logs
+from mediasvc.demo.origin import NEWS_HOSTS
+from mediasvc.errors import StoreFailed
+from mediasvc.server import bodies, pages, tracing
+from mediasvc.server.articles import ArticleRoutes
+from mediasvc.server.gate import Gate
+from mediasvc.server.images import ImageRoutes
+from mediasvc.server.lane import Lane, RequestIds
+from mediasvc.server.memory import Memory
+from mediasvc.server.observing import Handler, Observer
+from mediasvc.server.operations import OperationRoutes
+from mediasvc.server.pages import PageRoutes
+from mediasvc.server.sources import SourceRoutes
+from mediasvc.server.tokens import guarded
+from mediasvc.settings import Settings
+from mediasvc.wiring import Parts
+
+LANE = web.AppKey("lane", Lane)
+GATE = web.AppKey("gate", Gate)
+OBSERVER = web.AppKey("observer", Observer)
+
+# News of purges are fetched this often; the contract allows three seconds for a purge to be known everywhere.
+_NEWS_EVERY_S = 0.75
+_REPORT_EVERY_S = 1.0
+
+
+def create_app(settings: Settings, parts: Parts) -> web.Application:
+    """Every route over opened parts. The server that runs it takes its lane, gate and observer from it."""
+    ids = RequestIds()
+    # What waits for image work, and what waits for origins.
+    gate = Gate(settings.queue_depth + settings.fetch_concurrency)
+    memory = Memory(settings.memory_cache_bytes)
+    trace = tracing.middleware()
+    lane = Lane(memory, ids, open=trace is None, log_hits=settings.log_level == "debug")
+    observer = Observer(ids, gate)
+    app = web.Application(middlewares=[observer.observe, *([trace] if trace else [])])
+    app[LANE], app[GATE], app[OBSERVER] = lane, gate, observer
+    sources = SourceRoutes(parts.images, memory, gate, queue_depth=settings.queue_depth)
+
+    async def background(_app: web.Application) -> AsyncIterator[None]:
+        async with sources.fetching_ahead(), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_follow_purges(parts, memory)), group.create_task(_report(lane))]
+            yield
+            for task in tasks:
+                task.cancel()
+
+    app.cleanup_ctx.append(background)
+    images = ImageRoutes(
+        parts.images,
+        parts.blobs,
+        memory,
+        gate,
+        signing_keys=settings.signing_keys,
+        unsigned_allowed=settings.unsigned_allowed,
+        redirects_assets=settings.redirect_assets,
+    )
+    articles = ArticleRoutes(
+        parts.articles,
+        parts.blobs,
+        gate,
+        max_article_bytes=settings.max_article_bytes,
+        public_url=settings.public_url,
+    )
+    operations = OperationRoutes(parts.index, parts.blobs, parts.workers, gate, lane)
+    example_is_ready = all(host in settings.connect_to for host in NEWS_HOSTS)
+    described = PageRoutes(pages.read_files(), example_is_ready=example_is_ready)
+    _add(app, "img", "GET", "/img/{signature}/{options}/{source}", images.by_path)
+    _add(app, "image", "GET", "/v1/image", images.by_query)
+    _add(app, "assets", "GET", "/assets/{name}", images.asset)
+    rewrite = guarded(articles.rewrite, settings.token)
+    app.router.add_resource("/v1/rewrite", name="rewrite").add_route(
+        "POST", rewrite, expect_handler=articles.expect_article
+    )
+    _add(app, "resolve", "GET", "/v1/resolve", sources.resolve)
+    _add(app, "info", "GET", "/v1/info", guarded(sources.info, settings.token))
+    _add(app, "warm", "POST", "/v1/warm", guarded(sources.warm, settings.token))
+    _add(app, "cache", "DELETE", "/v1/cache", guarded(sources.purge, settings.token))
+    _add(app, "stats", "GET", "/v1/stats", operations.stats)
+    _add(app, "example", "GET", "/v1/example", described.example)
+    _add(app, "healthz", "GET", "/healthz", operations.alive)
+    _add(app, "readyz", "GET", "/readyz", operations.ready)
+    _add(app, "metrics", "GET", "/metrics", operations.metrics)
+    _add(app, "openapi", "GET", "/openapi.json", described.openapi)
+    _add(app, "docs", "GET", "/docs", described.docs)
+    _add(app, "index", "GET", "/", described.index)
+    _add(app, "page", "GET", "/page/{file}", described.file)
+    return app
+
+
+def _add(app: web.Application, name: str, method: str, path: str, handler: Handler) -> None:
+    """name: of the route in metrics and log. GET brings HEAD with it."""
+    resource = app.router.add_resource(path, name=name)
+    for one in ("GET", "HEAD") if method == "GET" else (method,):
+        resource.add_route(one, handler, expect_handler=bodies.expect_continue)
+
+
+async def _follow_purges(parts: Parts, memory: Memory) -> None:
+    """Drops from memory what was purged anywhere."""
+    cursor: int | None = None
+    is_deaf = False
+    while True:
+        try:
+            heard, news = await parts.index.purges(cursor)
+            if cursor is None and is_deaf:
+                memory.clear()  # nobody knows what was purged before the index could be heard at all
+            cursor, is_deaf = heard, False
+            for purged in news:
+                memory.forget(purged.url)
+                parts.images.forget(purged.url)
+        except StoreFailed as error:
+            if not is_deaf:
+                logs.get().warning("purges.unheard", reason=str(error))
+            is_deaf = True
+        await asyncio.sleep(_NEWS_EVERY_S)
+
+
+async def _report(lane: Lane) -> None:
+    while True:
+        await asyncio.sleep(_REPORT_EVERY_S)
+        lane.report()

@@ -1,0 +1,205 @@
+"""Routes that answer with image bytes: /img, /v1/image and /assets."""
+
+import asyncio
+import io
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from mediasvc import logs, metrics
+from mediasvc.core.picture import EXTENSIONS, MEDIA_TYPES, Format
+from mediasvc.core.retry import parse_date
+from mediasvc.effects.blobs import Blobs
+from mediasvc.errors import InvalidRequest, SourceMissing, StoreFailed
+from mediasvc.images import CacheStatus, Held, Images, Served
+from mediasvc.server import options, replies, sending
+from mediasvc.server.accept import Accepts, parse_accept
+from mediasvc.server.gate import Gate
+from mediasvc.server.memory import Memory
+from mediasvc.server.options import ImageRequest
+from mediasvc.server.replies import Freshness, Ready, Representation
+
+_MAX_QUERY_FIELDS = 32
+# How long a presigned address is good, and how long a redirect to it may be kept.
+_PRESIGNED_S = 3600
+_REDIRECT_MAX_AGE_S = 1800
+
+
+class ImageRoutes:
+    """From a request for an image to its bytes; memory first, then the walk."""
+
+    def __init__(
+        self,
+        images: Images,
+        blobs: Blobs,
+        memory: Memory,
+        gate: Gate,
+        *,
+        signing_keys: Sequence[bytes],
+        unsigned_allowed: bool,
+        redirects_assets: bool,
+    ) -> None:
+        self.images = images
+        self.blobs = blobs
+        self.memory = memory
+        self.gate = gate
+        self.signing_keys = tuple(signing_keys)
+        self.unsigned_allowed = unsigned_allowed
+        self.redirects_assets = redirects_assets
+
+    async def by_path(self, request: web.Request) -> web.StreamResponse:
+        """/img/{signature}/{options}/{source}."""
+        segments = request.match_info
+        return await self._answer(
+            request,
+            lambda: options.parse_path(segments["signature"], segments["options"], segments["source"]),
+        )
+
+    async def by_query(self, request: web.Request) -> web.StreamResponse:
+        """/v1/image?url=…"""
+        return await self._answer(request, lambda: options.parse_query(query_pairs(request)))
+
+    async def _answer(self, request: web.Request, parse: Callable[[], ImageRequest]) -> web.StreamResponse:
+        accepts = parse_accept(accept_field(request))
+        target = request.raw_path.encode("utf-8", "surrogateescape")
+        ready = self.memory.get(target, accepts, time.time())
+        if ready is not None:
+            metrics.cache_requests.labels("memory", "hit").inc()
+            return _from_memory(request, ready)
+        asked = parse()
+        asked.check_signature(self.signing_keys, self.unsigned_allowed)
+        metrics.cache_requests.labels("memory", "miss").inc()
+        generation = self.memory.generation
+        with self.gate.enter():
+            return await self._from_walk(request, asked, accepts, target, generation)
+
+    async def _from_walk(
+        self, request: web.Request, asked: ImageRequest, accepts: Accepts, target: bytes, generation: int
+    ) -> web.StreamResponse:
+        spec = asked.options.spec(accepts)
+        held = await self.images.hold(asked.address, spec)
+        request["host"] = logs.host_of(held.resolution.origin)
+        request["cache"] = held.cache.value
+        before = _representation(held, held.etag(spec), None, asked.options.negotiates)
+        reply = sending.decided_without_bytes(request, before, held.cache.value)
+        if reply is not None:
+            return reply
+        served = await self.images.serve(held, spec)
+        chosen = _representation(held, held.etag(spec), served, asked.options.negotiates)
+        content = await self._content(served)
+        if isinstance(content, bytes) and _may_be_remembered(held, request):
+            expires_at = held.entry.expires_at.timestamp()
+            ready = Ready(chosen, content, held.resolution.origin, expires_at)
+            self.memory.put(target, accepts, ready, generation)
+        return sending.send(request, chosen, content, served.bytes, held.cache.value)
+
+    async def _content(self, served: Served) -> bytes | io.FileIO:
+        """Small ones whole, in one hop; large ones as an open file. StoreFailed."""
+        if served.data is None and served.bytes > self.memory.largest:
+            path = await self.images.path(served)
+            if path is not None:
+                return await asyncio.to_thread(_open, path)
+        return await self.images.read(served)
+
+    async def asset(self, request: web.Request) -> web.StreamResponse:
+        """/assets/{name}: named by content, so that what is there never changes."""
+        name = request.match_info["name"]
+        digest, _, extension = name.partition(".")
+        form = _FORMATS.get(extension)
+        if form is None or len(digest) != 64 or not set(digest) <= _HEX:
+            raise SourceMissing("no asset has such a name")
+        target = request.raw_path.encode("utf-8", "surrogateescape")
+        request["cache"] = CacheStatus.HIT.value
+        ready = self.memory.get(target, Accepts.SILENT, time.time())
+        if ready is not None:
+            metrics.cache_requests.labels("memory", "hit").inc()
+            return _from_memory(request, ready)
+        generation = self.memory.generation
+        with self.gate.enter():
+            served = await self.images.asset(name)
+            chosen = Representation(
+                f'"{digest}"', MEDIA_TYPES[form], _filename(digest, form), None, replies.IMMUTABLE
+            )
+            reply = sending.decided_without_bytes(request, chosen, CacheStatus.HIT.value)
+            if reply is not None:
+                return reply
+            if self.redirects_assets:
+                address = await self.blobs.presigned_url(digest, MEDIA_TYPES[form], _PRESIGNED_S)
+                if address is not None:
+                    keep = f"public, max-age={_REDIRECT_MAX_AGE_S}"
+                    return web.Response(status=302, headers={"Location": address, "Cache-Control": keep})
+            content = await self._content(served)
+        if isinstance(content, bytes) and "?" not in request.raw_path:
+            self.memory.put(target, Accepts.SILENT, Ready(chosen, content, "", float("inf")), generation)
+        return sending.send(request, chosen, content, served.bytes, CacheStatus.HIT.value)
+
+
+_HEX = frozenset("0123456789abcdef")
+_FORMATS = {extension: form for form, extension in EXTENSIONS.items()}
+
+
+def accept_field(request: web.Request) -> str | None:
+    """The Accept header, repeats joined; None: not sent."""
+    fields = request.headers.getall("Accept", [])
+    return ", ".join(fields) if fields else None
+
+
+def query_pairs(request: web.Request) -> list[tuple[str, str]]:
+    """The decoded query, in order. InvalidRequest: not UTF-8, or more fields than any route has."""
+    text = request.rel_url.raw_query_string
+    try:
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_QUERY_FIELDS)
+    except ValueError as error:
+        raise InvalidRequest("the query cannot be read") from error
+
+
+def _from_memory(request: web.Request, ready: Ready) -> web.StreamResponse:
+    hit = CacheStatus.HIT.value
+    request["cache"] = hit
+    reply = sending.decided_without_bytes(request, ready.representation, hit)
+    return reply or sending.send(request, ready.representation, ready.body, len(ready.body), hit)
+
+
+def _representation(held: Held, etag: str, served: Served | None, varies: bool) -> Representation:
+    """served None: what is known before any work on the image."""
+    media_type, filename = "", ""
+    if served is not None:
+        media_type, filename = MEDIA_TYPES[served.format], _filename(served.digest, served.format)
+    return Representation(etag, media_type, filename, _modified_s(held), _caching(held), varies)
+
+
+def _filename(digest: str, form: Format) -> str:
+    return f"{digest[:16]}.{EXTENSIONS[form]}"
+
+
+def _modified_s(held: Held) -> int:
+    """The origin's Last-Modified, but no later than we fetched it (RFC 9110 section 8.8.2.1)."""
+    fetched: datetime = held.entry.fetched_at
+    stated = parse_date(held.entry.last_modified)
+    return int(min(fetched, stated or fetched).timestamp())
+
+
+def _caching(held: Held) -> Freshness | str:
+    entry = held.entry
+    if held.unkept is not None and entry.expires_at <= entry.fetched_at:
+        return replies.NO_STORE
+    moments = (entry.expires_at, entry.revalidate_until, entry.stale_until)
+    return Freshness(*(moment.timestamp() for moment in moments))
+
+
+def _may_be_remembered(held: Held, request: web.Request) -> bool:
+    """Stale and unkept ones are asked for again; a query behind /img would let anyone fill the memory."""
+    if held.unkept is not None or held.cache is CacheStatus.STALE:
+        return False
+    return not (request.path.startswith("/img/") and "?" in request.raw_path)
+
+
+def _open(path: Path) -> io.FileIO:
+    try:
+        return io.FileIO(path)
+    except OSError as error:
+        raise StoreFailed("the stored image went away while it was being read; ask again") from error

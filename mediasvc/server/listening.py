@@ -1,0 +1,80 @@
+"""Sockets to listen on: several for one port, among which the kernel shares out connections."""
+
+import errno
+import os
+import socket
+from pathlib import Path
+
+from mediasvc.errors import InvalidSettings
+
+_BACKLOG = 4096
+
+
+def bind(host: str, port: int, count: int) -> list[socket.socket]:
+    """count listening sockets for one address; port 0 takes a free one. InvalidSettings says what is in the way."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise InvalidSettings(f"MEDIASVC_HOST: {host} is no address of this machine") from error
+    sockets: list[socket.socket] = []
+    try:
+        _refuse_port_in_use(family, address)
+        for _ in range(count):
+            one = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            one.bind(address)
+            one.listen(_BACKLOG)
+            one.setblocking(False)
+            address = (address[0], one.getsockname()[1], *address[2:])
+    except OSError as error:
+        for one in sockets:
+            one.close()
+        raise InvalidSettings(_explained(error, host, port)) from error
+    return sockets
+
+
+def _refuse_port_in_use(family: int, address: tuple[object, ...]) -> None:
+    """Sockets that share a port would join those of another service of the same user without a word."""
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        probe.bind(address)
+
+
+def _explained(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"MEDIASVC_PORT: {port} is in use on {host}; choose another, or 0 for a free one"
+    if error.errno == errno.EACCES:
+        return f"MEDIASVC_PORT: {port} needs privileges; choose one above 1023"
+    return f"MEDIASVC_HOST: cannot listen on {host}:{port} ({os.strerror(error.errno or 0)})"
+
+
+def address(one: socket.socket) -> str:
+    """The URL of a listening socket."""
+    host, port = one.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def port(one: socket.socket) -> int:
+    """The number that the kernel gave, where 0 was asked for."""
+    number: int = one.getsockname()[1]
+    return number
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, and the limit of its control group where there is one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        if quota != "max":
+            cores = min(cores, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        return cores
+    return cores

@@ -1,0 +1,95 @@
+"""Ready replies in memory, bounded by their bytes, so that a hit touches no disk and takes no lock."""
+
+from collections import OrderedDict, defaultdict
+
+from mediasvc.server.accept import Accepts
+from mediasvc.server.replies import Ready
+
+# What an entry costs beside its body: two serialised heads, the key, the objects.
+_OVERHEAD_BYTES = 2048
+# Larger replies go from file to socket in the kernel; and a few large ones would push out all that is hot.
+_LARGEST_BYTES = 1024 * 1024
+_LARGEST_SHARE = 8
+
+Key = bytes | tuple[bytes, Accepts]
+
+
+class Memory:
+    """Second chance: a reply that was asked for since it was last looked at survives one round of eviction.
+
+    That costs a hit one assignment, where least-recently-used would cost it a reordering.
+    Belongs to one event loop.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        """max_bytes: of bodies and what they cost beside; 0 keeps nothing."""
+        self.max_bytes = max_bytes
+        self.largest = min(_LARGEST_BYTES, max_bytes // _LARGEST_SHARE)
+        self.bytes = 0
+        self.generation = 0
+        self.evictions = 0
+        self._entries: OrderedDict[Key, Ready] = OrderedDict()
+        self._keys: defaultdict[str, set[Key]] = defaultdict(set)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, target: bytes, accepts: Accepts, now: float) -> Ready | None:
+        """The fresh reply to a request target (path and query as sent). now: epoch seconds."""
+        ready = self._entries.get(target) or self._entries.get((target, accepts))
+        if ready is None:
+            return None
+        if ready.expires_at <= now:
+            self._drop(target if target in self._entries else (target, accepts))
+            return None
+        ready.visited = True
+        return ready
+
+    def put(self, target: bytes, accepts: Accepts, ready: Ready, generation: int) -> None:
+        """generation: what it was when the work on this reply began; after a purge since then nothing is kept."""
+        cost = _cost(target, ready)
+        if generation != self.generation or cost > self.largest:
+            return
+        key: Key = (target, accepts) if ready.representation.varies else target
+        self._drop(key)
+        self._entries[key] = ready
+        self._keys[ready.origin].add(key)
+        self.bytes += cost
+        while self.bytes > self.max_bytes:
+            self._evict()
+
+    def forget(self, origin: str) -> None:
+        """Drops every reply made from a source URL that was purged, and all assets: their origin is not known."""
+        self.generation += 1
+        for name in (origin, ""):
+            for key in tuple(self._keys.get(name, ())):
+                self._drop(key)
+
+    def clear(self) -> None:
+        self.generation += 1
+        self._entries.clear()
+        self._keys.clear()
+        self.bytes = 0
+
+    def _evict(self) -> None:
+        key, ready = next(iter(self._entries.items()))
+        if ready.visited:
+            ready.visited = False
+            self._entries.move_to_end(key)
+        else:
+            self._drop(key)
+            self.evictions += 1
+
+    def _drop(self, key: Key) -> None:
+        ready = self._entries.pop(key, None)
+        if ready is None:
+            return
+        self.bytes -= _cost(key if isinstance(key, bytes) else key[0], ready)
+        keys = self._keys[ready.origin]
+        keys.discard(key)
+        if not keys:
+            del self._keys[ready.origin]
+
+
+def _cost(target: bytes, ready: Ready) -> int:
+    return len(ready.body) + len(target) + _OVERHEAD_BYTES

@@ -1,0 +1,167 @@
+"""Around every request: its id, its time in the metrics and the log, its failure as a problem, common headers."""
+
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import LineTooLong
+
+from mediasvc import logs, metrics
+from mediasvc.errors import InvalidRequest, MediaError
+from mediasvc.server import problem
+from mediasvc.server.gate import Gate
+from mediasvc.server.lane import REQUEST_ID, RequestIds
+from mediasvc.server.replies import COMMON_HEADERS, SERVER
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# Routes by name: what their log line is called. Those that machines ask every few seconds are only for debugging.
+_EVENTS = {
+    "img": "image.served",
+    "image": "image.served",
+    "assets": "image.served",
+    "rewrite": "article.rewritten",
+}
+_QUIET = frozenset({"healthz", "readyz", "metrics"})
+_ALLOWED_HEADERS = (
+    "Accept, Authorization, Content-Type, If-None-Match, If-Modified-Since, Range, X-Request-ID"
+)
+_PREFLIGHT_S = 86_400
+
+
+class Observer:
+    """The one middleware. It knows no route by itself; handlers leave `host` and `cache` on the request for the log."""
+
+    def __init__(self, ids: RequestIds, gate: Gate) -> None:
+        self.ids = ids
+        self.gate = gate
+
+    @web.middleware
+    async def observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Runs a handler; every expected failure becomes a reply, every other one an entry in the log and a 500."""
+        started = time.perf_counter()
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if REQUEST_ID.match(given.encode("utf-8", "replace")) else self.ids.next()
+        logs.request_id.set(request_id)
+        route = request.match_info.route.name or "unknown"
+        code = ""
+        status = 499  # the client left: what the log and the metrics say where no reply comes of it
+        metrics.http_in_progress.inc()
+        try:
+            try:
+                _check_host(request)
+                reply = await handler(request)
+            except MediaError as error:
+                code = error.code
+                reply = _reply(*problem.of(error, request_id))
+            except web.HTTPException as error:
+                reply, code = _of_router(request, error, request_id)
+            except Exception as error:
+                logs.get().error("request.failed", route=route, exc_info=error)
+                code = "internal"
+                detail = "this is a bug of ours; the log has it under the request id"
+                reply = _reply(
+                    500, problem.headers(500, code), problem.document(500, code, detail, request_id)
+                )
+            status = reply.status
+        finally:
+            metrics.http_in_progress.dec()
+            seconds = time.perf_counter() - started
+            metrics.http_requests.labels(route, str(status)).inc()
+            metrics.http_duration_s.labels(route).observe(seconds)
+            _log(request, route, status, code, seconds)
+        self.dress(reply, request_id)
+        return reply
+
+    def dress(self, reply: web.StreamResponse, request_id: str) -> None:
+        """What every reply carries."""
+        fields = reply.headers
+        for name, value in COMMON_HEADERS:
+            if name not in fields:
+                fields[name] = value
+        fields["X-Request-ID"] = request_id
+        fields["Server"] = SERVER
+        if "Cache-Control" not in fields:
+            fields["Cache-Control"] = "no-store"
+        if self.gate.is_leaving:
+            reply.force_close()
+
+    def unreadable(self, status: int, error: BaseException | None) -> web.StreamResponse:
+        """The reply where the bytes of a request are no HTTP, or its handling broke outside of any handler."""
+        request_id = self.ids.next()
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            logs.get().error("connection.failed", exc_info=error)
+            code, detail = "internal", "this is a bug of ours; the log has it under the request id"
+        else:
+            code, detail = "invalid_request", "this is not a readable HTTP/1.1 request"
+            if isinstance(error, LineTooLong):
+                status, detail = 431, "the request line or a header field is too long"
+        metrics.http_requests.labels("unknown", str(status)).inc()
+        reply = _reply(
+            status, problem.headers(status, code), problem.document(status, code, detail, request_id)
+        )
+        self.dress(reply, request_id)
+        return reply
+
+
+def _reply(status: int, headers: dict[str, str], body: bytes) -> web.Response:
+    return web.Response(status=status, headers=headers, body=body)
+
+
+def _check_host(request: web.Request) -> None:
+    """Source: RFC 9112 section 3.2."""
+    if request.version >= HttpVersion11 and len(request.headers.getall("Host", [])) != 1:
+        raise InvalidRequest("an HTTP/1.1 request has exactly one Host header")
+
+
+def _of_router(request: web.Request, error: web.HTTPException, request_id: str) -> tuple[web.Response, str]:
+    """No such route, no such method, or a preflight, which is what OPTIONS on a known route is."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))
+        if request.method == "OPTIONS":
+            return _preflight(allowed), ""
+        status, code, detail = 405, "method_not_allowed", f"this route answers {allowed}"
+        headers = problem.headers(status, code) | {"Allow": allowed}
+    elif request.method == "OPTIONS" and request.raw_path == "*":
+        return _preflight("DELETE, GET, HEAD, OPTIONS, POST"), ""
+    elif error.status == HTTPStatus.NOT_FOUND:
+        status, code, detail = 404, "not_found", "there is no such route; GET /openapi.json lists them all"
+        headers = problem.headers(status, code)
+    else:
+        status, code, detail = error.status, "invalid_request", "this cannot be answered"
+        headers = problem.headers(status, code)
+    return _reply(status, headers, problem.document(status, code, detail, request_id)), code
+
+
+def _preflight(allowed: str) -> web.Response:
+    return web.Response(
+        status=204,
+        headers={
+            "Allow": allowed,
+            "Access-Control-Allow-Methods": allowed,
+            "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
+            "Access-Control-Max-Age": str(_PREFLIGHT_S),
+            "Cache-Control": f"public, max-age={_PREFLIGHT_S}",
+        },
+    )
+
+
+def _log(request: web.Request, route: str, status: int, code: str, seconds: float) -> None:
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return  # has its entry, with the traceback
+    log = logs.get()
+    fields: dict[str, object] = {"route": route, "status": status, "ms": round(seconds * 1000, 2)}
+    if code:
+        fields["code"] = code
+    if "host" in request:
+        fields["host"] = request["host"]
+    if "cache" in request:
+        fields["source"] = "origin" if request["cache"] == "MISS" else "cache"
+    event = _EVENTS.get(route, _OTHERS)[bool(code)]
+    if route in _QUIET:
+        log.debug(event, **fields)
+    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning(event, **fields)
+    else:
+        log.info(event, **fields)

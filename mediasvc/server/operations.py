@@ -1,0 +1,96 @@
+"""Routes for those who run the service: alive, ready, metrics, figures."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Mapping
+
+import orjson
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from mediasvc.effects.blobs import Blobs
+from mediasvc.effects.index import Index
+from mediasvc.effects.workers import ImageWorkers
+from mediasvc.errors import MediaError
+from mediasvc.server import problem
+from mediasvc.server.gate import Gate
+from mediasvc.server.lane import Lane
+
+_CHECK_TIMEOUT_S = 2.0
+
+
+class OperationRoutes:
+    """What probes, Prometheus and the foot of the page ask for."""
+
+    def __init__(self, index: Index, blobs: Blobs, workers: ImageWorkers, gate: Gate, lane: Lane) -> None:
+        self.index = index
+        self.blobs = blobs
+        self.workers = workers
+        self.gate = gate
+        self.lane = lane
+
+    async def alive(self, _request: web.Request) -> web.StreamResponse:
+        """The loop turns; nothing else is looked at."""
+        return web.json_response({"status": "alive"})
+
+    async def ready(self, _request: web.Request) -> web.StreamResponse:
+        """200 while images are served at all, with what is missing; 503 where they are not."""
+        troubles = await self._troubles()
+        fatal = [name for name in ("draining", "image_workers") if name in troubles]
+        members: dict[str, object] = {
+            "status": "unavailable" if fatal else "degraded" if troubles else "ready",
+            "degraded": list(troubles),
+            "reasons": troubles,
+        }
+        if not fatal:
+            return web.Response(body=orjson.dumps(members), content_type="application/json")
+        code = "overloaded"
+        detail = "; ".join(f"{name}: {troubles[name]}" for name in fatal)
+        described = orjson.loads(problem.document(503, code, detail)) | members | {"status": 503}
+        return web.Response(status=503, headers=problem.headers(503, code), body=orjson.dumps(described))
+
+    async def _troubles(self) -> dict[str, str]:
+        """What is wrong, in words, by part: an index or a store that is away only costs speed."""
+        index, store = await asyncio.gather(_checked(self.index.health()), _checked(self.blobs.health()))
+        found: Mapping[str, str | None] = {
+            "draining": "going away" if self.gate.is_draining else None,
+            "image_workers": self.workers.health(),
+            "index": index,
+            "store": store,
+        }
+        return {name: trouble for name, trouble in found.items() if trouble is not None}
+
+    async def metrics(self, _request: web.Request) -> web.StreamResponse:
+        """Prometheus text; of all server processes together."""
+        self.lane.report()
+        body = await asyncio.to_thread(_exposition)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def stats(self, _request: web.Request) -> web.StreamResponse:
+        """A few figures of the cache; `memory_*` are those of the process that answers."""
+        try:
+            figures = await self.index.stats()
+        except MediaError:
+            figures = {}
+        memory = self.lane.memory
+        members = dict(figures) | {"memory_entries": len(memory), "memory_bytes": memory.bytes}
+        return web.Response(body=orjson.dumps(members), content_type="application/json")
+
+
+async def _checked(health: Awaitable[str | None]) -> str | None:
+    try:
+        async with asyncio.timeout(_CHECK_TIMEOUT_S):
+            return await health
+    except TimeoutError:
+        return "does not answer in time"
+    except MediaError as error:
+        return str(error)
+
+
+def _exposition() -> bytes:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types there
+    return generate_latest(registry)

@@ -1,0 +1,168 @@
+"""One server process: takes connections from its listening socket until it is told to leave."""
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from mediasvc import logs
+from mediasvc.errors import MediaError
+from mediasvc.server import app as application
+from mediasvc.server import handover
+from mediasvc.server.app import GATE, LANE, OBSERVER
+from mediasvc.server.connection import Connection
+from mediasvc.server.handover import Handover
+from mediasvc.wiring import open_parts
+
+# Requests under way when the process is told to leave get so long to finish.
+DRAIN_TIMEOUT_S = 30.0
+# A process that was replaced hears out the connections that stay open between two requests.
+_FAREWELL_S = 5.0
+_BACKLOG = 4096
+_PR_SET_PDEATHSIG = 1
+_SPARE_FILES = 256
+_OPTIONS: dict[str, Any] = {  # Any: as RequestHandler takes them
+    "access_log": None,
+    "auto_decompress": False,
+    "keepalive_timeout": 75.0,
+    "lingering_time": 5.0,
+    "max_field_size": 16_384,
+    "max_headers": 128,
+    "max_line_size": 16_384,
+}
+
+
+def main() -> int:
+    """Runs one process until it is told to leave; 0, or the exit code of the failure that kept it from starting."""
+    taken = handover.take(sys.stdin.buffer)
+    _die_with(taken.supervisor_pid)
+    # The terminal's Ctrl-C reaches the supervisor, which tells us what to do.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logs.configure(taken.settings.log_format, taken.settings.log_level)
+    try:
+        uvloop.run(_serve(taken))
+    except MediaError as failure:
+        return _told(failure)
+    except BaseExceptionGroup as failures:
+        expected = failures.subgroup(MediaError)
+        if expected is None:
+            raise
+        return _told(_first(expected))
+    return 0
+
+
+async def _serve(taken: Handover) -> None:
+    loop = asyncio.get_running_loop()
+    orders: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    for order in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(order, orders.put_nowait, order)
+    async with open_parts(taken.settings, image_processes=taken.image_processes) as parts:
+        app = application.create_app(taken.settings, parts)
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        try:
+            assert runner.server is not None
+            most = _most_connections()
+            listener = await loop.create_server(
+                _factory(runner.server, app, loop, most),
+                sock=socket.socket(fileno=taken.socket_fd),
+                backlog=_BACKLOG,
+            )
+            sweeping = loop.create_task(_sweep(runner.server))
+            os.write(taken.ready_fd, b"r")
+            os.close(taken.ready_fd)
+            await _leave(await orders.get(), orders, app, runner.server, listener)
+            listener.close()
+            sweeping.cancel()
+        finally:
+            await runner.cleanup()
+
+
+def _factory(
+    server: web.Server, app: web.Application, loop: asyncio.AbstractEventLoop, most: int
+) -> Callable[[], Connection]:
+    lane, observer = app[LANE], app[OBSERVER]
+    return lambda: Connection(server, lane, observer.unreadable, most, loop=loop, **_OPTIONS)
+
+
+async def _leave(
+    order: signal.Signals,
+    orders: asyncio.Queue[signal.Signals],
+    app: web.Application,
+    server: web.Server,
+    listener: asyncio.AbstractServer,
+) -> None:
+    """Returns when what was under way is done, or its time is up.
+
+    SIGTERM: the service ends; who asks meanwhile is told so. SIGHUP: another process has taken this one's place at
+    the listening socket; whoever is still connected here is served, and asked to connect anew.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + DRAIN_TIMEOUT_S
+    farewell = loop.time() + _FAREWELL_S
+    app[LANE].open = False
+    app[GATE].is_leaving = True
+    if order == signal.SIGHUP:
+        listener.close()
+        while loop.time() < deadline and orders.empty():
+            connections = _connections(server)
+            if not connections or (loop.time() > farewell and not any(one.is_busy for one in connections)):
+                return
+            await asyncio.sleep(0.05)
+    app[GATE].drain()
+    waited_for = [one for one in _connections(server) if one.is_busy]
+    while app[GATE].inside or any(one.is_busy for one in waited_for):
+        if loop.time() > deadline:
+            return
+        await asyncio.sleep(0.05)
+
+
+def _connections(server: web.Server) -> list[Connection]:
+    return [one for one in server.connections if isinstance(one, Connection) and one.transport is not None]
+
+
+async def _sweep(server: web.Server) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(1)
+        now_s = loop.time()
+        for one in _connections(server):
+            one.sweep(now_s)
+
+
+def _most_connections() -> int:
+    """As many as the system lets us have files, less some for everything else."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(64, wanted - _SPARE_FILES)
+
+
+def _die_with(supervisor_pid: int) -> None:
+    """The kernel ends this process when its supervisor ends, however that happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != supervisor_pid:
+        sys.exit(1)
+
+
+def _told(failure: MediaError) -> int:
+    print(f"mediasvc: {failure}", file=sys.stderr)
+    return failure.exit_code
+
+
+def _first(failures: BaseExceptionGroup[MediaError]) -> MediaError:
+    first = failures.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+if __name__ == "__main__":
+    sys.exit(main())

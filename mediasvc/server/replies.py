@@ -1,0 +1,117 @@
+"""What the headers of an image reply say, and a reply that is ready to be sent again."""
+
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import lru_cache
+
+SERVER = "mediasvc"
+# On every reply, whichever route and status. The page and the documentation set a CSP of their own.
+COMMON_HEADERS: tuple[tuple[str, str], ...] = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; sandbox"),
+    ("Cross-Origin-Resource-Policy", "cross-origin"),
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Expose-Headers", "ETag, X-Cache, X-Request-ID, Retry-After, Content-Range"),
+)
+IMMUTABLE = "public, max-age=31536000, immutable"
+NO_STORE = "no-store"
+
+
+@lru_cache(maxsize=512)
+def http_date(second: int) -> str:
+    """IMF-fixdate of a moment in epoch seconds. Source: RFC 9110 section 5.6.7."""
+    return formatdate(second, usegmt=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How long others may keep a reply, in epoch seconds; the later moments may equal the first.
+
+    revalidate_until: it may be served stale while it is asked for again. stale_until: while we fail.
+    """
+
+    expires_at: float
+    revalidate_until: float
+    stale_until: float
+
+    def cache_control(self, now: float) -> str:
+        """Never negative; the stale windows count from the end of freshness (RFC 5861)."""
+        text = f"public, max-age={max(0, int(self.expires_at - now))}"
+        if self.revalidate_until > max(now, self.expires_at):
+            text += f", stale-while-revalidate={int(self.revalidate_until - max(now, self.expires_at))}"
+        if self.stale_until > max(now, self.expires_at):
+            text += f", stale-if-error={int(self.stale_until - max(now, self.expires_at))}"
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """What is known of the bytes that answer, before they are at hand.
+
+    etag: with its quotes. filename: content-derived, never the client's. modified_s: epoch seconds.
+    caching: Freshness, or a fixed Cache-Control value. varies: another Accept may get other bytes.
+    """
+
+    etag: str
+    media_type: str
+    filename: str
+    modified_s: int | None
+    caching: Freshness | str
+    varies: bool = False
+
+    def headers(self, now: float, *, with_body: bool = True) -> dict[str, str]:
+        """Without Content-Length. with_body False: what a 304 repeats of the 200 (RFC 9110 section 15.4.5)."""
+        fields = {
+            "ETag": self.etag,
+            "Cache-Control": self.caching
+            if isinstance(self.caching, str)
+            else self.caching.cache_control(now),
+        }
+        if self.modified_s is not None:
+            fields["Last-Modified"] = http_date(self.modified_s)
+        if self.varies:
+            fields["Vary"] = "Accept"
+        if with_body:
+            fields["Content-Type"] = self.media_type
+            fields["Accept-Ranges"] = "bytes"
+            fields["Content-Disposition"] = f'inline; filename="{self.filename}"'
+        return fields
+
+
+@dataclass(slots=True, eq=False)
+class Ready:
+    """A whole reply in memory, for as long as it is fresh.
+
+    origin: the source URL it was made from; empty for assets, which are named by their content.
+    expires_at: epoch seconds.
+    """
+
+    representation: Representation
+    body: bytes
+    origin: str
+    expires_at: float
+    visited: bool = False
+    _second: int = field(default=-1, repr=False)
+    _heads: tuple[bytes, bytes] = field(default=(b"", b""), repr=False)
+
+    def heads(self, now: float) -> tuple[bytes, bytes]:
+        """(head of the 200, head of the 304), up to where the value of X-Request-ID goes.
+
+        They name the age of the reply, so they hold for one second.
+        """
+        second = int(now)
+        if second != self._second:
+            self._heads = self._serialise(now)
+            self._second = second
+        return self._heads
+
+    def _serialise(self, now: float) -> tuple[bytes, bytes]:
+        always = dict(COMMON_HEADERS) | {"X-Cache": "HIT", "Date": http_date(int(now)), "Server": SERVER}
+        found = self.representation.headers(now) | {"Content-Length": str(len(self.body))} | always
+        unchanged = self.representation.headers(now, with_body=False) | always
+        return _head("200 OK", found), _head("304 Not Modified", unchanged)
+
+
+def _head(status: str, fields: dict[str, str]) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status}\r\n{lines}X-Request-ID: ".encode("latin-1")

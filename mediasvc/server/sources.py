@@ -1,0 +1,142 @@
+"""Routes about one source: what it resolves to, what it is, fetching it ahead, and forgetting it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import orjson
+from aiohttp import web
+
+from mediasvc import logs
+from mediasvc.core import geometry
+from mediasvc.core.picture import ThumbnailSpec
+from mediasvc.errors import InvalidRequest, MediaError, Overloaded
+from mediasvc.images import Images
+from mediasvc.server import bodies, options
+from mediasvc.server.gate import Gate
+from mediasvc.server.images import query_pairs
+from mediasvc.server.memory import Memory
+
+_URL = frozenset({"url"})
+_MAX_WARM_BODY_BYTES = 1024 * 1024
+_MAX_WARM_IMAGES = 1000
+_WARM_AT_ONCE = 4
+
+Wanted = tuple[str, ThumbnailSpec | None]
+
+
+class SourceRoutes:
+    """resolve, info, warm and purge."""
+
+    def __init__(self, images: Images, memory: Memory, gate: Gate, *, queue_depth: int) -> None:
+        """queue_depth: images that may wait to be fetched ahead; a whole request is always taken when none waits."""
+        self.images = images
+        self.memory = memory
+        self.gate = gate
+        self._ahead: asyncio.Queue[Wanted] = asyncio.Queue(max(queue_depth, _MAX_WARM_IMAGES))
+
+    async def resolve(self, request: web.Request) -> web.StreamResponse:
+        """What is left of an address when every wrapper is taken off; no network."""
+        resolution = self.images.resolve(_url(request))
+        return _json(
+            {
+                "source": resolution.source,
+                "origin": resolution.origin,
+                "layers": [{"wrapper": layer.wrapper, "url": layer.url} for layer in resolution.layers],
+            }
+        )
+
+    async def info(self, request: web.Request) -> web.StreamResponse:
+        """What an original is; fetched where needed."""
+        address = _url(request)
+        with self.gate.enter():
+            info = await self.images.info(address)
+        return _json(
+            {
+                "origin": info.origin,
+                "digest": info.digest,
+                "format": info.format.value,
+                "width": info.width,
+                "height": info.height,
+                "bytes": info.bytes,
+                "animated": info.animated,
+                "thumbhash": info.thumbhash,
+                "dominant": info.dominant,
+                "fetched_at": _moment(info.fetched_at),
+                "expires_at": _moment(info.expires_at),
+            }
+        )
+
+    async def warm(self, request: web.Request) -> web.StreamResponse:
+        """Takes all of the images or, with 503, none."""
+        body = await bodies.read(request, _MAX_WARM_BODY_BYTES)
+        wanted = self._wanted(bodies.parse_object(body, frozenset({"images"})).get("images"))
+        self.gate.check()
+        if self._ahead.qsize() + len(wanted) > self._ahead.maxsize:
+            raise Overloaded("too many images wait to be fetched already; ask again", retry_after_s=5)
+        for one in wanted:
+            self._ahead.put_nowait(one)
+        return _json({"accepted": len(wanted)}, status=202)
+
+    def _wanted(self, images: object) -> list[Wanted]:
+        if not isinstance(images, list) or not 1 <= len(images) <= _MAX_WARM_IMAGES:
+            raise InvalidRequest(f"images is a list of 1 to {_MAX_WARM_IMAGES} objects")
+        wanted: dict[Wanted, None] = {}
+        for image in images:
+            if not isinstance(image, dict) or not set(image) <= {"url", "size"}:
+                raise InvalidRequest('each image is an object of "url" and "size"')
+            url, text = image.get("url"), image.get("size")
+            if not isinstance(url, str) or not isinstance(text, str | None):
+                raise InvalidRequest('"url" is a string, and "size" too where it is given')
+            self.images.resolve(url)
+            size = geometry.parse_size(text) if text else None
+            if text and size is None:
+                raise InvalidRequest(f"size is written like 600,400, each side 1 to {geometry.MAX_SIDE_PX}")
+            wanted[url, None if size is None else ThumbnailSpec(size)] = None
+        return list(wanted)
+
+    async def purge(self, request: web.Request) -> web.StreamResponse:
+        """Forgets an original and its thumbnails, here at once and elsewhere when the news arrives."""
+        address = _url(request)
+        await self.images.purge(address)
+        self.memory.forget(self.images.resolve(address).origin)
+        return web.Response(status=204)
+
+    @asynccontextmanager
+    async def fetching_ahead(self) -> AsyncIterator[None]:
+        """While inside, queued images are fetched, a few at a time; what still waits at the end is dropped."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._fetch_ahead()) for _ in range(_WARM_AT_ONCE)]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    async def _fetch_ahead(self) -> None:
+        while True:
+            url, spec = await self._ahead.get()
+            try:
+                held = await self.images.hold(url, spec)
+                await self.images.serve(held, spec)
+            except MediaError as error:
+                logs.get().info("image.not_warmed", code=error.code)
+            except Exception as error:
+                # A bug that one image brings out must not end the fetching of all others.
+                logs.get().error("image.not_warmed", exc_info=error)
+
+
+def _url(request: web.Request) -> str:
+    url = options.single_values(query_pairs(request), _URL).get("url")
+    if url is None:
+        raise InvalidRequest("url is missing")
+    return url
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")

@@ -1,0 +1,255 @@
+"""The parent of the server processes: one for each core on one port, started again when one dies."""
+
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from prometheus_client.multiprocess import mark_process_dead
+
+from mediasvc import logs
+from mediasvc.errors import InvalidSettings
+from mediasvc.server import handover, listening
+from mediasvc.server.handover import Handover
+from mediasvc.settings import Settings, check_serving
+
+# Server processes give up after 30 s; then the supervisor does.
+_END_TIMEOUT_S = 35.0
+_START_TIMEOUT_S = 60.0
+# A process that lived so long is started again at once; one that did not, after a wait that doubles.
+_HEALTHY_S = 10.0
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 15.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+def serve(settings: Settings) -> int:
+    """Runs the service until SIGTERM (0) or Ctrl-C (130); 2 where settings or the port do not allow it."""
+    cores = listening.usable_cores()
+    try:
+        check_serving(settings)
+        sockets = listening.bind(settings.host, settings.port, settings.workers or cores)
+    except InvalidSettings as error:
+        print(f"mediasvc: {error}", file=sys.stderr)
+        return error.exit_code
+    # Of a free port that was asked for, everyone must know the number: it is one that is never fetched from.
+    settings = settings.model_copy(update={"port": listening.port(sockets[0])})
+    image_processes = max(1, -(-cores // len(sockets)))
+    with tempfile.TemporaryDirectory(prefix="mediasvc-metrics-") as folder:
+        try:
+            return _Supervisor(settings, sockets, image_processes, Path(folder)).run()
+        finally:
+            for one in sockets:
+                one.close()
+
+
+@dataclass(eq=False, slots=True)
+class _Child:
+    """ready_fd: where it says that it takes requests; -1 once it has said so."""
+
+    process: subprocess.Popen[bytes]
+    ready_fd: int
+    started_s: float
+    is_ready: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class _Slot:
+    """One listening socket and the process that takes connections from it.
+
+    The supervisor keeps the socket, so that connections which arrive while a process is replaced wait in its queue
+    instead of being refused. next: the replacement while it starts. due_s: when to start again after a death.
+    """
+
+    socket: socket.socket
+    child: _Child | None = None
+    next: _Child | None = None
+    failures: int = 0
+    due_s: float | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Supervisor:
+    settings: Settings
+    sockets: Sequence[socket.socket]
+    image_processes: int
+    metrics_folder: Path
+    _slots: list[_Slot] = field(default_factory=list)
+    _leaving: list[_Child] = field(default_factory=list)
+    _rolling: list[_Slot] = field(default_factory=list)
+    _selector: selectors.DefaultSelector = field(default_factory=selectors.DefaultSelector)
+    _has_announced: bool = False
+
+    def run(self) -> int:
+        woken, waker = socket.socketpair()
+        woken.setblocking(False)
+        waker.setblocking(False)
+        before = {number: signal.signal(number, _noted) for number in _SIGNALS}
+        wakeup_before = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        self._selector.register(woken, selectors.EVENT_READ)
+        try:
+            self._slots = [_Slot(one) for one in self.sockets]
+            for slot in self._slots:
+                slot.child = self._start(slot)
+            return self._watch(woken)
+        finally:
+            self._end_all()
+            signal.set_wakeup_fd(wakeup_before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._selector.close()
+            woken.close()
+            waker.close()
+
+    def _watch(self, woken: socket.socket) -> int:
+        while True:
+            for key, _ in self._selector.select(self._wait_s()):
+                if key.fileobj is not woken:
+                    self._hear(key.data)
+                    continue
+                told = woken.recv(4096)
+                if signal.SIGTERM in told:
+                    return 0
+                if signal.SIGINT in told:
+                    return 130
+                if signal.SIGHUP in told:
+                    self._roll()
+            failed = self._reap()
+            if failed is not None:
+                return failed
+            self._start_due()
+
+    def _start(self, slot: _Slot) -> _Child:
+        ready_fd, theirs = os.pipe()
+        os.set_blocking(ready_fd, False)
+        listening_fd = slot.socket.fileno()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mediasvc.server.process"],
+            stdin=subprocess.PIPE,
+            pass_fds=(listening_fd, theirs),
+            # A group of its own: Ctrl-C in a terminal is for the supervisor, who lets requests finish.
+            process_group=0,
+            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(self.metrics_folder)},
+        )
+        os.close(theirs)
+        child = _Child(process, ready_fd, time.monotonic())
+        self._selector.register(ready_fd, selectors.EVENT_READ, child)
+        assert process.stdin is not None
+        try:
+            handover.give(
+                process.stdin,
+                Handover(self.settings, self.image_processes, listening_fd, theirs, os.getpid()),
+            )
+        except BrokenPipeError:
+            pass  # it is dead already, and will be found so
+        return child
+
+    def _hear(self, child: _Child) -> None:
+        """The pipe of a process that is starting: a byte when it is ready, the end where it died before."""
+        is_ready = os.read(child.ready_fd, 1) != b""
+        self._selector.unregister(child.ready_fd)
+        os.close(child.ready_fd)
+        child.ready_fd = -1
+        if not is_ready:
+            return
+        child.is_ready = True
+        for slot in self._slots:
+            if slot.next is child:
+                if slot.child is not None:
+                    slot.child.process.send_signal(signal.SIGHUP)
+                    self._leaving.append(slot.child)
+                slot.child, slot.next = child, None
+                self._roll_on()
+        if not self._has_announced and all(s.child is not None and s.child.is_ready for s in self._slots):
+            self._has_announced = True
+            print(f"listening on {listening.address(self.sockets[0])}", file=sys.stderr, flush=True)
+
+    def _reap(self) -> int | None:
+        """Buries dead processes. A number: the service could not even start, and ends with it."""
+        for gone in [one for one in self._leaving if one.process.poll() is not None]:
+            self._leaving.remove(gone)
+            self._bury(gone)
+        for slot in self._slots:
+            child = slot.child
+            if slot.next is not None and slot.next.process.poll() is not None:
+                self._bury(slot.next)
+                logs.get().error("restart.failed", exit_code=slot.next.process.returncode)
+                slot.next = None
+                self._rolling.clear()  # the old ones go on; a broken upgrade must not take the service down
+            if child is None or child.process.poll() is None:
+                continue
+            self._bury(child)
+            slot.child = None
+            code = child.process.returncode
+            if not self._has_announced:
+                return code if code > 0 else 1
+            now_s = time.monotonic()
+            slot.failures = 0 if now_s - child.started_s > _HEALTHY_S else slot.failures + 1
+            wait_s = (
+                0.0 if slot.failures == 0 else min(_FIRST_WAIT_S * 2 ** (slot.failures - 1), _LONGEST_WAIT_S)
+            )
+            slot.due_s = now_s + wait_s
+            logs.get().error("process.died", pid=child.process.pid, exit_code=code, again_in_s=wait_s)
+        return None
+
+    def _bury(self, child: _Child) -> None:
+        if child.ready_fd >= 0:
+            self._selector.unregister(child.ready_fd)
+            os.close(child.ready_fd)
+            child.ready_fd = -1
+        mark_process_dead(child.process.pid, str(self.metrics_folder))  # type: ignore[no-untyped-call]  # ditto
+
+    def _start_due(self) -> None:
+        now_s = time.monotonic()
+        for slot in self._slots:
+            if slot.due_s is not None and slot.due_s <= now_s:
+                slot.due_s = None
+                slot.child = self._start(slot)
+            for child in (slot.child, slot.next):
+                if child is not None and not child.is_ready and now_s - child.started_s > _START_TIMEOUT_S:
+                    child.process.kill()
+
+    def _wait_s(self) -> float:
+        due = [slot.due_s for slot in self._slots if slot.due_s is not None]
+        return max(0.0, min([*(one - time.monotonic() for one in due), 1.0]))
+
+    def _roll(self) -> None:
+        """One process after another is replaced; each leaves only when its replacement takes requests."""
+        logs.get().info("restart.begun", processes=len(self._slots))
+        self._rolling = list(self._slots)
+        if not any(slot.next for slot in self._slots):
+            self._roll_on()
+
+    def _roll_on(self) -> None:
+        if not self._rolling:
+            logs.get().info("restart.done")
+            return
+        slot = self._rolling.pop(0)
+        slot.next = self._start(slot)
+
+    def _end_all(self) -> None:
+        children = [one for slot in self._slots for one in (slot.child, slot.next) if one] + self._leaving
+        for child in children:
+            if child.process.poll() is None:
+                child.process.terminate()
+        deadline = time.monotonic() + _END_TIMEOUT_S
+        for child in children:
+            try:
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                logs.get().error("process.killed", pid=child.process.pid)
+                child.process.kill()
+                child.process.wait()
+            self._bury(child)
+
+
+def _noted(_number: int, _frame: FrameType | None) -> None:
+    """The wakeup descriptor carries the number to the loop; the handler is only there to have one."""
