@@ -26,7 +26,7 @@ def photograph(width: int, height: int, seed: int = 1) -> Image.Image:
         patch = 0.75 * patch.mean(axis=2, keepdims=True) + 0.25 * patch
         layers = [
             np.asarray(
-                Image.fromarray(np.ascontiguousarray(patch[:, :, channel]), "F").resize(
+                Image.fromarray(np.ascontiguousarray(patch[:, :, channel])).resize(
                     (width, height), Image.Resampling.BICUBIC
                 )
             )
@@ -34,11 +34,11 @@ def photograph(width: int, height: int, seed: int = 1) -> Image.Image:
         ]
         canvas += np.stack(layers, axis=2) * (90.0 / octave**0.55)
     canvas += 118 + np.linspace(40, -40, height, dtype=np.float32)[:, None, None]
-    picture = Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8), "RGB")
+    picture = Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
     _draw_things(picture, random.Random(seed))
     picture = picture.filter(ImageFilter.GaussianBlur(0.6))
     noisy = np.asarray(picture).astype(np.float32) + rng.normal(0, 2.0, (height, width, 1)).astype(np.float32)
-    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8), "RGB")
+    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
 
 
 def _draw_things(picture: Image.Image, chance: random.Random) -> None:
@@ -65,3 +65,15 @@ def _draw_things(picture: Image.Image, chance: random.Random) -> None:
             fill=(245, 245, 240),
             font_size=max(8, height // 24),
         )
+
+
+def animated_gif(width: int, height: int, frames: int, seed: int = 1) -> bytes:
+    """A film: the camera moves over a landscape, 70 ms a frame, for ever."""
+    wide = photograph(width + 4 * frames, height + 2 * frames, seed)
+    pictures = [
+        wide.crop((4 * index, 2 * index, 4 * index + width, 2 * index + height)).quantize(128)
+        for index in range(frames)
+    ]
+    out = io.BytesIO()
+    pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:], duration=70, loop=0)
+    return out.getvalue()

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from PIL import Image, JpegImagePlugin
+from PIL import Image, ImageFile
 
-from mediasvc.core import colour, resample
+from mediasvc.core import colour, png, resample
 from mediasvc.core.picture import Format
 from mediasvc.core.sniff import Header
 from mediasvc.core.sniff_chunks import without_png_text
@@ -64,26 +64,35 @@ def open_picture(data: bytes, header: Header) -> Image.Image:
     return image
 
 
-def read_cut(image: Image.Image, header: Header, cut: Cut, *, keep_ycc: bool = False) -> Image.Image:
-    """Decodes, scales, converts to sRGB and turns upright: L, RGB or RGBA (YCbCr if keep_ycc and it came so).
+def read_cut(image: Image.Image, header: Header, cut: Cut) -> Image.Image:
+    """Decodes, scales, converts to sRGB and turns upright: L, RGB or RGBA.
 
     Raises Undecodable for truncated or corrupt data.
     """
     left, top, right, bottom = cut.box
     profile = image.info.get("icc_profile")
     try:
-        if header.format is Format.JPEG and isinstance(image, JpegImagePlugin.JpegImageFile):
-            ycc = keep_ycc and _is_ycc(image) and colour.is_srgb(profile)
-            scale = _draft(image, cut, ycc=ycc)
+        if header.format is Format.JPEG:
+            scale = _draft(image, cut)
             left, top, right, bottom = (side / scale for side in cut.box)
-        image.load()
-        plain = colour.to_plain_mode(image)
+        plain = colour.to_plain_mode(_loaded(image, header))
     except Exception as error:  # as above
         raise Undecodable("the image is truncated or corrupt", reason="corrupt") from error
-    small = resample.resize(plain, cut.size, (left, top, min(right, plain.width), min(bottom, plain.height)))
-    if small.mode != "YCbCr" or not keep_ycc:
-        small = colour.to_srgb(small, profile)
-    return turn_upright(small, header)
+    box = (left, top, min(right, plain.width), min(bottom, plain.height))
+    return turn_upright(colour.to_srgb(resample.resize(plain, cut.size, box), profile), header)
+
+
+def _loaded(image: Image.Image, header: Header) -> Image.Image:
+    """The image with its pixels."""
+    source = image.fp if isinstance(image, ImageFile.ImageFile) else None
+    if isinstance(source, io.BytesIO):
+        if header.format is Format.PNG and header.frames == 1:
+            fast = png.decode(source.getvalue(), has_alpha=header.has_alpha)
+            if fast is not None:
+                return fast
+        image.decodermaxblock = source.getbuffer().nbytes  # in one go; all of it is in memory anyway
+    image.load()
+    return image
 
 
 def turn_upright(picture: Image.Image, header: Header) -> Image.Image:
@@ -92,17 +101,14 @@ def turn_upright(picture: Image.Image, header: Header) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def _draft(image: Image.Image, cut: Cut, *, ycc: bool) -> int:
-    """Asks libjpeg for the smallest of its scales that keeps the gap; how many stored pixels one then stands for."""
+def _draft(image: Image.Image, cut: Cut) -> int:
+    """Asks libjpeg for the smallest of its scales that keeps the gap; how many stored pixels one then stands for.
+
+    Not for YCbCr samples: libjpeg's own conversion to RGB costs nothing that can be measured.
+    """
     left, top, right, bottom = cut.box
     spare = min((right - left) / cut.size[0], (bottom - top) / cut.size[1]) / _DRAFT_GAP
     wanted = next((scale for scale in (8, 4, 2) if spare >= scale), 1)
-    mode = "YCbCr" if ycc else None
     width = image.width
-    drafted = image.draft(mode, (max(1, width // wanted), max(1, image.height // wanted)))
+    drafted = image.draft(None, (max(1, width // wanted), max(1, image.height // wanted)))
     return 1 if drafted is None else round(width / drafted[1][2])
-
-
-def _is_ycc(image: Image.Image) -> bool:
-    """Whether the JPEG's three components are known to be YCbCr, so that no conversion has to be made for JPEG out."""
-    return image.mode == "RGB" and ("jfif" in image.info or image.info.get("adobe_transform") == 1)

@@ -5,6 +5,7 @@ from typing import Any
 
 from PIL import Image
 
+from mediasvc.core import png
 from mediasvc.core.picture import Format
 
 DEFAULT_QUALITY = 80
@@ -16,7 +17,7 @@ MAX_SIDE_PX = {Format.WEBP: 16_383, Format.JPEG: 65_500}
 def encode(
     picture: Image.Image, format: Format, quality: int | None = None, *, palette: bool = False
 ) -> bytes:
-    """picture: L, RGB, RGBA or (for JPEG only) YCbCr, in sRGB. quality: on JPEG's scale, None is 80; PNG has none.
+    """picture: L, RGB or RGBA in sRGB. quality: on JPEG's scale, None is 80; PNG has none.
 
     palette: the source was a palette picture, so a PNG may be one again. JPEG puts transparency on white.
     """
@@ -30,10 +31,11 @@ def encode(
             options = {"quality": wanted, "progressive": large}
         case Format.PNG:
             picture = _for_png(picture, palette=palette)
-            options = {"compress_level": 6}
+            picture.info = {}
+            return png.encode(picture)
         case Format.WEBP:
             picture = _without_needless_alpha(picture)
-            options = {"quality": wanted, "method": 2}
+            options = {"quality": wanted, "method": 4}
         case Format.AVIF:
             picture = _without_needless_alpha(picture)
             options = {"quality": avif_quality(wanted), "speed": 9, "max_threads": 1, "autotiling": False}
@@ -68,7 +70,7 @@ def is_opaque(picture: Image.Image) -> bool:
 
 
 def _without_needless_alpha(picture: Image.Image) -> Image.Image:
-    if picture.mode == "YCbCr" or (picture.mode == "RGBA" and is_opaque(picture)):
+    if picture.mode == "RGBA" and is_opaque(picture):
         return picture.convert("RGB")
     return picture
 

@@ -65,8 +65,7 @@ def placeholders(data: bytes, limits: Limits) -> tuple[str, str] | None:
 def _still(data: bytes, header: Header, picture: Picture, spec: ThumbnailSpec) -> Rendered:
     image = decode.open_picture(data, header)
     palette = image.mode == "P"
-    only_jpeg = _only_jpeg(header, spec)
-    small = decode.read_cut(image, header, cut_for(header, picture, spec), keep_ycc=only_jpeg)
+    small = decode.read_cut(image, header, cut_for(header, picture, spec))
     kept = _kept_format(picture.format, small)
     match spec.format:
         case OutputFormat.KEEP:
@@ -111,13 +110,6 @@ def cut_for(header: Header, picture: Picture, spec: ThumbnailSpec) -> decode.Cut
         )
     size = geometry.fit_size(stored, box, spec.dpr)
     return decode.Cut((0, 0, stored.width, stored.height), (size.width, size.height))
-
-
-def _only_jpeg(header: Header, spec: ThumbnailSpec) -> bool:
-    return header.format is Format.JPEG and (
-        spec.format in (OutputFormat.KEEP, OutputFormat.JPEG)
-        or (spec.format is OutputFormat.AUTO and not spec.accepts)
-    )
 
 
 def _kept_format(format: Format, small: Image.Image) -> Format:
