@@ -74,7 +74,8 @@ def draw(report: dict[str, Any]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y:.0f}" width="{WIDTH}" height="{y:.0f}" '
         f'role="img" aria-label="Figures of the bench {escape(report["bench"])}">'
     )
-    return f"{head}\n<style>{STYLE}</style>\n<rect class="paper" width="100%" height="100%"/>\n" + "\n".join(parts) + "\n</svg>\n"
+    paper = '<rect class="paper" width="100%" height="100%"/>'
+    return f"{head}\n<style>{STYLE}</style>\n{paper}\n" + "\n".join(parts) + "\n</svg>\n"
 
 
 def _draw_axis(parts: list[str], rows: Sequence[dict[str, Any]], unit: str, y: float) -> float:
