@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from mediasvc import logs
-from mediasvc.demo.origin import NEWS_HOSTS
 from mediasvc.errors import StoreFailed
 from mediasvc.server import bodies, pages, tracing
 from mediasvc.server.articles import ArticleRoutes
@@ -69,8 +68,7 @@ def create_app(settings: Settings, parts: Parts) -> web.Application:
         public_url=settings.public_url,
     )
     operations = OperationRoutes(parts.index, parts.blobs, parts.workers, gate, lane)
-    example_is_ready = all(host in settings.connect_to for host in NEWS_HOSTS)
-    described = PageRoutes(pages.read_files(), example_is_ready=example_is_ready)
+    described = PageRoutes(pages.read_files(), connect_to=settings.connect_to)
     _add(app, "img", "GET", "/img/{signature}/{options}/{source}", images.by_path)
     _add(app, "image", "GET", "/v1/image", images.by_query)
     _add(app, "assets", "GET", "/assets/{name}", images.asset)

@@ -18,11 +18,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # Routes by name: what their log line is called. Those that machines ask every few seconds are only for debugging.
 _EVENTS = {
-    "img": "image.served",
-    "image": "image.served",
-    "assets": "image.served",
-    "rewrite": "article.rewritten",
+    "img": ("image.served", "image.failed"),
+    "image": ("image.served", "image.failed"),
+    "assets": ("image.served", "image.failed"),
+    "rewrite": ("article.rewritten", "article.failed"),
 }
+_OTHERS = ("request.answered", "request.refused")
 _QUIET = frozenset({"healthz", "readyz", "metrics"})
 _ALLOWED_HEADERS = (
     "Accept, Authorization, Content-Type, If-None-Match, If-Modified-Since, Range, X-Request-ID"

@@ -22,6 +22,8 @@ _TYPES = {
     "svg": "image/svg+xml",
     "woff2": "font/woff2",
 }
+# Of the images of the bundled article; under .example, so that it is nobody's.
+_EXAMPLE_HOST = "static.news.example"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -64,14 +66,16 @@ def file_of(body: bytes, media_type: str) -> File:
 class PageRoutes:
     """`/`, `/page/{file}`, `/docs`, `/openapi.json` and `/v1/example`."""
 
-    def __init__(self, pages: dict[str, File], *, example_is_ready: bool) -> None:
+    def __init__(self, pages: dict[str, File], *, connect_to: str) -> None:
         """pages: by file name; index.html, docs.html and openapi.json have routes of their own.
 
-        example_is_ready: the images of the example can be fetched, since its origin runs beside us.
+        connect_to: of the settings; names the example's host where its origin runs beside us, as in the demo.
         """
         self.pages = pages
         content = (files("mediasvc.demo") / "article.md").read_text(encoding="utf-8")
-        self._example = orjson.dumps({"content": content, "type": "markdown", "ready": example_is_ready})
+        self._example = orjson.dumps(
+            {"content": content, "type": "markdown", "ready": _EXAMPLE_HOST in connect_to}
+        )
 
     async def index(self, request: web.Request) -> web.StreamResponse:
         """The page."""

@@ -1,0 +1,182 @@
+"""What an image request asks for, by path and by query."""
+
+import pytest
+
+from mediasvc.core import signing
+from mediasvc.core.geometry import Size
+from mediasvc.core.picture import Fit, Format, OutputFormat, ThumbnailSpec
+from mediasvc.errors import BadSignature, InvalidRequest
+from mediasvc.server.accept import Accepts, parse_accept
+from mediasvc.server.options import Options, parse_options, parse_path, parse_query
+
+BOX = Size(600, 400)
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("original", Options()),
+        ("600x400", Options(BOX)),
+        ("1x8192", Options(Size(1, 8192))),
+        ("600x400,fit", Options(BOX, Fit.FIT)),
+        ("600x400,cover,webp,q80,dpr2", Options(BOX, Fit.COVER, OutputFormat.WEBP, 80, 2)),
+        ("600x400,dpr4,q1,keep", Options(BOX, None, OutputFormat.KEEP, 1, 4)),
+        ("600x400,auto", Options(BOX, None, OutputFormat.AUTO)),
+        ("600x400,q100", Options(BOX, quality=100)),
+        ("original,webp,q50", Options(None, None, OutputFormat.WEBP, 50)),
+    ],
+)
+def test_options_are_read(text: str, options: Options) -> None:
+    assert parse_options(text) == options
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", ",", "original,", "600x400,", "webp", "fit,600x400", "600", "600x", "x400", "0x400", "600x0", "-1x5",
+        "600x400x2", "06x4", "600,400", "8193x1", "1x8193", "600X400", " 600x400", "600x400,fit,cover",
+        "600x400,q0", "600x400,q101", "600x400,q", "600x400,q08", "600x400,dpr0", "600x400,dpr5", "600x400,dpr",
+        "600x400,webp,webp", "600x400,gif", "600x400,JPEG", "600x400,original", "original,original",
+        "original,cover", "original,dpr2", "٦٠٠x400", "600x400,q٨", "600x400\n",
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be_read_are_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest):
+        parse_options(text)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "options", "signed"),
+    [
+        ({}, Options(), "original"),
+        ({"size": "600,400"}, Options(BOX), "600x400"),
+        ({"size": "600x400"}, Options(BOX), "600x400"),
+        ({"size": "600 × 400"}, Options(BOX), "600x400"),
+        (
+            {"dpr": "2", "quality": "70", "format": "avif", "fit": "cover", "size": "600*400"},
+            Options(BOX, Fit.COVER, OutputFormat.AVIF, 70, 2),
+            "600x400,cover,avif,q70,dpr2",
+        ),
+        ({"size": "", "fit": "", "format": "", "quality": "", "dpr": ""}, Options(), "original"),
+        ({"format": "webp"}, Options(format=OutputFormat.WEBP), "original,webp"),
+    ],
+)
+def test_the_query_form_stands_for_a_path_form(pairs: dict[str, str], options: Options, signed: str) -> None:
+    address = "https://news.example/ä.jpg?a=b"
+
+    request = parse_query([("url", address), *pairs.items()])
+
+    assert request.options == options
+    assert request.signed_path == f"/{signed}/{signing.encode_source(address)}"
+    assert request.address == address
+    by_path = parse_path("unsafe", signed, signing.encode_source(address))
+    assert (by_path.address, by_path.options, by_path.signed_path) == (address, options, request.signed_path)
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [],
+        [("url", "")],
+        [("url", "http://a.example/"), ("url", "http://b.example/")],
+        [("url", "http://a.example/"), ("width", "5")],
+        [("url", "http://a.example/"), ("size", "600")],
+        [("url", "http://a.example/"), ("size", "0,5")],
+        [("url", "http://a.example/"), ("size", "5,5"), ("fit", "stretch")],
+        [("url", "http://a.example/"), ("size", "5,5"), ("quality", "80.5")],
+        [("url", "http://a.example/"), ("size", "5,5"), ("quality", "0")],
+        [("url", "http://a.example/"), ("size", "5,5"), ("quality", "٥")],
+        [("url", "http://a.example/"), ("size", "5,5"), ("dpr", "5")],
+        [("url", "http://a.example/"), ("dpr", "2")],
+    ],
+)
+def test_queries_that_cannot_be_read_are_refused(pairs: list[tuple[str, str]]) -> None:
+    with pytest.raises(InvalidRequest):
+        parse_query(pairs)
+
+
+def test_any_key_verifies_and_unsafe_only_where_it_is_allowed() -> None:
+    keys = (b"new key", b"old key")
+    source = signing.encode_source("http://a.example/")
+    old = parse_path(signing.sign(keys[1:], f"/600x400/{source}"), "600x400", source)
+    other_options = parse_path(old.signature, "601x400", source)
+    unsafe = parse_path("unsafe", "600x400", source)
+    unsigned = parse_query([("url", "http://a.example/")])
+
+    old.check_signature(keys, unsigned_allowed=False)
+    unsafe.check_signature(keys, unsigned_allowed=True)
+    unsigned.check_signature(keys, unsigned_allowed=True)
+    for refused, allowed in (
+        (other_options, True),
+        (other_options, False),
+        (unsafe, False),
+        (unsigned, False),
+    ):
+        with pytest.raises(BadSignature):
+            refused.check_signature(keys, unsigned_allowed=allowed)
+
+
+@pytest.mark.parametrize(
+    ("field", "accepts"),
+    [
+        (None, Accepts.SILENT),
+        ("", Accepts.NEITHER),
+        ("*/*", Accepts.NEITHER),
+        ("image/*,*/*;q=0.8", Accepts.NEITHER),
+        ("image/webp", Accepts.WEBP),
+        ("IMAGE/WEBP ;q=0.5", Accepts.WEBP),
+        ("image/avif,image/webp,image/apng,image/*,*/*;q=0.8", Accepts.BOTH),
+        ("image/avif;q=0, image/webp;q=0.001", Accepts.WEBP),
+        ("image/avif;q=0.000", Accepts.NEITHER),
+        ("image/avif;level=1;q=1", Accepts.AVIF),
+        ("text/html,application/xhtml+xml", Accepts.NEITHER),
+        ("image/webpx", Accepts.NEITHER),
+    ],
+)
+def test_only_what_is_named_is_accepted(field: str | None, accepts: Accepts) -> None:
+    assert parse_accept(field) is accepts
+
+
+@pytest.mark.parametrize(
+    ("options", "accepts", "spec"),
+    [
+        (Options(), Accepts.BOTH, None),
+        (Options(format=OutputFormat.KEEP, quality=5), Accepts.BOTH, None),
+        (Options(BOX), Accepts.SILENT, ThumbnailSpec(BOX)),
+        (Options(BOX), Accepts.NEITHER, ThumbnailSpec(BOX, format=OutputFormat.AUTO)),
+        (
+            Options(BOX),
+            Accepts.WEBP,
+            ThumbnailSpec(BOX, format=OutputFormat.AUTO, accepts=frozenset({Format.WEBP})),
+        ),
+        (Options(BOX, format=OutputFormat.KEEP), Accepts.BOTH, ThumbnailSpec(BOX)),
+        (
+            Options(BOX, Fit.COVER, OutputFormat.PNG, 9, 3),
+            Accepts.BOTH,
+            ThumbnailSpec(BOX, Fit.COVER, OutputFormat.PNG, 9, 3),
+        ),
+        (
+            Options(format=OutputFormat.AUTO),
+            Accepts.AVIF,
+            ThumbnailSpec(None, format=OutputFormat.AUTO, accepts=frozenset({Format.AVIF})),
+        ),
+    ],
+)
+def test_options_and_accept_make_a_spec(
+    options: Options, accepts: Accepts, spec: ThumbnailSpec | None
+) -> None:
+    assert options.spec(accepts) == spec
+
+
+@pytest.mark.parametrize(
+    ("options", "negotiates"),
+    [
+        (Options(), False),
+        (Options(BOX), True),
+        (Options(BOX, format=OutputFormat.AUTO), True),
+        (Options(BOX, format=OutputFormat.WEBP), False),
+        (Options(format=OutputFormat.AUTO), True),
+    ],
+)
+def test_only_a_format_that_is_left_open_varies(options: Options, negotiates: bool) -> None:
+    assert options.negotiates is negotiates
