@@ -1,0 +1,1 @@
+"""Walk C: many articles, from folders of them to folders of them."""

@@ -1,0 +1,226 @@
+"""A few articles at a time: the one function that does batch work, in process or on another machine."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from mediasvc import errors, logs
+from mediasvc.articles import ArticleOptions, Articles, Asset, Rewritten
+from mediasvc.core.geometry import Size
+from mediasvc.core.picture import Format, OutputFormat
+from mediasvc.core.rewrite import ArticleType, FrontMatterUse
+from mediasvc.errors import MediaError
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One article to rewrite. prefix: what stands before asset names in it."""
+
+    content: bytes
+    type: ArticleType
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some articles of one run, with the options they share."""
+
+    tasks: tuple[Task, ...]
+    front_matter: Mapping[str, FrontMatterUse]
+    format: OutputFormat | None
+    default_size: Size | None
+    report_prefix: str
+    placeholder: bool
+
+    def to_json(self) -> bytes:
+        """For the queue; bytes of articles in base64."""
+        return orjson.dumps(
+            {
+                "tasks": [
+                    {"content": base64.b64encode(t.content).decode(), "type": t.type, "prefix": t.prefix}
+                    for t in self.tasks
+                ],
+                "front_matter": dict(self.front_matter),
+                "format": self.format,
+                "default_size": self.default_size and [self.default_size.width, self.default_size.height],
+                "report_prefix": self.report_prefix,
+                "placeholder": self.placeholder,
+            }
+        )
+
+    @staticmethod
+    def from_json(text: bytes) -> "Chunk":
+        """ValueError or KeyError on anything that to_json did not write."""
+        told = orjson.loads(text)
+        size = told["default_size"]
+        return Chunk(
+            tasks=tuple(
+                Task(base64.b64decode(task["content"]), ArticleType(task["type"]), task["prefix"])
+                for task in told["tasks"]
+            ),
+            front_matter=told["front_matter"],
+            format=OutputFormat(told["format"]) if told["format"] else None,
+            default_size=Size(*size) if size else None,
+            report_prefix=told["report_prefix"],
+            placeholder=bool(told["placeholder"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of one article. content None: nothing was changed.
+
+    error: (code, message for people, exit code) where the article as a whole failed.
+    images: objects of the report's schema. edits: see core.rewrite.restore.
+    """
+
+    content: bytes | None
+    images: list[dict[str, Any]]  # Any: JSON objects of CONTRACT section 8, written as they are
+    edits: list[list[int | str]]
+    assets: tuple[Asset, ...]
+    error: tuple[str, str, int] | None
+    warnings: list[str]
+    seconds: float
+
+    def to_json(self) -> dict[str, object]:
+        """For the queue."""
+        return {
+            "content": None if self.content is None else base64.b64encode(self.content).decode(),
+            "images": self.images,
+            "edits": self.edits,
+            "assets": [
+                {
+                    "digest": asset.digest,
+                    "format": asset.format,
+                    "bytes": asset.bytes,
+                    "data": None if asset.data is None else base64.b64encode(asset.data).decode(),
+                    "origin": asset.origin,
+                }
+                for asset in self.assets
+            ],
+            "error": self.error,
+            "warnings": self.warnings,
+            "seconds": self.seconds,
+        }
+
+    @staticmethod
+    def from_json(told: Mapping[str, Any]) -> "Done":  # Any: a parsed JSON object
+        """ValueError or KeyError on anything that to_json did not write."""
+        return Done(
+            content=None if told["content"] is None else base64.b64decode(told["content"]),
+            images=told["images"],
+            edits=told["edits"],
+            assets=tuple(
+                Asset(
+                    asset["digest"],
+                    Format(asset["format"]),
+                    None if asset["data"] is None else base64.b64decode(asset["data"]),
+                    asset["bytes"],
+                    asset["origin"],
+                )
+                for asset in told["assets"]
+            ),
+            error=None if told["error"] is None else tuple(told["error"]),
+            warnings=told["warnings"],
+            seconds=told["seconds"],
+        )
+
+
+def results_to_json(results: tuple[Done, ...]) -> bytes:
+    """A chunk's results for the queue; bytes that the store holds do not travel."""
+    return orjson.dumps([done.to_json() for done in results])
+
+
+def results_from_json(text: bytes) -> tuple[Done, ...]:
+    """ValueError or KeyError on anything that results_to_json did not write."""
+    return tuple(Done.from_json(told) for told in orjson.loads(text))
+
+
+async def rewrite_chunk(articles: Articles, chunk: Chunk, *, keep_data: bool = True) -> tuple[Done, ...]:
+    """Every article of a chunk, at once; a failure of one is its own.
+
+    keep_data: whether bytes of assets that the store holds as well stay in memory with the result.
+    """
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(_rewrite(articles, chunk, task)) for task in chunk.tasks]
+    results = tuple(task.result() for task in running)
+    if keep_data:
+        return results
+    return tuple([await _without_stored_data(articles, done) for done in results])
+
+
+async def _rewrite(articles: Articles, chunk: Chunk, task: Task) -> Done:
+    started = time.perf_counter()
+    options = ArticleOptions(
+        type=task.type,
+        front_matter=chunk.front_matter,
+        format=chunk.format,
+        default_size=chunk.default_size,
+        prefix=task.prefix,
+        report_prefix=chunk.report_prefix,
+        placeholder=chunk.placeholder,
+    )
+    try:
+        rewritten = await articles.rewrite(task.content, options)
+    except MediaError as error:
+        return _failed(error.code, str(error), error.exit_code, time.perf_counter() - started)
+    except Exception:
+        logs.get().exception("article.bug")
+        message = "a bug in mediasvc; the log has the details, and the article is as it was"
+        return _failed(MediaError.code, message, MediaError.exit_code, time.perf_counter() - started)
+    return _done(task, rewritten, time.perf_counter() - started)
+
+
+def _failed(code: str, message: str, exit_code: int, seconds: float) -> Done:
+    return Done(None, [], [], (), (code, message, exit_code), [], seconds)
+
+
+def _done(task: Task, rewritten: Rewritten, seconds: float) -> Done:
+    return Done(
+        content=None if rewritten.content == task.content else rewritten.content,
+        images=[image.to_json() for image in rewritten.images],
+        edits=rewritten.edits,
+        assets=rewritten.assets,
+        error=None,
+        warnings=list(rewritten.warnings),
+        seconds=round(seconds, 4),
+    )
+
+
+async def _without_stored_data(articles: Articles, done: Done) -> Done:
+    assets = []
+    for asset in done.assets:
+        stored = asset.data is not None and await _is_stored(articles, asset.digest)
+        assets.append(replace(asset, data=None) if stored else asset)
+    return replace(done, assets=tuple(assets))
+
+
+async def _is_stored(articles: Articles, digest: str) -> bool:
+    try:
+        return await articles.images.blobs.size(digest) is not None
+    except errors.StoreFailed:
+        return False
+
+
+def exit_code_of(
+    done_images: list[dict[str, Any]], error: tuple[str, str, int] | None
+) -> int:  # Any: as in Done
+    """Of one article: 0, or the worst of its failures (bug, usage, temporary, permanent)."""
+    codes = [
+        errors.BY_CODE.get(image["code"], MediaError).exit_code
+        for image in done_images
+        if image["status"] == "failed"
+    ]
+    # An address that we cannot even read is a failure of the article's, not a wrong use of the command.
+    codes = [3 if code == 2 else code for code in codes]
+    return worst([*codes, error[2]] if error else codes)
+
+
+def worst(codes: list[int]) -> int:
+    """The exit code that stands for several: a bug, then usage, then what may pass, then what will not."""
+    return min(codes, key=(1, 2, 4, 3, 0).index, default=0)

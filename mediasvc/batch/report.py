@@ -1,0 +1,139 @@
+"""The report of a run: one JSON object for each article, written as the run goes."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from mediasvc.batch.chunks import Done
+from mediasvc.batch.scan import Item
+from mediasvc.effects.files import reason, shown
+from mediasvc.errors import InvalidRequest, StoreFailed
+
+Row = dict[str, Any]  # Any: a JSON object of the report's schema
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def row(item: Item, content: bytes, done: Done) -> Row:
+    """The object of one article. content: what was read; where nothing was changed, the digests are equal."""
+    digest_in = digest(content)
+    statuses = [image["status"] for image in done.images]
+    changed = done.content is not None
+    return {
+        "path": str(item.path),
+        "out": item.name,
+        "status": "failed" if done.error else "rewritten" if changed else "unchanged",
+        "error": None if done.error is None else done.error[0],
+        "message": None if done.error is None else done.error[1],
+        "digest_in": digest_in,
+        "digest_out": digest(done.content) if done.content is not None else digest_in,
+        "images": done.images,
+        "counts": {
+            "references": len(statuses),
+            "localised": statuses.count("localised"),
+            "left": statuses.count("left"),
+            "failed": statuses.count("failed"),
+        },
+        "warnings": done.warnings,
+        "seconds": round(done.seconds, 4),
+        "edits": done.edits,
+    }
+
+
+def unread(item: Item, code: str, message: str) -> Row:
+    """The object of an article that could not even be read."""
+    return {
+        "path": str(item.path),
+        "out": item.name,
+        "status": "failed",
+        "error": code,
+        "message": message,
+        "digest_in": None,
+        "digest_out": None,
+        "images": [],
+        "counts": {"references": 0, "localised": 0, "left": 0, "failed": 0},
+        "warnings": [],
+        "seconds": 0.0,
+        "edits": [],
+    }
+
+
+def to_line(told: Row) -> bytes:
+    """One line of JSON. File names that are not UTF-8 survive as lone surrogate escapes."""
+    try:
+        return orjson.dumps(told) + b"\n"
+    except TypeError:
+        return json.dumps(told).encode("ascii") + b"\n"
+
+
+def from_line(line: bytes) -> Row:
+    """ValueError on what is not a report's line."""
+    try:
+        told = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        told = json.loads(line)
+    if not isinstance(told, dict) or "out" not in told or "status" not in told:
+        raise ValueError("not an article's object")
+    return told
+
+
+class ReportFile:
+    """A report that grows; every line reaches the disk's cache in one write, so that none is torn by a kill."""
+
+    def __init__(self, path: Path) -> None:
+        """InvalidRequest where the file cannot be made."""
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = path.open("wb", buffering=0)
+        except OSError as error:
+            raise InvalidRequest(f"cannot write the report {shown(path)}: {reason(error)}") from error
+
+    def add(self, told: Row) -> None:
+        """StoreFailed where the disk is full or gone."""
+        try:
+            self._file.write(to_line(told))
+        except OSError as error:
+            raise StoreFailed(f"cannot write the report {shown(self._path)}: {reason(error)}") from error
+
+    def close(self) -> None:
+        """Ends the report."""
+        self._file.close()
+
+
+def read_report(path: Path) -> Iterator[Row]:
+    """Every object of a report, one at a time. InvalidRequest, naming the line, where it is not one.
+
+    A last line without its line break is what a kill leaves behind, and is passed over.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    yield from_line(line)
+                except ValueError as error:
+                    if not line.endswith(b"\n"):
+                        return
+                    message = f"{shown(path)}, line {number}: not a line of a mediasvc report"
+                    raise InvalidRequest(message) from error
+    except OSError as error:
+        raise InvalidRequest(f"cannot read the report {shown(path)}: {reason(error)}") from error
+
+
+def inside(root: Path, name: str) -> Path:
+    """The file that a report's path names below a folder. InvalidRequest where it would lead out of it."""
+    path = root / name
+    real_root = os.path.realpath(root)
+    if os.path.isabs(name) or os.path.commonpath([os.path.realpath(path), real_root]) != real_root:  # noqa: PTH117
+        raise InvalidRequest(f"the report names {name!r}, which lies outside of {shown(root)}")
+    return path

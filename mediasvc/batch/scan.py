@@ -1,0 +1,121 @@
+"""Which articles there are, and where each of them is to be written."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mediasvc.core.rewrite import ArticleType
+from mediasvc.errors import InvalidRequest
+
+MARKDOWN_ENDINGS = frozenset({".md", ".markdown"})
+HTML_ENDINGS = frozenset({".html", ".htm"})
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One article. out: where it goes; name: out relative to the output folder, with "/" between its parts."""
+
+    path: Path
+    out: Path
+    name: str
+    type: ArticleType
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where a run reads and writes. root: the output folder, which the report's paths are relative to."""
+
+    paths: tuple[Path, ...]
+    root: Path
+    assets: Path
+    in_place: bool
+
+
+def plan(paths: Sequence[Path], out: Path | None, assets: Path | None) -> Plan:
+    """out None: in place. InvalidRequest where a path is not there or two inputs would meet in one output."""
+    for path in paths:
+        if not path.exists():
+            raise InvalidRequest(f"{path}: no such file or folder")
+        if path.is_file() and type_of(path.name) is None:
+            raise InvalidRequest(
+                f"{path}: not an article; its name should end in .md, .markdown, .html or .htm"
+            )
+    if out is not None:
+        targets = [path.name for path in paths if path.is_file()]
+        if len(targets) != len(set(targets)):
+            raise InvalidRequest(
+                "two of the files have the same name and would overwrite each other under --out"
+            )
+        return Plan(tuple(paths), out, assets or out / "assets", in_place=False)
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    root = (
+        folders[0]
+        if len(folders) == 1
+        else Path(os.path.commonpath([folder.resolve() for folder in folders]))
+    )
+    return Plan(tuple(paths), root, assets or root / "assets", in_place=True)
+
+
+def type_of(name: str) -> ArticleType | None:
+    """By the ending of a file's name; None: not an article."""
+    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122  # a Path for each of 100,000 names costs more than the rest
+    if ending in MARKDOWN_ENDINGS:
+        return ArticleType.MARKDOWN
+    return ArticleType.HTML if ending in HTML_ENDINGS else None
+
+
+def scan(where: Plan) -> Iterator[Item]:
+    """Every article below the plan's paths, folder by folder in name order, read as it is asked for.
+
+    Folders behind symbolic links are not entered, and links that lead out of the tree are passed over; so
+    are hidden folders, the assets folder and, where it lies inside the input, the output folder.
+    """
+    left_out = {where.assets.resolve()} | (set() if where.in_place else {where.root.resolve()})
+    for path in where.paths:
+        if path.is_file():
+            kind = type_of(path.name)
+            name = _name(path, where.root) if where.in_place else path.name
+            yield Item(
+                path, path if where.in_place else where.root / path.name, name, kind or ArticleType.HTML
+            )
+            continue
+        for found, relative in _below(path, left_out):
+            kind = type_of(found.name)
+            if kind is not None and (not where.in_place or not found.is_symlink()):
+                name = _name(found, where.root) if where.in_place else relative
+                yield Item(found, found if where.in_place else where.root / relative, name, kind)
+
+
+def _name(path: Path, root: Path) -> str:
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+
+
+def _below(top: Path, left_out: set[Path]) -> Iterator[tuple[Path, str]]:
+    real_top = os.path.realpath(top)
+    folders = [("", top)]
+    while folders:
+        prefix, folder = folders.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError:
+            # A folder that vanished or may not be read has no articles for us.
+            continue
+        deeper = []
+        for entry in entries:
+            relative = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                path = Path(entry.path)
+                if not entry.name.startswith(".") and path.resolve() not in left_out:
+                    deeper.append((relative + "/", path))
+            elif entry.is_file() and (not entry.is_symlink() or _is_inside(entry.path, real_top)):
+                yield Path(entry.path), relative
+        folders.extend(reversed(deeper))
+
+
+def _is_inside(path: str, real_top: str) -> bool:
+    return os.path.commonpath([os.path.realpath(path), real_top]) == real_top

@@ -1,0 +1,355 @@
+"""Many articles: what is left to do, a bounded number at once, each finished whole before it counts as done."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from mediasvc import logs, metrics
+from mediasvc.articles import Articles, Asset
+from mediasvc.batch import report
+from mediasvc.batch.chunks import Chunk, Done, Task, exit_code_of, worst
+from mediasvc.batch.report import ReportFile, Row
+from mediasvc.batch.scan import Item, Plan, scan
+from mediasvc.core.geometry import Size
+from mediasvc.core.picture import OutputFormat
+from mediasvc.core.rewrite import FrontMatterUse
+from mediasvc.effects import files
+from mediasvc.effects.journal import Journal, JournalRow
+from mediasvc.errors import BY_CODE, MediaError, StoreFailed
+
+# Small enough that a killed worker costs seconds, large enough that a thread hop or a message is shared by several.
+CHUNK_ARTICLES = 8
+CHUNK_BYTES = 4 * 1024 * 1024
+
+Run = Callable[[Chunk], Awaitable[tuple[Done, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run does to its articles. asset_url: what articles say before asset names; None: a relative path."""
+
+    front_matter: Mapping[str, FrontMatterUse]
+    format: OutputFormat | None
+    default_size: Size | None
+    asset_url: str | None
+    placeholder: bool
+    jobs: int
+    force: bool
+    max_article_bytes: int
+
+    def fingerprint(self, where: Plan) -> str:
+        """Changes when the same article would come out differently."""
+        assets = self.asset_url if self.asset_url is not None else os.path.relpath(where.assets, where.root)
+        size = self.default_size and (self.default_size.width, self.default_size.height)
+        told = (sorted(self.front_matter.items()), self.format, size, assets, self.placeholder, "1")
+        return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a run has done so far. expected: how many articles there are; None until they are counted."""
+
+    expected: int | None = None
+    articles: int = 0
+    rewritten: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    known: int = 0
+    images: int = 0
+    images_failed: int = 0
+    image_bytes: int = 0
+    exit_codes: list[int] = field(default_factory=list)
+
+    def add(self, told: Row, *, known: bool) -> None:
+        """Counts one article of the report."""
+        self.articles += 1
+        self.known += known
+        match told["status"]:
+            case "rewritten":
+                self.rewritten += 1
+            case "unchanged":
+                self.unchanged += 1
+            case _:
+                self.failed += 1
+        self.images += told["counts"]["localised"]
+        self.images_failed += told["counts"]["failed"]
+        self.image_bytes += sum(image.get("bytes") or 0 for image in told["images"])
+        code = _exit_code(told)
+        if code not in self.exit_codes:
+            self.exit_codes.append(code)
+
+    @property
+    def exit_code(self) -> int:
+        """The worst of all articles."""
+        return worst(self.exit_codes)
+
+
+def _exit_code(told: Row) -> int:
+    error = told["error"]
+    kind = BY_CODE.get(error, MediaError) if error else None
+    return exit_code_of(told["images"], (error, "", kind.exit_code) if kind else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """An article in hand. kept: the journal's row, where it says that this very article is done."""
+
+    item: Item
+    seen: files.Seen
+    kept: Row | None
+
+
+class Batch:
+    """One run over many articles; run it again and it goes on where it stopped."""
+
+    def __init__(
+        self,
+        *,
+        where: Plan,
+        options: Options,
+        articles: Articles,
+        journal: Journal,
+        run_chunk: Run,
+        report_file: ReportFile | None,
+        on_progress: Callable[[Totals], None],
+        on_failure: Callable[[Row], None] | None = None,
+    ) -> None:
+        """run_chunk: does a chunk, here or elsewhere; this side alone reads and writes the files.
+
+        on_failure: told of every article that failed or that has an image which failed.
+        """
+        self.where = where
+        self.options = options
+        self.articles = articles
+        self.journal = journal
+        self.run_chunk = run_chunk
+        self.report_file = report_file
+        self.on_progress = on_progress
+        self.on_failure = on_failure
+        self.totals = Totals()
+        self._job = hashlib.sha256(os.fsencode(os.path.realpath(where.root))).hexdigest()[:16]
+        self._fingerprint = options.fingerprint(where)
+        self._prefixes: dict[Path, str] = {}
+
+    async def run(self) -> Totals:
+        """All articles. InvalidRequest where there is none, or where the output cannot be written at all."""
+        items = scan(self.where)
+        group_count = max(1, -(-self.options.jobs // CHUNK_ARTICLES))
+        queue: asyncio.Queue[list[Item] | None] = asyncio.Queue(group_count)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._count())
+            for _ in range(group_count):
+                group.create_task(self._consume(queue))
+            while some := await asyncio.to_thread(_take, items, min(CHUNK_ARTICLES, self.options.jobs)):
+                await queue.put(some)
+            for _ in range(group_count):
+                await queue.put(None)
+        return self.totals
+
+    async def _count(self) -> None:
+        self.totals.expected = await asyncio.to_thread(lambda: sum(1 for _ in scan(self.where)))
+
+    async def _consume(self, queue: asyncio.Queue[list[Item] | None]) -> None:
+        while (items := await queue.get()) is not None:
+            await self._do(items)
+
+    async def _do(self, items: list[Item]) -> None:
+        rows = {item.name: await self._journal_row(item) for item in items}
+        read = await asyncio.to_thread(self._read_all, items, rows)
+        todo: list[_Read] = []
+        for one in read:
+            if isinstance(one, dict):
+                await self._finish(one, None)
+            elif one.kept is not None and await self._sources_stand(one.kept):
+                await self._finish(one.kept, None, known=True)
+            else:
+                todo.append(one)
+        for chunk in _chunks(todo):
+            await self._rewrite(chunk)
+
+    async def _journal_row(self, item: Item) -> JournalRow | None:
+        if self.options.force:
+            return None
+        try:
+            return await self.journal.row(self._job, item.name)
+        except StoreFailed as error:
+            logs.get().warning("journal.unread", why=str(error))
+            return None
+
+    def _read_all(self, items: list[Item], rows: Mapping[str, JournalRow | None]) -> list[_Read | Row]:
+        """In a thread: reads a group of articles and checks what the journal says of each against the disk."""
+        read: list[_Read | Row] = []
+        for item in items:
+            try:
+                seen = files.read_whole(item.path, self.options.max_article_bytes)
+            except MediaError as error:
+                read.append(report.unread(item, error.code, str(error)))
+                continue
+            row = rows[item.name]
+            read.append(_Read(item, seen, self._done_row(item, seen, row) if row else None))
+        return read
+
+    def _done_row(self, item: Item, seen: files.Seen, row: JournalRow) -> Row | None:
+        """The report's object of an article that is done: same input, same options, output and assets in place."""
+        found = report.digest(seen.data)
+        if self.where.in_place:
+            is_same = row.key.startswith(self._fingerprint) and found == row.digest_out
+        else:
+            is_same = row.key == f"{self._fingerprint} {found}" and _digest_of(item.out) == row.digest_out
+        if not is_same:
+            return None
+        told = report.from_line(row.report_json.encode())
+        names = {
+            image[kind] for image in told["images"] for kind in ("original", "thumbnail") if image.get(kind)
+        }
+        return told if all((self.where.root / name).exists() for name in names) else None
+
+    async def _sources_stand(self, told: Row) -> bool:
+        """Whether no image of a finished article is known to have changed, and none may be got this time."""
+        for image in told["images"]:
+            if image["status"] == "failed" and BY_CODE.get(image["code"], MediaError).retryable:
+                return False
+            if image["status"] == "localised" and image["origin"]:
+                name = await self.articles.images.known_name(image["origin"], None)
+                if name is not None and not (image["original"] or "").endswith(name):
+                    return False
+        return True
+
+    async def _rewrite(self, read: list[_Read]) -> None:
+        tasks = tuple(Task(one.seen.data, one.item.type, self._prefix(one.item)) for one in read)
+        results = await self.run_chunk(
+            Chunk(
+                tasks,
+                self.options.front_matter,
+                self.options.format,
+                self.options.default_size,
+                self._report_prefix(),
+                self.options.placeholder,
+            )
+        )
+        for one, done in zip(read, results, strict=True):
+            try:
+                await self._write(one, done)
+            except StoreFailed as error:
+                told = report.row(one.item, one.seen.data, done)
+                told |= {"status": "failed", "error": error.code, "message": str(error), "digest_out": None}
+                await self._finish(told, None)
+                continue
+            told = report.row(one.item, one.seen.data, done)
+            key = f"{self._fingerprint} {told['digest_in']}"
+            await self._finish(told, None if done.error else key)
+
+    async def _write(self, one: _Read, done: Done) -> None:
+        """Assets first, then the article that refers to them."""
+        if done.error is not None:
+            # Under --out the tree is mirrored whole: an article that failed stands there as it was.
+            if not self.where.in_place:
+                await asyncio.to_thread(self._write_article, one, one.seen.data)
+            return
+        for asset in done.assets:
+            await self._place(asset)
+        if done.content is not None or not self.where.in_place:
+            await asyncio.to_thread(self._write_article, one, done.content or one.seen.data)
+
+    def _write_article(self, one: _Read, content: bytes) -> None:
+        item = one.item
+        report.inside(self.where.root, item.name)
+        if self.where.in_place and not files.is_unchanged(item.path, one.seen):
+            raise StoreFailed(f"{files.shown(item.path)} was changed by somebody else meanwhile; run again")
+        if not self.where.in_place and _holds(item.out, content):
+            return
+        files.write_whole(item.out, content, one.seen.mode)
+
+    async def _place(self, asset: Asset) -> None:
+        """The asset beside the articles. Fetched once more where the cache lost it between making and placing."""
+        target = self.where.assets / asset.name
+        if asset.data is not None:
+            await asyncio.to_thread(_write_once, target, asset.data)
+            return
+        source = await self.articles.images.blobs.path(asset.digest)
+        if source is None:
+            if await asyncio.to_thread(target.exists):
+                return
+            raise StoreFailed(
+                "the cache let go of an image before it was placed; a larger CACHE_MAX_BYTES helps"
+            )
+        await asyncio.to_thread(files.copy_whole, source, target)
+
+    async def _finish(self, told: Row, key: str | None, *, known: bool = False) -> None:
+        """Journal, then report: an article that the report names is done."""
+        if key is not None:
+            line = report.to_line(told).decode()
+            try:
+                await self.journal.record(self._job, told["out"], key, told["digest_out"], line)
+            except StoreFailed as error:
+                # The article is done all the same; only a later run will not know it.
+                logs.get().warning("journal.unkept", why=str(error))
+        if self.report_file is not None:
+            self.report_file.add(told)
+        self.totals.add(told, known=known)
+        metrics.articles.labels(told["status"]).inc()
+        if self.on_failure is not None and (told["error"] or told["counts"]["failed"]):
+            self.on_failure(told)
+        self.on_progress(self.totals)
+
+    def _prefix(self, item: Item) -> str:
+        if self.options.asset_url is not None:
+            return self.options.asset_url.rstrip("/") + "/"
+        folder = item.out.parent
+        prefix = self._prefixes.get(folder)
+        if prefix is None:
+            relative = os.path.relpath(os.path.realpath(self.where.assets), os.path.realpath(folder))
+            prefix = quote(os.fsencode(relative.replace(os.sep, "/")), safe="/") + "/"
+            if len(self._prefixes) > CHUNK_BYTES // 1024:
+                self._prefixes.clear()
+            self._prefixes[folder] = prefix
+        return prefix
+
+    def _report_prefix(self) -> str:
+        relative = os.path.relpath(os.path.realpath(self.where.assets), os.path.realpath(self.where.root))
+        return relative.replace(os.sep, "/") + "/"
+
+
+def _take(items: Iterator[Item], count: int) -> list[Item]:
+    taken = []
+    for item in items:
+        taken.append(item)
+        if len(taken) == count:
+            break
+    return taken
+
+
+def _chunks(read: list[_Read]) -> Iterator[list[_Read]]:
+    chunk: list[_Read] = []
+    size = 0
+    for one in read:
+        if chunk and size + len(one.seen.data) > CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(one)
+        size += len(one.seen.data)
+    if chunk:
+        yield chunk
+
+
+def _digest_of(path: Path) -> str | None:
+    try:
+        return report.digest(path.read_bytes())
+    except OSError:
+        return None
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _write_once(path: Path, data: bytes) -> None:
+    if not _holds(path, data):
+        files.write_whole(path, data)

@@ -1,0 +1,5 @@
+"""The command line: files in, files out, exit codes."""
+
+from mediasvc.cli.main import main
+
+__all__ = ["main"]

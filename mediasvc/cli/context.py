@@ -1,0 +1,64 @@
+"""What every command shares: the options that say where settings come from, and the settings themselves."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mediasvc import logs
+from mediasvc.settings import Settings, read_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """Options before the command, or after it."""
+
+    config: Path | None = None
+    data_dir: Path | None = None
+    log_level: str | None = None
+
+    def settings(self, **flags: object) -> Settings:
+        """The effective settings, with the log configured after them. InvalidSettings.
+
+        flags: further values given on the command line, by setting name. The command line is quiet about what
+        goes well, so its log begins at warnings unless it is told otherwise.
+        """
+        own = {"data_dir": self.data_dir, "log_level": self.log_level}
+        settings = read_settings(os.environ, self.config, own | flags)
+        logs.configure(settings.log_format, settings.log_level)
+        return settings
+
+    def quiet_settings(self, **flags: object) -> Settings:
+        """As settings, for commands whose result is what they print."""
+        told = self.log_level or os.environ.get("MEDIASVC_LOG_LEVEL")
+        return replace(self, log_level=told or "error").settings(**flags)
+
+
+def common_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands have many shapes
+    """Adds --config, --data-dir and --log-level, handed on together as `common`."""
+
+    @click.option(
+        "--config", type=click.Path(path_type=Path), help="Settings file (TOML); default mediasvc.toml."
+    )
+    @click.option(
+        "--data-dir", type=click.Path(path_type=Path), help="Folder for originals, thumbnails and index."
+    )
+    @click.option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        help="Least grave line that is logged.",
+    )
+    @wraps(command)
+    def with_common(
+        *arguments: Any, config: Path | None, data_dir: Path | None, log_level: str | None, **options: Any
+    ) -> Any:
+        context = click.get_current_context()
+        before = context.obj if isinstance(context.obj, Common) else Common()
+        common = Common(config or before.config, data_dir or before.data_dir, log_level or before.log_level)
+        return command(*arguments, common=common, **options)
+
+    return with_common

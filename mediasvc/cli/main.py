@@ -1,0 +1,99 @@
+"""The program: its commands, and the one place where failures become a line on stderr and an exit code."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from mediasvc import __version__
+from mediasvc.cli import cache, rewrite, service, sources
+from mediasvc.cli.context import Common, common_options
+from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError
+
+
+class _Terminated(BaseException):
+    """SIGTERM reached us; passes through everything that does not clean up for it."""
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: mediasvc rewrite posts --out site/source/_posts",
+)
+@click.version_option(__version__, prog_name="mediasvc")
+@common_options
+@click.pass_context
+def program(context: click.Context, common: Common) -> None:
+    """Give gathered articles local images.
+
+    mediasvc unwraps the image URLs of articles (CORS workers, image proxies), fetches and keeps the
+    originals, makes thumbnails at the size that the article declares, and rewrites the article to local
+    files; every other byte stays as it was.
+    """
+    context.obj = common
+
+
+for group in (rewrite, sources, service, cache):
+    for command in group.COMMANDS:
+        program.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs one command and ends the process with its exit code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Exit codes: 0, 1 a bug, 2 usage or settings, 3 and 4 failed images, 130, 143."""
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        result = program.main(arguments, prog_name="mediasvc", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        return _say("interrupted; run the same command again to go on", 130)
+    except _Terminated:
+        return _say("ended; run the same command again to go on", 143)
+    except BrokenPipeError:
+        # Whoever read our output has gone (| head); nothing is left to be said to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (InvalidRequest, InvalidSettings) as error:
+        return _say(str(error), 2)
+    except MediaError as error:
+        return _say(f"{error} ({error.code})", error.exit_code)
+    except BaseExceptionGroup as failures:
+        return _from_group(failures)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return result if isinstance(result, int) else 0
+
+
+def _from_group(failures: BaseExceptionGroup[BaseException]) -> int:
+    """What a task group raises: an expected failure of one of its tasks is still that failure."""
+    first: BaseException = failures
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    if isinstance(first, KeyboardInterrupt):
+        return _say("interrupted; run the same command again to go on", 130)
+    if isinstance(first, _Terminated):
+        return _say("ended; run the same command again to go on", 143)
+    if isinstance(first, MediaError):
+        return _say(str(first), first.exit_code)
+    raise failures
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def _say(message: str, code: int) -> int:
+    for line in message.splitlines():
+        click.echo(f"mediasvc: {line}", err=True)
+    return code

@@ -1,0 +1,292 @@
+"""Commands about articles: rewrite, restore, report."""
+
+import asyncio
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from mediasvc.articles import ArticleOptions
+from mediasvc.batch.chunks import Chunk, Done, exit_code_of, rewrite_chunk, worst
+from mediasvc.batch.report import ReportFile
+from mediasvc.batch.restore import restore as restore_run
+from mediasvc.batch.scan import Plan, plan, scan
+from mediasvc.batch.walk import Batch, Options, Run, Totals
+from mediasvc.cli.context import Common, common_options
+from mediasvc.cli.progress import Failures, Progress
+from mediasvc.cli.sources import SizeParameter
+from mediasvc.core.geometry import Size
+from mediasvc.core.picture import OutputFormat
+from mediasvc.core.rewrite import ArticleType, FrontMatterUse
+from mediasvc.effects import files
+from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError
+from mediasvc.settings import Settings
+from mediasvc.wiring import Parts, open_parts
+
+_WANTS: dict[str, FrontMatterUse] = {"thumbnail": "thumbnail", "original": "original", "skip": "skip"}
+
+
+class FrontMatterParameter(click.ParamType[tuple[str, FrontMatterUse]]):
+    """KEY=thumbnail, KEY=original or KEY=skip."""
+
+    name = "KEY=WANTS"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, FrontMatterUse]:
+        key, _, told = str(value).partition("=")
+        wants = _WANTS.get(told)
+        if not key.strip() or wants is None:
+            self.fail(f"{value!r}: write KEY=thumbnail, KEY=original or KEY=skip", param, ctx)
+        return key.strip(), wants
+
+
+@click.command(
+    epilog="Examples: mediasvc rewrite posts --out site/posts; mediasvc rewrite posts --in-place --report run.jsonl; "
+    "mediasvc rewrite - --type html < page.html"
+)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Write the tree there.")
+@click.option("--in-place", is_flag=True, help="Write each article over itself.")
+@click.option("--dry-run", is_flag=True, help="Write and fetch nothing; print a diff of what would change.")
+@click.option("--assets", type=click.Path(path_type=Path), help="Where images go; default OUT/assets.")
+@click.option(
+    "--asset-url", metavar="PREFIX", help="What articles say instead of a relative path, e.g. /media."
+)
+@click.option(
+    "--type", "kind", type=click.Choice(["html", "markdown"]), help='What "-" is; default: found out.'
+)
+@click.option(
+    "--format", "form", type=click.Choice([form.value for form in OutputFormat]), help="Of thumbnails."
+)
+@click.option("--size", type=SizeParameter(), help="Box of images that declare no size.")
+@click.option(
+    "--front-matter", multiple=True, type=FrontMatterParameter(), help="KEY=thumbnail|original|skip."
+)
+@click.option("--base-url", help='What relative addresses of "-" stand against.')
+@click.option("--jobs", type=click.IntRange(1, 1024), default=32, show_default=True, help="Articles at once.")
+@click.option("--force", is_flag=True, help="Do articles again that are done already.")
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Write one JSON object a line for each article."
+)
+@click.option("--placeholder", is_flag=True, help="Give images a tiny blurred background.")
+@common_options
+def rewrite(
+    paths: tuple[Path, ...],
+    out: Path | None,
+    in_place: bool,
+    dry_run: bool,
+    assets: Path | None,
+    asset_url: str | None,
+    kind: Literal["html", "markdown"] | None,
+    form: str | None,
+    size: Size | None,
+    front_matter: tuple[tuple[str, FrontMatterUse], ...],
+    base_url: str | None,
+    jobs: int,
+    force: bool,
+    report: Path | None,
+    placeholder: bool,
+    common: Common,
+) -> int:
+    """Rewrite articles to local images: files, folders of them, or "-" for stdin to stdout.
+
+    The same command run again goes on where it stopped; articles that are done are not fetched or written again.
+    """
+    settings = common.quiet_settings()
+    options = Options(
+        front_matter=dict(front_matter),
+        format=OutputFormat(form) if form else None,
+        default_size=size,
+        asset_url=asset_url,
+        placeholder=placeholder,
+        jobs=jobs,
+        force=force,
+        max_article_bytes=settings.max_article_bytes,
+    )
+    if paths == (Path("-"),):
+        if out or in_place:
+            raise click.UsageError('"-" writes to stdout; leave out --out and --in-place')
+        return _rewrite_stdin(settings, options, assets, kind, base_url, dry_run)
+    if Path("-") in paths:
+        raise click.UsageError('"-" cannot stand beside other paths')
+    if (out is not None) + in_place + dry_run != 1:
+        raise click.UsageError("say where the result goes: one of --out DIR, --in-place and --dry-run")
+    where = plan(paths, out, assets)
+    if dry_run:
+        return asyncio.run(_dry_run(settings, options, plan(paths, Path("out"), assets)))
+    files.check_writable(where.root)
+    _check_articles(where)
+    return asyncio.run(_rewrite(settings, options, where, report))
+
+
+def _check_articles(where: Plan) -> None:
+    if next(scan(where), None) is None:
+        names = ", ".join(str(path) for path in where.paths)
+        raise InvalidRequest(f"no articles (*.md, *.markdown, *.html, *.htm) in {names}")
+
+
+async def _rewrite(settings: Settings, options: Options, where: Plan, report: Path | None) -> int:
+    report_file = ReportFile(report) if report else None
+    progress = Progress(sys.stderr)
+    try:
+        async with open_parts(settings) as parts:
+            batch = Batch(
+                where=where,
+                options=options,
+                articles=parts.articles,
+                journal=parts.journal,
+                run_chunk=_here(parts),
+                report_file=report_file,
+                on_progress=progress.update,
+                on_failure=Failures(progress, report),
+            )
+            with progress:
+                totals = await batch.run()
+    finally:
+        if report_file is not None:
+            report_file.close()
+    _say_totals(totals, where)
+    return totals.exit_code
+
+
+def _here(parts: Parts) -> Run:
+    async def run_chunk(chunk: Chunk) -> tuple[Done, ...]:
+        return await rewrite_chunk(parts.articles, chunk)
+
+    return run_chunk
+
+
+def _say_totals(totals: Totals, where: Plan) -> None:
+    parts = [f"{totals.articles} articles: {totals.rewritten} rewritten, {totals.unchanged} unchanged"]
+    if totals.known:
+        parts.append(f"{totals.known} of them done before")
+    parts.append(f"{totals.images} images localised in {where.assets}")
+    if totals.images_failed:
+        parts.append(f"{totals.images_failed} images failed and kept their address")
+    if totals.failed:
+        parts.append(f"{totals.failed} articles failed")
+    click.echo("; ".join(parts), err=True)
+
+
+def _rewrite_stdin(
+    settings: Settings,
+    options: Options,
+    assets: Path | None,
+    kind: Literal["html", "markdown"] | None,
+    base_url: str | None,
+    dry_run: bool,
+) -> int:
+    content = sys.stdin.buffer.read(settings.max_article_bytes + 1)
+    if len(content) > settings.max_article_bytes:
+        raise BodyTooLarge(
+            f"stdin is larger than {settings.max_article_bytes} bytes (MEDIASVC_MAX_ARTICLE_BYTES)"
+        )
+    folder = assets or Path("assets")
+    prefix = (options.asset_url.rstrip("/") if options.asset_url is not None else folder.as_posix()) + "/"
+    article = ArticleOptions(
+        type=ArticleType(kind) if kind else None,
+        base_url=base_url,
+        front_matter=options.front_matter,
+        format=options.format,
+        default_size=options.default_size,
+        prefix=prefix,
+        placeholder=options.placeholder,
+    )
+    if dry_run:
+        return asyncio.run(_dry_run_one(settings, content, article))
+    return asyncio.run(_rewrite_one(settings, content, article, folder))
+
+
+async def _rewrite_one(settings: Settings, content: bytes, article: ArticleOptions, folder: Path) -> int:
+    async with open_parts(settings) as parts:
+        rewritten = await parts.articles.rewrite(content, article)
+        for asset in rewritten.assets:
+            source = None if asset.data is not None else await parts.blobs.path(asset.digest)
+            if asset.data is not None:
+                await asyncio.to_thread(files.write_whole, folder / asset.name, asset.data)
+            elif source is not None:
+                await asyncio.to_thread(files.copy_whole, source, folder / asset.name)
+    sys.stdout.buffer.write(rewritten.content)
+    sys.stdout.buffer.flush()
+    for image in rewritten.images:
+        if image.code is not None:
+            click.echo(f"mediasvc: {image.source}: {image.code}", err=True)
+    return exit_code_of([image.to_json() for image in rewritten.images], None)
+
+
+async def _dry_run_one(settings: Settings, content: bytes, article: ArticleOptions) -> int:
+    async with open_parts(settings, image_work=False) as parts:
+        preview = await parts.articles.preview(content, article)
+    _print_diff("stdin", content, preview.content)
+    return 0
+
+
+async def _dry_run(settings: Settings, options: Options, where: Plan) -> int:
+    _check_articles(where)
+    codes = []
+    async with open_parts(settings, image_work=False) as parts:
+        for item in scan(where):
+            try:
+                seen = files.read_whole(item.path, settings.max_article_bytes)
+                told = _preview_options(options, where, item.type, item.out.parent)
+                preview = await parts.articles.preview(seen.data, told)
+            except MediaError as error:
+                click.echo(f"mediasvc: {files.shown(item.path)}: {error}", err=True)
+                codes.append(error.exit_code)
+                continue
+            _print_diff(files.shown(item.path), seen.data, preview.content)
+    return worst(codes)
+
+
+def _preview_options(options: Options, where: Plan, kind: ArticleType, folder: Path) -> ArticleOptions:
+    relative = os.path.relpath(where.assets, folder).replace(os.sep, "/")
+    prefix = options.asset_url.rstrip("/") if options.asset_url is not None else relative
+    return ArticleOptions(
+        type=kind,
+        front_matter=options.front_matter,
+        format=options.format,
+        default_size=options.default_size,
+        prefix=prefix + "/",
+        placeholder=options.placeholder,
+    )
+
+
+def _print_diff(name: str, before: bytes, after: bytes) -> None:
+    if before == after:
+        return
+    lines = difflib.diff_bytes(
+        difflib.unified_diff,
+        before.splitlines(keepends=True),
+        after.splitlines(keepends=True),
+        f"a/{name}".encode(),
+        f"b/{name}".encode(),
+    )
+    for line in lines:
+        sys.stdout.buffer.write(line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n")
+    sys.stdout.buffer.flush()
+
+
+@click.command(epilog="Example: mediasvc restore --report run.jsonl site/posts")
+@click.argument("path", required=False, default=".", type=click.Path(path_type=Path))
+@click.option(
+    "--report", required=True, type=click.Path(path_type=Path), help="The report of the run to undo."
+)
+@common_options
+def restore(path: Path, report: Path, common: Common) -> int:
+    """Put the source URLs of a run back, byte for byte. PATH is the run's output folder."""
+    del common
+    restored = failed = 0
+    for one in restore_run(report, path):
+        if one.state == "failed":
+            failed += 1
+            click.echo(f"mediasvc: {one.name}: {one.reason}", err=True)
+        restored += one.state == "restored"
+    click.echo(f"{restored} articles restored" + (f"; {failed} failed" if failed else ""), err=True)
+    return 3 if failed else 0
+
+
+COMMANDS = (rewrite, restore)

@@ -1,0 +1,68 @@
+"""Commands that run or show the service: serve, demo, settings."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import click
+import orjson
+
+from mediasvc.cli.context import Common, common_options
+from mediasvc.demo import run as demo_run
+from mediasvc.demo.origin import connect_to
+from mediasvc.server import supervisor
+from mediasvc.settings import check_serving, describe
+
+
+@click.command(epilog="Example: mediasvc serve --port 8080")
+@click.option("--host", help="Address to listen on; default 127.0.0.1.")
+@click.option("--port", type=int, help="Port to listen on; default 8080, 0 takes a free one.")
+@click.option("--workers", type=int, help="Server processes; default: one for each core.")
+@common_options
+def serve(host: str | None, port: int | None, workers: int | None, common: Common) -> int:
+    """Run the HTTP service until it is told to stop (SIGTERM finishes what is in flight)."""
+    settings = common.settings(host=host, port=port, workers=workers)
+    check_serving(settings)
+    return supervisor.serve(settings)
+
+
+@click.command(epilog="Example: mediasvc demo --out demo")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for the result; default: a new temporary one."
+)
+@click.option(
+    "--serve", "and_serve", is_flag=True, help="Leave the service running with the article on its page."
+)
+@click.option("--port", type=int, help="Port for --serve.")
+@common_options
+def demo(out: Path | None, and_serve: bool, port: int | None, common: Common) -> int:
+    """Do the main job on a bundled article with a bundled origin, offline."""
+    folder = out or Path(tempfile.mkdtemp(prefix="mediasvc-demo-"))
+    settings = common.quiet_settings(port=port)
+    if and_serve:
+        check_serving(settings)
+        with demo_run.origin_in_background() as origin_port:
+            own = {"data_dir": folder / "cache", "connect_to": connect_to(origin_port)}
+            click.echo("the example article waits on the page; its images come from a bundled origin")
+            return supervisor.serve(settings.model_copy(update=own))
+    return asyncio.run(demo_run.run_demo(settings, folder, echo=click.echo))
+
+
+@click.command(epilog="Example: mediasvc settings --json")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@common_options
+def settings(as_json: bool, common: Common) -> int:
+    """Print the effective settings, secrets masked."""
+    values = describe(common.settings())
+    if as_json:
+        click.echo(orjson.dumps(values, option=orjson.OPT_INDENT_2))
+        return 0
+    for name, value in values.items():
+        shown = ",".join(value) if isinstance(value, list) else value
+        click.echo(
+            f"{name}={'' if shown is None else str(shown).lower() if isinstance(shown, bool) else shown}"
+        )
+    return 0
+
+
+COMMANDS = (serve, demo, settings)

@@ -1,0 +1,164 @@
+"""Commands about one image: resolve, fetch, thumb, sign."""
+
+import asyncio
+import base64
+import sys
+from pathlib import Path
+
+import click
+import orjson
+
+from mediasvc.cli.context import Common, common_options
+from mediasvc.core import signing
+from mediasvc.core.geometry import Size, parse_size
+from mediasvc.core.picture import Fit, OutputFormat, ThumbnailSpec
+from mediasvc.effects import files
+from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError
+from mediasvc.images import Images, Served
+from mediasvc.settings import Settings
+from mediasvc.wiring import make_addresses, open_parts
+
+
+class SizeParameter(click.ParamType[Size]):
+    """A size such as 600,400 or 600x400."""
+
+    name = "WxH"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Size:
+        if isinstance(value, Size):
+            return value
+        size = parse_size(str(value))
+        if size is None:
+            self.fail(f"{value!r} is not a size; write 600x400 or 600,400, each from 1 to 8192", param, ctx)
+        return size
+
+
+def write_result(output: str, data: bytes) -> None:
+    """To a file, whole or not at all; "-" is stdout."""
+    if output == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        files.write_whole(Path(output), data)
+    except MediaError as error:
+        raise InvalidRequest(str(error)) from error
+
+
+@click.command(
+    epilog='Example: mediasvc resolve "https://cors.zfour.workers.dev/?http://news.example/a.jpeg"'
+)
+@click.argument("urls", nargs=-1, required=True, metavar="URL...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with every layer.")
+@common_options
+def resolve(urls: tuple[str, ...], as_json: bool, common: Common) -> int:
+    """Print the origin behind each URL, one a line; "-" reads URLs from stdin."""
+    addresses = make_addresses(common.quiet_settings())
+    code = 0
+    for address in _addresses(urls):
+        try:
+            resolution = addresses.resolve(address)
+        except MediaError as error:
+            click.echo(f"mediasvc: {address}: {error}", err=True)
+            if as_json:
+                click.echo(orjson.dumps({"source": address, "origin": None, "error": error.code}))
+            code = max(code, error.exit_code)
+            continue
+        if as_json:
+            layers = [{"wrapper": layer.wrapper, "url": layer.url} for layer in resolution.layers]
+            told = {"source": resolution.source, "origin": resolution.origin, "layers": layers}
+            click.echo(orjson.dumps(told))
+        else:
+            click.echo(resolution.origin)
+    return code
+
+
+def _addresses(urls: tuple[str, ...]) -> list[str]:
+    if urls != ("-",):
+        return list(urls)
+    return [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+
+
+@click.command(epilog="Example: mediasvc fetch https://news.example/a.jpeg -o a.jpeg")
+@click.argument("url")
+@click.option("-o", "--output", required=True, help='File to write; "-" is stdout.')
+@common_options
+def fetch(url: str, output: str, common: Common) -> int:
+    """Fetch the original behind one URL."""
+    served, data = asyncio.run(_image(common.quiet_settings(), url, None))
+    write_result(output, data)
+    _tell(served, output)
+    return 0
+
+
+@click.command(epilog="Example: mediasvc thumb https://news.example/a.jpeg --size 600,400 -o a-small.jpeg")
+@click.argument("url")
+@click.option(
+    "--size", type=SizeParameter(), required=True, help="The box that the picture is to fit, 600,400."
+)
+@click.option("-o", "--output", required=True, help='File to write; "-" is stdout.')
+@click.option("--fit", type=click.Choice([fit.value for fit in Fit]), default="fit", show_default=True)
+@click.option("--format", "form", type=click.Choice([form.value for form in OutputFormat]), default="keep")
+@click.option("--quality", type=click.IntRange(1, 100), help="1 to 100; default 80.")
+@click.option("--dpr", type=click.IntRange(1, 4), default=1, help="Device pixels for each CSS pixel.")
+@common_options
+def thumb(
+    url: str, size: Size, output: str, fit: str, form: str, quality: int | None, dpr: int, common: Common
+) -> int:
+    """Make one thumbnail of the image behind one URL."""
+    spec = ThumbnailSpec(size, Fit(fit), OutputFormat(form), quality, dpr)
+    served, data = asyncio.run(_image(common.quiet_settings(), url, spec))
+    write_result(output, data)
+    _tell(served, output)
+    return 0
+
+
+async def _image(settings: Settings, url: str, spec: ThumbnailSpec | None) -> tuple[Served, bytes]:
+    async with open_parts(settings) as parts:
+        images: Images = parts.images
+        held = await images.hold(url, spec)
+        served = await images.serve(held, spec)
+        return served, await images.read(served)
+
+
+def _tell(served: Served, output: str) -> None:
+    what = "original" if served.same_as_original else "thumbnail"
+    if output != "-":
+        size = f"{served.width}x{served.height}"
+        click.echo(f"{output}: {what}, {served.format.value} {size}, {served.bytes} bytes", err=True)
+
+
+@click.command(epilog="Example: mediasvc sign https://news.example/a.jpeg --size 600,400")
+@click.argument("url")
+@click.option("--size", type=SizeParameter(), help="The box of a thumbnail; without it, the original.")
+@click.option("--fit", type=click.Choice([fit.value for fit in Fit]))
+@click.option("--format", "form", type=click.Choice([form.value for form in OutputFormat]))
+@click.option("--quality", type=click.IntRange(1, 100))
+@click.option("--dpr", type=click.IntRange(1, 4))
+@common_options
+def sign(
+    url: str,
+    size: Size | None,
+    fit: str | None,
+    form: str | None,
+    quality: int | None,
+    dpr: int | None,
+    common: Common,
+) -> int:
+    """Print a signed /img path for one URL (with PUBLIC_URL before it, where that is set)."""
+    settings = common.quiet_settings()
+    if not settings.signing_keys:
+        raise InvalidSettings(
+            "MEDIASVC_SIGNING_KEYS: no key to sign with; make one with openssl rand -hex 32"
+        )
+    options = [f"{size.width}x{size.height}" if size else "original"]
+    options += [value for value in (fit, form) if value]
+    options += [f"q{quality}"] if quality else []
+    options += [f"dpr{dpr}"] if dpr else []
+    source = base64.urlsafe_b64encode(url.encode()).rstrip(b"=").decode()
+    path = f"/{','.join(options)}/{source}"
+    click.echo(f"{settings.public_url}/img/{signing.sign(settings.signing_keys, path)}{path}")
+    return 0
+
+
+COMMANDS = (resolve, fetch, thumb, sign)

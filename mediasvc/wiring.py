@@ -1,0 +1,186 @@
+"""The only place that picks concrete parts and joins them."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files as package_files
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mediasvc.articles import Articles
+from mediasvc.core import hostheaders, urls
+from mediasvc.core.caching import CacheRules
+from mediasvc.core.picture import Limits
+from mediasvc.core.policy import FetchPolicy, parse_connect_to
+from mediasvc.core.replies import FetchRules
+from mediasvc.effects.blobs import Blobs
+from mediasvc.effects.blobs.files import FileBlobs
+from mediasvc.effects.fetch import Fetcher
+from mediasvc.effects.file_locks import FileLocks
+from mediasvc.effects.flights import Flights
+from mediasvc.effects.index import Index, SqliteIndex
+from mediasvc.effects.journal import Journal, SqliteJournal
+from mediasvc.effects.names import SystemNames
+from mediasvc.effects.sockets import Connections
+from mediasvc.effects.workers import ImageWorkers
+from mediasvc.errors import InvalidSettings, StoreFailed
+from mediasvc.images import Addresses, Images
+from mediasvc.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that a door needs, opened. local_blobs: the folder of blobs on this machine."""
+
+    images: Images
+    articles: Articles
+    blobs: Blobs
+    local_blobs: FileBlobs
+    index: Index
+    journal: Journal
+    workers: ImageWorkers
+    fetcher: Fetcher
+
+
+def make_addresses(settings: Settings) -> Addresses:
+    """What resolves and checks addresses; needs nothing open. InvalidSettings."""
+    rules = urls.parse_rules(_packaged("wrappers.toml"), "wrappers.toml")
+    if settings.wrappers_file is not None:
+        rules = urls.parse_rules(_text_of(settings.wrappers_file), str(settings.wrappers_file)) + rules
+    return Addresses(urls.Resolver(rules), _policy(settings))
+
+
+def _policy(settings: Settings) -> FetchPolicy:
+    own = {f"{settings.host.strip('[]')}:{settings.port}"} if settings.port else set()
+    if settings.public_url:
+        own.add(urlsplit(settings.public_url).hostname or "")
+    return FetchPolicy(
+        allowed_ports=settings.allowed_ports,
+        allowed_hosts=settings.allowed_hosts,
+        denied_hosts=settings.denied_hosts,
+        allowed_cidrs=settings.allowed_cidrs,
+        connect_to=parse_connect_to(settings.connect_to),
+        own_hosts=frozenset(own),
+    )
+
+
+def _packaged(name: str) -> str:
+    return package_files("mediasvc.core").joinpath(name).read_text(encoding="utf-8")
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"{path}: cannot be read as text") from error
+
+
+def _host_headers(settings: Settings) -> hostheaders.HostHeaders:
+    rules = hostheaders.parse_rules(_packaged("hotlink.toml"), "hotlink.toml")
+    if settings.headers_file is not None:
+        own = hostheaders.parse_rules(_text_of(settings.headers_file), str(settings.headers_file))
+        rules = own + rules
+    return hostheaders.HostHeaders(rules)
+
+
+def _fetch_rules(settings: Settings) -> FetchRules:
+    return FetchRules(
+        timeout_s=settings.fetch_timeout,
+        connect_timeout_s=settings.fetch_connect_timeout,
+        min_speed=settings.fetch_min_speed,
+        retries=settings.fetch_retries,
+        concurrency=settings.fetch_concurrency,
+        per_host=settings.fetch_per_host,
+        max_redirects=settings.max_redirects,
+        max_bytes=settings.max_source_bytes,
+    )
+
+
+def _cache_rules(settings: Settings) -> CacheRules:
+    return CacheRules(
+        min_ttl=timedelta(seconds=settings.min_ttl),
+        default_ttl=timedelta(seconds=settings.default_ttl),
+        stale_if_error=timedelta(seconds=settings.stale_if_error),
+        error_ttl=timedelta(seconds=settings.error_ttl),
+        missing_ttl=timedelta(seconds=settings.missing_ttl),
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_pixels=settings.max_pixels,
+        max_frames_pixels=settings.max_frames_pixels,
+        allow_svg=settings.allow_svg,
+    )
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@asynccontextmanager
+async def open_parts(
+    settings: Settings, *, image_processes: int | None = None, image_work: bool = True
+) -> AsyncIterator[Parts]:
+    """Every part, opened in order and closed in reverse.
+
+    image_processes: None is one for each core. image_work False: no image processes and no connections are
+    opened, for callers that only look things up. InvalidSettings, StoreFailed.
+    """
+    addresses = make_addresses(settings)
+    headers = _host_headers(settings)
+    _make_folder(settings.data_dir)
+    async with AsyncExitStack() as stack:
+        local_blobs = FileBlobs(settings.data_dir / "blobs", settings.cache_max_bytes)
+        stack.push_async_callback(local_blobs.close)
+        index = SqliteIndex(settings.data_dir / "index.sqlite")
+        stack.push_async_callback(index.close)
+        journal = SqliteJournal(settings.data_dir / "journal.sqlite")
+        stack.push_async_callback(journal.close)
+        workers = ImageWorkers(
+            processes=image_processes or cores(),
+            queue_depth=settings.queue_depth,
+            timeout_s=settings.image_timeout,
+            limits=_limits(settings),
+        )
+        fetch_rules = _fetch_rules(settings)
+        try:
+            connections = Connections(
+                addresses.policy,
+                fetch_rules,
+                SystemNames(),
+                ca_file=settings.ca_file,
+                proxy=settings.fetch_proxy or None,
+            )
+            if image_work:
+                await stack.enter_async_context(connections)
+        except OSError as error:
+            raise InvalidSettings(f"MEDIASVC_CA_FILE: {settings.ca_file} holds no certificates") from error
+        fetcher = Fetcher(addresses.policy, fetch_rules, headers, connections)
+        if image_work:
+            await stack.enter_async_context(workers)
+        flights = Flights(FileLocks(settings.data_dir / "locks"))
+        stack.push_async_callback(flights.close)
+        images = Images(
+            addresses=addresses,
+            fetcher=fetcher,
+            workers=workers,
+            blobs=local_blobs,
+            index=index,
+            flights=flights,
+            rules=_cache_rules(settings),
+            clock=lambda: datetime.now(UTC),
+        )
+        stack.push_async_callback(images.close)
+        articles = Articles(images, signing_keys=settings.signing_keys, public_url=settings.public_url)
+        yield Parts(images, articles, local_blobs, local_blobs, index, journal, workers, fetcher)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreFailed(f"cannot make the data folder {path} (MEDIASVC_DATA_DIR)") from error

@@ -1,0 +1,271 @@
+"""The main job from the command line: articles in, local images out."""
+
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.origin import Origin, Reply, jpeg
+from tests.programs import SEED_SHAPED, environment, mediasvc
+
+LAKE, HILL = jpeg("lake"), jpeg("hill")
+
+
+@pytest.fixture
+def env(tmp_path: Path, origin: Origin) -> dict[str, str]:
+    origin.on("/a/lake.jpeg", Reply(body=LAKE))
+    origin.on("/a/hill.jpeg?x=1&y=2", Reply(body=HILL))
+    return environment(tmp_path / "data", CONNECT_TO=origin.connect_to)
+
+
+def _report(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _article(folder: Path, text: str = SEED_SHAPED, name: str = "post.md") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_bytes(text.encode())
+    return path
+
+
+def test_an_article_gets_local_images_and_no_other_byte_changes(
+    tmp_path: Path, env: dict[str, str], origin: Origin
+) -> None:
+    article = _article(tmp_path / "posts")
+
+    ended = mediasvc(["rewrite", article, "--out", tmp_path / "out", "--report", tmp_path / "r.jsonl"], env)
+
+    assert ended.code == 0, ended.err
+    (row,) = _report(tmp_path / "r.jsonl")
+    assert row["status"] == "rewritten"
+    assert row["counts"] == {"references": 4, "localised": 4, "left": 0, "failed": 0}
+    written = (tmp_path / "out" / "post.md").read_text()
+    lake, hill = hashlib.sha256(LAKE).hexdigest(), hashlib.sha256(HILL).hexdigest()
+    by_place = {image["where"] + image["origin"]: image for image in row["images"]}
+    small_lake = by_place["img[src]http://static.news.example/a/lake.jpeg"]["thumbnail"]
+    small_hill = by_place["img[src]http://static.news.example/a/hill.jpeg?x=1&y=2"]["thumbnail"]
+    expected = (
+        SEED_SHAPED.replace(
+            "headimg: 'https://cors.zfour.workers.dev/?http://static.news.example/a/lake.jpeg'",
+            f"headimg: 'assets/{lake}.jpg'",
+        )
+        .replace(
+            "https://cors.zfour.workers.dev/?http://static.news.example/a/hill.jpeg?x=1&amp;y=2", small_hill
+        )
+        .replace("https://cors.zfour.workers.dev/?http://static.news.example/a/lake.jpeg", small_lake)
+    )
+    assert written == expected
+    assert (tmp_path / "out" / "assets" / f"{lake}.jpg").read_bytes() == LAKE
+    assert (tmp_path / "out" / "assets" / f"{hill}.jpg").read_bytes() == HILL
+    for name, size in ((small_lake, (600, 400)), (small_hill, (300, 200))):
+        data = (tmp_path / "out" / name).read_bytes()
+        assert name == f"assets/{hashlib.sha256(data).hexdigest()}.jpg"
+        assert Image.open(io.BytesIO(data)).size == size
+    assert origin.hits("/a/lake.jpeg") == 1
+    assert origin.hits("/a/hill.jpeg?x=1&y=2") == 1
+
+
+def test_run_again_nothing_is_fetched_and_nothing_changes(
+    tmp_path: Path, env: dict[str, str], origin: Origin
+) -> None:
+    article = _article(tmp_path / "posts")
+    command = ["rewrite", article, "--out", tmp_path / "out", "--report", tmp_path / "r.jsonl"]
+    mediasvc(command, env)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    first = _report(tmp_path / "r.jsonl")
+
+    ended = mediasvc(command, env)
+
+    assert ended.code == 0, ended.err
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
+    assert _report(tmp_path / "r.jsonl") == first
+    assert origin.hits() == 2
+
+
+def test_in_place_and_back_again(tmp_path: Path, env: dict[str, str]) -> None:
+    article = _article(tmp_path / "posts")
+    article.chmod(0o640)
+
+    ended = mediasvc(["rewrite", tmp_path / "posts", "--in-place", "--report", tmp_path / "r.jsonl"], env)
+    rewritten = article.read_bytes()
+    undone = mediasvc(["restore", "--report", tmp_path / "r.jsonl", tmp_path / "posts"], env)
+
+    assert (ended.code, undone.code) == (0, 0), ended.err + undone.err
+    assert b"static.news.example" not in rewritten
+    assert article.read_bytes() == SEED_SHAPED.encode()
+    assert article.stat().st_mode & 0o777 == 0o640
+    assert list((tmp_path / "posts" / "assets").iterdir())
+
+
+def test_rewriting_in_place_twice_changes_nothing(
+    tmp_path: Path, env: dict[str, str], origin: Origin
+) -> None:
+    article = _article(tmp_path / "posts")
+    command = ["rewrite", tmp_path / "posts", "--in-place", "--report", tmp_path / "r.jsonl"]
+    mediasvc(command, env)
+    once, report = article.read_bytes(), _report(tmp_path / "r.jsonl")
+
+    ended = mediasvc(command, env)
+
+    assert ended.code == 0
+    assert article.read_bytes() == once
+    assert _report(tmp_path / "r.jsonl") == report
+    assert origin.hits() == 2
+
+
+def test_the_tree_is_mirrored_with_unchanged_articles(tmp_path: Path, env: dict[str, str]) -> None:
+    _article(tmp_path / "posts" / "2024" / "秋 天")
+    _article(tmp_path / "posts", "nothing to do\r\n", "plain.markdown")
+    (tmp_path / "posts" / "notes.txt").write_text("not an article")
+
+    ended = mediasvc(["rewrite", tmp_path / "posts", "--out", tmp_path / "out"], env)
+
+    assert ended.code == 0, ended.err
+    assert (tmp_path / "out" / "plain.markdown").read_bytes() == b"nothing to do\r\n"
+    assert "../../assets/" in (tmp_path / "out" / "2024" / "秋 天" / "post.md").read_text()
+    assert not (tmp_path / "out" / "notes.txt").exists()
+
+
+def test_a_dry_run_prints_a_diff_and_touches_nothing(
+    tmp_path: Path, env: dict[str, str], origin: Origin
+) -> None:
+    article = _article(tmp_path / "posts")
+
+    ended = mediasvc(["rewrite", article, "--dry-run"], env, cwd=tmp_path)
+
+    assert ended.code == 0, ended.err
+    assert b"-headimg: 'https://cors.zfour.workers.dev/" in ended.out
+    assert b"+headimg: 'assets/" in ended.out
+    assert article.read_bytes() == SEED_SHAPED.encode()
+    assert origin.hits() == 0
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "data") == ["posts"]
+
+
+def test_stdin_becomes_stdout(tmp_path: Path, env: dict[str, str]) -> None:
+    html = b'<p><img src="http://static.news.example/a/lake.jpeg" width=300 height=300>'
+
+    ended = mediasvc(
+        ["rewrite", "-", "--type", "html", "--asset-url", "/media"], env, cwd=tmp_path, stdin=html
+    )
+
+    assert ended.code == 0, ended.err
+    (thumbnail,) = (path for path in (tmp_path / "assets").iterdir() if path.read_bytes() != LAKE)
+    assert ended.out == f'<p><img src="/media/{thumbnail.name}" width=300 height=300>'.encode()
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "exit_code"),
+    [
+        (Reply(status=404), "source_missing", 3),
+        (Reply(status=503), "source_failed", 4),
+        (Reply(body=b"<html>no picture</html>"), "unsupported_media", 3),
+        (Reply(body=LAKE[: len(LAKE) // 2]), "undecodable", 3),
+    ],
+)
+def test_an_image_that_fails_keeps_its_text(
+    tmp_path: Path, env: dict[str, str], origin: Origin, reply: Reply, code: str, exit_code: int
+) -> None:
+    origin.on("/a/hill.jpeg?x=1&y=2", reply)
+    article = _article(tmp_path / "posts")
+    env["MEDIASVC_FETCH_RETRIES"] = "0"
+
+    ended = mediasvc(["rewrite", article, "--out", tmp_path / "out", "--report", tmp_path / "r.jsonl"], env)
+
+    assert ended.code == exit_code, ended.err
+    (row,) = _report(tmp_path / "r.jsonl")
+    assert row["status"] == "rewritten"
+    assert [image["code"] for image in row["images"] if image["status"] == "failed"] == [code]
+    text = (tmp_path / "out" / "post.md").read_text()
+    assert "?http://static.news.example/a/hill.jpeg?x=1&amp;y=2" in text
+    assert "lake.jpeg" not in text
+
+
+def test_private_addresses_are_refused(tmp_path: Path, env: dict[str, str]) -> None:
+    article = _article(tmp_path / "posts", "![x](http://127.0.0.1:80/a.jpg) ![y](http://2130706433/a.jpg)\n")
+
+    ended = mediasvc(["rewrite", article, "--out", tmp_path / "out", "--report", tmp_path / "r.jsonl"], env)
+
+    assert ended.code == 3
+    assert [image["code"] for image in _report(tmp_path / "r.jsonl")[0]["images"]] == ["source_refused"] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["rewrite", "missing.md", "--out", "out"], "no such file"),
+        (["rewrite", "empty", "--out", "out"], "no articles"),
+        (["rewrite", "post.md"], "--out"),
+        (["rewrite", "post.md", "--out", "post.md/x"], "cannot write"),
+        (["resolve", "http://"], "mediasvc:"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(
+    tmp_path: Path, env: dict[str, str], arguments: list[str], says: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    _article(tmp_path)
+
+    ended = mediasvc(arguments, env, cwd=tmp_path)
+
+    assert ended.code == 2
+    assert says in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_an_unknown_variable_is_an_error(tmp_path: Path) -> None:
+    ended = mediasvc(["settings"], environment(tmp_path, PROT="80"))
+
+    assert ended.code == 2
+    assert "did you mean MEDIASVC_PORT" in ended.err
+
+
+def test_an_article_that_is_too_large_is_said_to_be(tmp_path: Path, env: dict[str, str]) -> None:
+    article = _article(tmp_path / "posts")
+    env["MEDIASVC_MAX_ARTICLE_BYTES"] = "100"
+
+    ended = mediasvc(["rewrite", article, "--out", tmp_path / "out", "--report", tmp_path / "r.jsonl"], env)
+
+    assert ended.code == 2
+    assert _report(tmp_path / "r.jsonl")[0]["error"] == "body_too_large"
+    assert "MEDIASVC_MAX_ARTICLE_BYTES" in ended.err
+    assert not (tmp_path / "out" / "post.md").exists()
+
+
+def test_file_names_of_every_kind(tmp_path: Path, env: dict[str, str]) -> None:
+    names = [
+        b"a b.md",
+        b"\"'.md",
+        "\N{DOG FACE}.md".encode(),
+        b"x" * 247 + b".md",
+        b"\xff\xfe.md",
+        b"%20#?.md",
+    ]
+    (tmp_path / "posts").mkdir()
+    for name in names:
+        Path(os.fsdecode(os.path.join(os.fsencode(tmp_path / "posts"), name))).write_text(SEED_SHAPED)
+
+    ended = mediasvc(
+        ["rewrite", tmp_path / "posts", "--out", tmp_path / "out", "--report", tmp_path / "r.jsonl"], env
+    )
+
+    assert ended.code == 0, ended.err
+    assert sorted(os.listdir(os.fsencode(tmp_path / "out"))) == sorted([*names, b"assets"])
+    assert len(_report(tmp_path / "r.jsonl")) == len(names)
+
+
+def test_links_out_of_the_tree_are_not_followed(tmp_path: Path, env: dict[str, str]) -> None:
+    outside = _article(tmp_path / "outside", name="secret.md")
+    _article(tmp_path / "posts")
+    (tmp_path / "posts" / "link.md").symlink_to(outside)
+    (tmp_path / "posts" / "folder").symlink_to(tmp_path / "outside")
+
+    ended = mediasvc(["rewrite", tmp_path / "posts", "--out", tmp_path / "out"], env)
+
+    assert ended.code == 0, ended.err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["assets", "post.md"]
