@@ -77,3 +77,123 @@ def animated_gif(width: int, height: int, frames: int, seed: int = 1) -> bytes:
     out = io.BytesIO()
     pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:], duration=70, loop=0)
     return out.getvalue()
+
+
+def saved(picture: Image.Image, format: str, **options: object) -> bytes:
+    """The picture as bytes of a format that Pillow writes, or HEIC."""
+    out = io.BytesIO()
+    if format == "HEIC":
+        import pillow_heif
+
+        pillow_heif.from_pillow(picture).save(out, quality=90)
+    else:
+        picture.save(out, format, **options)
+    return out.getvalue()
+
+
+def see_through(width: int, height: int) -> Image.Image:
+    """RGBA: a disc of photograph whose rim fades, on nothing; what is hidden is bright red."""
+    picture = photograph(width, height).convert("RGBA")
+    mask = Image.new("L", (width, height), 0)
+    ImageDraw.Draw(mask).ellipse((width // 8, height // 8, width * 7 // 8, height * 7 // 8), fill=255)
+    mask = mask.filter(ImageFilter.GaussianBlur(min(width, height) / 40))
+    hidden = Image.new("RGBA", (width, height), (255, 0, 0, 0))
+    hidden.paste(picture, mask=mask.point([255 if value else 0 for value in range(256)]))
+    hidden.putalpha(mask)
+    return hidden
+
+
+def corners(width: int, height: int) -> Image.Image:
+    """Red, green, blue and white quarters, clockwise from the top left: shows how it was turned or cut."""
+    picture = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(picture)
+    half_width, half_height = width // 2, height // 2
+    draw.rectangle((0, 0, half_width - 1, half_height - 1), fill=(200, 20, 20))
+    draw.rectangle((half_width, 0, width, half_height - 1), fill=(20, 180, 20))
+    draw.rectangle((half_width, half_height, width, height), fill=(20, 20, 200))
+    return picture
+
+
+def exif(orientation: int) -> bytes:
+    """An EXIF block that states an orientation and a camera."""
+    block = Image.Exif()
+    block[0x0112] = orientation
+    block[0x010F] = "a camera that nobody should learn of"
+    return block.tobytes()
+
+
+def stored_as(upright: Image.Image, orientation: int) -> Image.Image:
+    """How a camera with this orientation stores the picture, so that turning it gives the upright one."""
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    return upright if orientation == 1 else upright.transpose(undo[orientation])
+
+
+def png_chunk(kind: bytes, payload: bytes) -> bytes:
+    body = kind + payload
+    return struct.pack(">I", len(payload)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def png_header(width: int, height: int, depth: int = 8, colour: int = 2) -> bytes:
+    """A PNG up to and with its IHDR."""
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+
+
+def bomb_png(width: int, height: int) -> bytes:
+    """A small file that says that it is huge."""
+    return png_header(width, height) + png_chunk(b"IDAT", zlib.compress(bytes(1000))) + png_chunk(b"IEND", b"")
+
+
+def wide_gamut_profile() -> bytes:
+    """A small valid ICC profile whose primaries are those of Display P3: matrix and a curve near to sRGB's."""
+    return _matrix_profile(
+        b"Display P3",
+        ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
+        2.2,
+    )
+
+
+def adobe_rgb_profile() -> bytes:
+    """The same with the primaries of Adobe RGB (1998)."""
+    return _matrix_profile(
+        b"Adobe RGB (1998)",
+        ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)),
+        2.19921875,
+    )
+
+
+def srgb_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def _matrix_profile(name: bytes, columns: tuple[tuple[float, float, float], ...], gamma: float) -> bytes:
+    """ICC.1:2001 version 2.4 display profile: description, white point, three columns, three curves."""
+
+    def fixed(value: float) -> bytes:
+        return struct.pack(">i", round(value * 65536))
+
+    def xyz(values: tuple[float, float, float]) -> bytes:
+        return b"XYZ \x00\x00\x00\x00" + b"".join(map(fixed, values))
+
+    description = b"desc\x00\x00\x00\x00" + struct.pack(">I", len(name) + 1) + name + b"\x00" + bytes(12 + 67)
+    curve = b"curv\x00\x00\x00\x00" + struct.pack(">IH", 1, round(gamma * 256)) + b"\x00\x00"
+    parts = [(b"desc", description), (b"cprt", b"text\x00\x00\x00\x00none\x00")]
+    parts += [(b"wtpt", xyz((0.9642, 1.0, 0.8249)))]
+    parts += [(tag, xyz(column)) for tag, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)]
+    parts += [(tag, curve) for tag in (b"rTRC", b"gTRC", b"bTRC")]
+    table, body, offset = struct.pack(">I", len(parts)), b"", 128 + 4 + 12 * len(parts)
+    for tag, payload in parts:
+        payload += bytes(-len(payload) % 4)
+        table += tag + struct.pack(">II", offset + len(body), len(payload))
+        body += payload
+    size = 128 + len(table) + len(body)
+    head = struct.pack(">I", size) + b"none\x02\x40\x00\x00mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28)
+    head += fixed(0.9642) + fixed(1.0) + fixed(0.8249)
+    return head + bytes(128 - len(head)) + table + body

@@ -48,24 +48,21 @@ def render(data: bytes, header: Header, cut: Cut, picture: Picture, spec: Thumbn
 
 
 def _formats(picture: Picture, spec: ThumbnailSpec) -> list[Format]:
-    """Candidates, likeliest first; the smallest of them is taken."""
-    match spec.format, picture.format:
-        case OutputFormat.KEEP, Format.GIF:
+    """Candidates, likeliest first; the smallest of them is taken. None: a still picture is wanted."""
+    webp_named = Format.WEBP in spec.accepts
+    match spec.format:
+        case OutputFormat.KEEP if picture.format is Format.GIF:
             return [Format.WEBP, Format.GIF]
-        case OutputFormat.AUTO, Format.GIF | Format.PNG:
-            return (
-                [Format.WEBP, picture.format]
-                if Format.WEBP in spec.accepts or picture.format is Format.GIF
-                else [picture.format]
-            )
-        case ((OutputFormat.KEEP | OutputFormat.AUTO), _):
+        case OutputFormat.AUTO if picture.format is Format.GIF or (
+            picture.format is Format.PNG and webp_named
+        ):
+            return [Format.WEBP, picture.format]
+        case OutputFormat.KEEP | OutputFormat.AUTO:
             return [picture.format]
-        case OutputFormat.WEBP, _:
-            return [Format.WEBP]
-        case OutputFormat.AVIF, _:
-            return [Format.AVIF]
+        case OutputFormat.WEBP | OutputFormat.AVIF:
+            return [Format(spec.format.value)]
         case _:
-            return []
+            return [picture.format] if spec.format.value == picture.format.value else []
 
 
 def read_film(data: bytes, header: Header, cut: Cut) -> Film:
@@ -80,7 +77,9 @@ def read_film(data: bytes, header: Header, cut: Cut) -> Film:
             image.load()
             durations.append(_duration_ms(image))
             whole = colour.to_plain_mode(image)
-            frame = colour.to_srgb(resample.resize(whole, cut.size, cut.box), profile)
+            left, top, right, bottom = cut.box
+            box = (left, top, min(right, whole.width), min(bottom, whole.height))
+            frame = colour.to_srgb(resample.resize(whole, cut.size, box), profile)
             frames.append(decode.turn_upright(frame.copy() if frame is image else frame, header))
     except EOFError as error:
         if not frames:

@@ -31,13 +31,25 @@ def to_plain_mode(picture: Image.Image) -> Image.Image:
         case "PA" | "LA" | "La" | "RGBa":
             return picture.convert("RGBA")
         case "I;16" | "I;16L" | "I;16B":
-            return picture.point(_SIXTEEN_TO_EIGHT, "L")
-        case "I":
-            return picture.convert("I;16").point(_SIXTEEN_TO_EIGHT, "L")
-        case "F":
-            return picture.convert("L")
+            return picture.convert("I").point(_SIXTEEN_TO_EIGHT, "L")
+        case "I" | "F":
+            return _from_wide_samples(picture)
         case _:
             return picture.convert("RGB")
+
+
+def _from_wide_samples(picture: Image.Image) -> Image.Image:
+    """L from 32-bit samples, whose range no header states: 0 to 1, to 255 or to 65535, whichever holds them."""
+    _, highest = picture.getextrema()
+    top = next(
+        (top for top in (1.0, 255.0, 65535.0) if isinstance(highest, int | float) and highest <= top), 0.0
+    )
+    if top == 0.0:
+        raise ValueError("samples beyond 16 bits")
+    if top == 1.0 and picture.mode == "I":
+        top = 255.0
+    scale = 255.0 / top
+    return picture.convert("F").point(lambda value: value * scale + 0.0).convert("L")
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:

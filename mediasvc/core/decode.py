@@ -9,7 +9,7 @@ from PIL import Image, ImageFile
 
 from mediasvc.core import colour, png, resample
 from mediasvc.core.picture import Format
-from mediasvc.core.sniff import Header
+from mediasvc.core.sniff import DECODED_UPRIGHT, Header
 from mediasvc.core.sniff_chunks import without_png_text
 from mediasvc.errors import Undecodable, UnsupportedMedia
 
@@ -56,16 +56,13 @@ def open_picture(data: bytes, header: Header) -> Image.Image:
         raise
     except Exception as error:  # decoders raise every class there is on hostile bytes
         raise Undecodable("the image cannot be read", reason="corrupt") from error
-    stored = (header.width, header.height)
-    if header.format is Format.HEIC and header.turned:
-        stored = (header.height, header.width)
-    if image.size != stored and header.frames == 1:
+    if image.size != (header.decoded.width, header.decoded.height) and header.frames == 1:
         raise Undecodable("the image is not as large as its header says", reason="corrupt")
     return image
 
 
-def read_cut(image: Image.Image, header: Header, cut: Cut) -> Image.Image:
-    """Decodes, scales, converts to sRGB and turns upright: L, RGB or RGBA.
+def read_cut(image: Image.Image, header: Header, cut: Cut, *, turn: bool = True) -> Image.Image:
+    """Decodes, scales, converts to sRGB and (if turn) turns upright: L, RGB or RGBA.
 
     Raises Undecodable for truncated or corrupt data.
     """
@@ -79,25 +76,24 @@ def read_cut(image: Image.Image, header: Header, cut: Cut) -> Image.Image:
     except Exception as error:  # as above
         raise Undecodable("the image is truncated or corrupt", reason="corrupt") from error
     box = (left, top, min(right, plain.width), min(bottom, plain.height))
-    return turn_upright(colour.to_srgb(resample.resize(plain, cut.size, box), profile), header)
+    small = colour.to_srgb(resample.resize(plain, cut.size, box), profile)
+    return turn_upright(small, header) if turn else small
 
 
 def _loaded(image: Image.Image, header: Header) -> Image.Image:
     """The image with its pixels."""
-    source = image.fp if isinstance(image, ImageFile.ImageFile) else None
-    if isinstance(source, io.BytesIO):
+    if isinstance(image, ImageFile.ImageFile) and isinstance(image.fp, io.BytesIO):
         if header.format is Format.PNG and header.frames == 1:
-            fast = png.decode(source.getvalue(), has_alpha=header.has_alpha)
+            fast = png.decode(image.fp.getvalue(), has_alpha=header.has_alpha)
             if fast is not None:
                 return fast
-        image.decodermaxblock = source.getbuffer().nbytes  # in one go; all of it is in memory anyway
+        image.decodermaxblock = image.fp.getbuffer().nbytes  # in one go; all of it is in memory anyway
     image.load()
     return image
 
 
 def turn_upright(picture: Image.Image, header: Header) -> Image.Image:
-    """HEIC comes upright from its decoder."""
-    turn = None if header.format is Format.HEIC else _TURNS.get(header.orientation)
+    turn = None if header.format in DECODED_UPRIGHT else _TURNS.get(header.orientation)
     return picture if turn is None else picture.transpose(turn)
 
 

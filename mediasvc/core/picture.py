@@ -49,10 +49,14 @@ WEB_FORMATS = frozenset({Format.JPEG, Format.PNG, Format.GIF, Format.WEBP, Forma
 
 
 class Fit(StrEnum):
-    """How a picture meets its box: whole inside it, or filling it with the overhang cut off."""
+    """How a picture meets its box: whole inside it, or filling it with the overhang cut off.
+
+    COVER keeps the middle; ATTENTION keeps the part of the same size that has the most to see.
+    """
 
     FIT = "fit"
     COVER = "cover"
+    ATTENTION = "attention"
 
 
 class OutputFormat(StrEnum):
@@ -141,7 +145,7 @@ def output_size(picture: Picture, spec: ThumbnailSpec) -> Size:
     """Pixels of the thumbnail; never more than the picture has on either side."""
     if spec.box is None:
         return picture.size
-    if spec.fit is Fit.COVER:
+    if spec.fit is not Fit.FIT:
         return geometry.cover_size(picture.size, spec.box, spec.dpr).size
     return geometry.fit_size(picture.size, spec.box, spec.dpr)
 

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from mediasvc.core import sniff_boxes, sniff_chunks, sniff_jpeg, sniff_tiff, svg
+from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, Limits, Picture
 from mediasvc.errors import TooManyPixels, Undecodable, UnsupportedMedia
 
 MAX_SIDE_PX = 65_535
+# Their decoders turn the picture upright; all others give it as stored.
+DECODED_UPRIGHT = frozenset({Format.HEIC, Format.TIFF})
 # A frame costs time and memory of its own, however small: a flood of 1x1 frames is counted as if each had
 # this many pixels.
 _LEAST_FRAME_PIXELS = 16_384
@@ -30,9 +33,19 @@ class Header:
     end: int | None = None
 
     @property
-    def turned(self) -> bool:
-        """Whether width and height change places when the picture is turned upright."""
-        return self.orientation >= 5
+    def shown(self) -> Size:
+        """Once turned upright."""
+        return Size(self.height, self.width) if self.orientation >= 5 else Size(self.width, self.height)
+
+    @property
+    def turned_later(self) -> bool:
+        """Whether width and height of what the decoder gives are still to change places."""
+        return self.orientation >= 5 and self.format not in DECODED_UPRIGHT
+
+    @property
+    def decoded(self) -> Size:
+        """As the decoder gives it."""
+        return self.shown if self.format in DECODED_UPRIGHT else Size(self.width, self.height)
 
 
 def inspect(data: bytes | memoryview, limits: Limits) -> Picture:
@@ -42,14 +55,16 @@ def inspect(data: bytes | memoryview, limits: Limits) -> Picture:
     or damaged, TooManyPixels for more pixels or frames than allowed. Costs micro- to a few milliseconds.
     """
     header = read_header(bytes(data) if isinstance(data, memoryview) else data, limits)
-    width, height = header.width, header.height
-    if header.turned:
-        width, height = height, width
+    return describe(header, len(data))
+
+
+def describe(header: Header, size_bytes: int) -> Picture:
+    """The same facts in the words of the rest of the service."""
     return Picture(
         format=header.format,
-        width=width,
-        height=height,
-        bytes=len(data),
+        width=header.shown.width,
+        height=header.shown.height,
+        bytes=size_bytes,
         frames=header.frames,
         upright=header.orientation == 1,
         has_alpha=header.has_alpha,

@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from mediasvc.core import animation, decode, encode, geometry, placeholder
+from mediasvc.core import animation, attention, decode, encode, geometry, placeholder
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import (
     WEB_FORMATS,
@@ -15,7 +15,7 @@ from mediasvc.core.picture import (
     ThumbnailSpec,
     is_own_thumbnail,
 )
-from mediasvc.core.sniff import Header, inspect, read_header
+from mediasvc.core.sniff import Header, describe, inspect, read_header
 
 __all__ = [
     "Fit",
@@ -41,11 +41,11 @@ def render(data: bytes | memoryview, spec: ThumbnailSpec, limits: Limits) -> Ren
     """
     data = bytes(data) if isinstance(data, memoryview) else data
     header = read_header(data, limits)
-    picture = inspect(data, limits)
+    picture = describe(header, len(data))
     if is_own_thumbnail(picture, spec):
         return _original(picture)
     if picture.animated:
-        made = animation.render(data, header, cut_for(header, picture, spec), picture, spec)
+        made = animation.render(data, header, _seen_cut(data, header, spec), picture, spec)
         if made is not None:
             return _lighter(picture, spec, made)
     return _lighter(picture, spec, _still(data, header, picture, spec))
@@ -56,8 +56,7 @@ def placeholders(data: bytes, limits: Limits) -> tuple[str, str] | None:
     header = read_header(data, limits)
     if header.format is Format.SVG:
         return None
-    picture = inspect(data, limits)
-    cut = cut_for(header, picture, ThumbnailSpec(_PLACEHOLDER_BOX))
+    cut = cut_for(header, ThumbnailSpec(_PLACEHOLDER_BOX))
     small = decode.read_cut(decode.open_picture(data, header), header, cut)
     return placeholder.thumbhash(small), placeholder.dominant(small)
 
@@ -65,7 +64,7 @@ def placeholders(data: bytes, limits: Limits) -> tuple[str, str] | None:
 def _still(data: bytes, header: Header, picture: Picture, spec: ThumbnailSpec) -> Rendered:
     image = decode.open_picture(data, header)
     palette = image.mode == "P"
-    small = decode.read_cut(image, header, cut_for(header, picture, spec))
+    small = decode.read_cut(image, header, _seen_cut(data, header, spec))
     kept = _kept_format(picture.format, small)
     match spec.format:
         case OutputFormat.KEEP:
@@ -92,18 +91,27 @@ def _smallest(small: Image.Image, wanted: list[Format], quality: int | None, *, 
     return Rendered(best, chosen, small.width, small.height)
 
 
-def cut_for(header: Header, picture: Picture, spec: ThumbnailSpec) -> decode.Cut:
+def _seen_cut(data: bytes, header: Header, spec: ThumbnailSpec) -> decode.Cut:
+    """As cut_for, with the crop of ATTENTION moved to where there is something to see."""
+    cut = cut_for(header, spec)
+    if spec.fit is not Fit.ATTENTION:
+        return cut
+    whole = cut_for(header, ThumbnailSpec(Size(attention.SIDE_PX, attention.SIDE_PX)))
+    small = decode.read_cut(decode.open_picture(data, header), header, whole, turn=False)
+    return decode.Cut(
+        attention.shift(cut.box, (header.decoded.width, header.decoded.height), small), cut.size
+    )
+
+
+def cut_for(header: Header, spec: ThumbnailSpec) -> decode.Cut:
     """Which part of the stored picture, at which size, both before turning."""
-    stored = Size(header.width, header.height)
-    if header.format is Format.HEIC:
-        stored = picture.size
-    turned = stored != picture.size
+    stored = header.decoded
     box = spec.box
     if box is None:
         return decode.Cut((0, 0, stored.width, stored.height), (stored.width, stored.height))
-    if turned:
+    if header.turned_later:
         box = Size(box.height, box.width)
-    if spec.fit is Fit.COVER:
+    if spec.fit is not Fit.FIT:
         cover = geometry.cover_size(stored, box, spec.dpr)
         return decode.Cut(
             (cover.left, cover.top, cover.right, cover.bottom), (cover.size.width, cover.size.height)
