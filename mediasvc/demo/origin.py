@@ -3,8 +3,10 @@
 import asyncio
 import functools
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
@@ -18,19 +20,57 @@ PICTURE_ENDINGS: Final = (".jpeg", ".jpg")
 _painted = functools.lru_cache(maxsize=32)(paint)
 
 
+@dataclass(slots=True)
+class Origin:
+    """A running origin. requests: how many it has answered."""
+
+    port: int = 0
+    requests: int = 0
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """A picture, or 404 for what is not named like one."""
+        self.requests += 1
+        if not request.path.endswith(PICTURE_ENDINGS):
+            raise web.HTTPNotFound(text="This origin holds pictures only.\n")
+        data = await asyncio.to_thread(_painted, request.path)
+        etag = hashlib.sha256(data).hexdigest()[:32]
+        headers = {"Cache-Control": "public, max-age=86400", "ETag": f'"{etag}"'}
+        if any(etag == known.value for known in request.if_none_match or ()):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=data, content_type="image/jpeg", headers=headers)
+
+
 @asynccontextmanager
-async def open_origin() -> AsyncIterator[int]:
-    """The port on which the origin listens while the block runs; a free one on 127.0.0.1."""
+async def open_origin() -> AsyncIterator[Origin]:
+    """An origin that listens on a free port of 127.0.0.1 while the block runs."""
+    origin = Origin()
     app = web.Application()
-    app.router.add_get("/{path:.*}", _picture)
+    app.router.add_get("/{path:.*}", origin.answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, HOST, 0)
-        await site.start()
-        yield int(runner.addresses[0][1])
+        await web.TCPSite(runner, HOST, 0).start()
+        origin.port = int(runner.addresses[0][1])
+        yield origin
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def origin_beside() -> Iterator[Origin]:
+    """An origin in a thread of its own, for callers whose own thread is taken."""
+    with asyncio.Runner() as runner:
+        opened = open_origin()
+        origin = runner.run(opened.__aenter__())
+        loop = runner.get_loop()
+        thread = threading.Thread(target=loop.run_forever, name="demo-origin", daemon=True)
+        thread.start()
+        try:
+            yield origin
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            runner.run(opened.__aexit__(None, None, None))
 
 
 def connect_to(port: int) -> str:
@@ -39,14 +79,3 @@ def connect_to(port: int) -> str:
     The hosts lie under .example, which never resolves (RFC 6761), so nothing real is shadowed.
     """
     return ",".join(f"{host}:80={HOST}:{port}" for host in NEWS_HOSTS)
-
-
-async def _picture(request: web.Request) -> web.Response:
-    if not request.path.endswith(PICTURE_ENDINGS):
-        raise web.HTTPNotFound(text="This origin holds pictures only.\n")
-    data = await asyncio.to_thread(_painted, request.path)
-    etag = hashlib.sha256(data).hexdigest()[:32]
-    headers = {"Cache-Control": "public, max-age=86400", "ETag": f'"{etag}"'}
-    if any(etag == known.value for known in request.if_none_match or ()):
-        return web.Response(status=304, headers=headers)
-    return web.Response(body=data, content_type="image/jpeg", headers=headers)

@@ -2,26 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any  # a report's JSON
 
 
-class ReportedImage(Protocol):
+@dataclass(frozen=True, slots=True)
+class Place:
     """One reference as a report tells it: where it stands, what became of it, which files answer for it."""
 
-    @property
-    def source(self) -> str: ...
-    @property
-    def origin(self) -> str | None: ...
-    @property
-    def where(self) -> str: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def code(self) -> str | None: ...
-    @property
-    def original(self) -> str | None: ...
-    @property
-    def thumbnail(self) -> str | None: ...
+    source: str
+    origin: str | None
+    where: str
+    status: str
+    code: str | None = None
+    original: str | None = None
+    thumbnail: str | None = None
+
+    @staticmethod
+    def of(told: Mapping[str, Any]) -> "Place":
+        """told: one of a report's images."""
+        return Place(**{name: told[name] for name in Place.__slots__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +33,32 @@ class AssetFile:
 
 
 def summarise(
-    images: Sequence[ReportedImage],
+    places: Sequence[Place],
     wrappers: Mapping[str, Sequence[str]],
     files: Mapping[str, AssetFile],
+    requests: int,
 ) -> list[str]:
     """The lines, without line ends.
 
-    wrappers: per source URL, what it was wrapped in, outermost first; absent: nothing.
-    files: by the paths that the images name as their original and thumbnail.
+    wrappers: per source URL, the hosts of what it was wrapped in, outermost first; absent: nothing.
+    files: by the paths that the places name as their original and thumbnail.
+    requests: how many the origin had to answer.
     """
-    pictures: dict[str, list[ReportedImage]] = {}
-    for image in images:
-        pictures.setdefault(image.origin or image.source, []).append(image)
-    names = "names" if len(images) == 1 else "name"
-    lines = [f"{_count(len(images), 'place')} in the article {names} {_count(len(pictures), 'picture')}:"]
-    for number, (origin, places) in enumerate(pictures.items(), 1):
-        layers = max((tuple(wrappers.get(place.source, ())) for place in places), key=len)
-        lines += ["", f"{number}  {origin}", f"   used in     {_places(places)}"]
+    pictures: dict[str, list[Place]] = {}
+    for place in places:
+        pictures.setdefault(place.origin or place.source, []).append(place)
+    names = "names" if len(places) == 1 else "name"
+    lines = [f"{_count(len(places), 'place')} in the article {names} {_count(len(pictures), 'picture')}:"]
+    for number, (origin, group) in enumerate(pictures.items(), 1):
+        layers = max((tuple(wrappers.get(place.source, ())) for place in group), key=len)
+        lines += ["", f"{number}  {origin}", f"   used in     {_places(group)}"]
         if layers:
             lines.append(f"   unwrapped   {', then '.join(layers)}")
-        lines += [f"   {line}" for line in _outcome(places, files)]
-    return [*lines, "", _total(images, files)]
+        lines += [f"   {line}" for line in _outcome(group, files)]
+    return [*lines, "", *_totals(places, files, requests)]
 
 
-def _outcome(places: Sequence[ReportedImage], files: Mapping[str, AssetFile]) -> list[str]:
+def _outcome(places: Sequence[Place], files: Mapping[str, AssetFile]) -> list[str]:
     originals = {place.original for place in places if place.original}
     thumbnails = {place.thumbnail for place in places if place.thumbnail}
     lines = [f"original    {_described(name, files)}" for name in sorted(originals)]
@@ -69,24 +70,29 @@ def _outcome(places: Sequence[ReportedImage], files: Mapping[str, AssetFile]) ->
     return lines or ["left        as it was"]
 
 
-def _total(images: Sequence[ReportedImage], files: Mapping[str, AssetFile]) -> str:
-    originals = {image.original for image in images if image.original} & files.keys()
-    thumbnails = {image.thumbnail for image in images if image.thumbnail} & files.keys() - originals
-    localised = sum(image.status == "localised" for image in images)
-    return (
-        f"{localised} of {_count(len(images), 'place')} rewritten; "
-        f"{_count(len(originals), 'original')} fetched ({_weight(originals, files)}), "
-        f"{_count(len(thumbnails), 'thumbnail')} made ({_weight(thumbnails, files)})."
+def _totals(places: Sequence[Place], files: Mapping[str, AssetFile], requests: int) -> list[str]:
+    originals = {place.original for place in places if place.original} & files.keys()
+    thumbnails = {place.thumbnail for place in places if place.thumbnail} & files.keys() - originals
+    localised = sum(place.status == "localised" for place in places)
+    kept = (
+        f"{_count(len(originals), 'original')} ({_weight(originals, files)}) "
+        f"and {_count(len(thumbnails), 'thumbnail')} ({_weight(thumbnails, files)})"
     )
+    asked = (
+        f"{_count(requests, 'request')} to the origin" if requests else "nothing fetched: all of it was known"
+    )
+    return [f"{localised} of {_count(len(places), 'place')} lead to local files now: {kept}; {asked}."]
 
 
 def _described(name: str, files: Mapping[str, AssetFile]) -> str:
     file = files.get(name)
     size = f"{file.width}x{file.height}, {_kilobytes(file.bytes)}  " if file else ""
-    return f"{size}{name}"
+    stem, dot, ending = name.rpartition(".")
+    # A digest's beginning is enough to find the file by.
+    return f"{size}{stem[:19]}…{dot}{ending}" if len(stem) > 40 else f"{size}{name}"
 
 
-def _places(places: Sequence[ReportedImage]) -> str:
+def _places(places: Sequence[Place]) -> str:
     counts: dict[str, int] = {}
     for place in places:
         counts[place.where] = counts.get(place.where, 0) + 1

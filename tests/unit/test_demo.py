@@ -5,26 +5,26 @@ import io
 import re
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
 from importlib import resources
 
 from PIL import Image
 
 from mediasvc.demo import origin, paint
-from mediasvc.demo.summary import AssetFile, summarise
+from mediasvc.demo.summary import AssetFile, Place, summarise
 
 PATH = "/wetland/img/2024/10/26/lake-dawn.jpeg"
 
 
-@dataclass(frozen=True)
-class Reported:
-    source: str
-    where: str
-    origin: str | None = "http://static.news.example/a.jpeg"
-    status: str = "localised"
-    code: str | None = None
-    original: str | None = "assets/aa.jpg"
-    thumbnail: str | None = None
+def place(source: str, where: str, **told: str | None) -> Place:
+    given: dict[str, str | None] = {
+        "origin": "http://static.news.example/a.jpeg",
+        "original": "assets/aa.jpg",
+    }
+    return Place.of(
+        {"source": source, "where": where, "status": "localised", "code": None, "thumbnail": None}
+        | given
+        | told
+    )
 
 
 def article() -> str:
@@ -79,54 +79,64 @@ async def test_the_origin_serves_pictures_and_nothing_else() -> None:
             with error:
                 return error.code, "", b""
 
-    async with origin.open_origin() as port:
-        base = f"http://127.0.0.1:{port}"
+    async with origin.open_origin() as running:
+        base = f"http://127.0.0.1:{running.port}"
         status, etag, body = await asyncio.to_thread(ask, base + PATH, {})
         again, _, _ = await asyncio.to_thread(ask, base + PATH, {"If-None-Match": etag})
         missing, _, _ = await asyncio.to_thread(ask, base + "/secret.txt", {})
 
-    assert (status, again, missing) == (200, 304, 404)
+    assert (status, again, missing, running.requests) == (200, 304, 404, 3)
     assert body[:2] == b"\xff\xd8"
 
 
 def test_the_summary_says_what_was_unwrapped_fetched_and_made() -> None:
-    images = [
-        Reported("https://w/?http://static.news.example/a.jpeg", "front-matter:headimg"),
-        Reported("https://w/?http://static.news.example/a.jpeg", "img[src]", thumbnail="assets/bb.jpg"),
+    places = [
+        place("https://w/?http://static.news.example/a.jpeg", "front-matter:headimg"),
+        place("https://w/?http://static.news.example/a.jpeg", "img[src]", thumbnail="assets/bb.jpg"),
     ]
-    wrappers = {images[0].source: ["zibri", "weserv"]}
+    wrappers = {places[0].source: ["cors-worker", "weserv"]}
     files = {"assets/aa.jpg": AssetFile(1200, 800, 160_400), "assets/bb.jpg": AssetFile(600, 400, 38_000)}
 
-    assert summarise(images, wrappers, files) == [
+    assert summarise(places, wrappers, files, 1) == [
         "2 places in the article name 1 picture:",
         "",
         "1  http://static.news.example/a.jpeg",
         "   used in     front-matter:headimg, img[src]",
-        "   unwrapped   zibri, then weserv",
+        "   unwrapped   cors-worker, then weserv",
         "   original    1200x800, 160 kB  assets/aa.jpg",
         "   thumbnail   600x400, 38 kB  assets/bb.jpg",
         "",
-        "2 of 2 places rewritten; 1 original fetched (160 kB), 1 thumbnail made (38 kB).",
+        "2 of 2 places lead to local files now: 1 original (160 kB) and 1 thumbnail (38 kB); 1 request to the origin.",
     ]
 
 
-def test_the_summary_says_when_the_original_is_its_own_thumbnail() -> None:
-    images = [Reported("http://static.news.example/a.jpeg", "img[src]", thumbnail="assets/aa.jpg")]
+def test_the_summary_says_when_the_original_is_its_own_thumbnail_and_when_nothing_was_fetched() -> None:
+    places = [place("http://static.news.example/a.jpeg", "img[src]", thumbnail="assets/aa.jpg")]
 
-    lines = summarise(images, {}, {"assets/aa.jpg": AssetFile(1200, 800, 160_400)})
+    lines = summarise(places, {}, {"assets/aa.jpg": AssetFile(1200, 800, 160_400)}, 0)
 
     assert lines[0] == "1 place in the article names 1 picture:"
     assert "   thumbnail   the original itself: it has the size that the article asks for" in lines
-    assert "0 thumbnails made (0 kB)." in lines[-1]
+    assert lines[-1].endswith("0 thumbnails (0 kB); nothing fetched: all of it was known.")
 
 
 def test_the_summary_says_what_failed_and_what_was_left() -> None:
-    images = [
-        Reported("http://x.example/a", "img[src]", "http://x.example/a", "failed", "source_missing", None),
-        Reported("data:,", "img[src]", None, "left", None, None),
+    places = [
+        place("http://x.example/a", "img[src]", status="failed", code="source_missing", original=None),
+        place("data:,", "img[src]", origin=None, status="left", original=None),
     ]
 
-    lines = summarise(images, {}, {})
+    lines = summarise(places, {}, {}, 1)
 
     assert "   failed      source_missing: its text stays as it was" in lines
     assert "   left        as it was" in lines
+
+
+def test_an_origin_beside_answers_while_this_thread_is_busy() -> None:
+    with (
+        origin.origin_beside() as running,
+        urllib.request.urlopen(f"http://127.0.0.1:{running.port}{PATH}") as reply,
+    ):
+        media_type = reply.headers["Content-Type"]
+
+    assert media_type == "image/jpeg"

@@ -1,0 +1,120 @@
+"""The main job, offline: the bundled article and origin through the same walk as every other article."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from PIL import Image
+
+from mediasvc.batch.chunks import Chunk, Done, rewrite_chunk
+from mediasvc.batch.report import ReportFile, Row, read_report
+from mediasvc.batch.scan import Plan, plan
+from mediasvc.batch.walk import Batch, Options
+from mediasvc.demo.origin import connect_to, open_origin, origin_beside
+from mediasvc.demo.summary import AssetFile, Place, summarise
+from mediasvc.effects import files
+from mediasvc.settings import Settings
+from mediasvc.wiring import Parts, open_parts
+
+ARTICLE: Final = "article.md"
+
+
+def read_article() -> str:
+    """The bundled article: Markdown with inline HTML and front matter."""
+    return package_files("mediasvc.demo").joinpath(ARTICLE).read_text(encoding="utf-8")
+
+
+async def run_demo(settings: Settings, folder: Path, *, echo: Callable[[str], object]) -> int:
+    """Rewrites the bundled article into `folder` and says what was done; the exit code of the run.
+
+    folder: gets article.md, local/ (the result with its assets), report.jsonl and cache/. Run again in the same
+    folder, nothing is fetched. StoreFailed where it cannot be written.
+    """
+    article = folder / ARTICLE
+    await asyncio.to_thread(files.write_whole, article, read_article().encode())
+    where = plan([article], folder / "local", None)
+    async with open_origin() as origin, open_parts(demo_settings(settings, folder, origin.port)) as parts:
+        exit_code, told = await _rewrite(parts, settings, where, folder / "report.jsonl")
+        sources = {image["source"] for image in told["images"]}
+        wrappers = {source: _wrappers(parts, source) for source in sources}
+    places = [Place.of(image) for image in told["images"]]
+    assets = await asyncio.to_thread(_asset_files, where.root, places)
+    echo("The bundled article goes the way of every other one; a small web server on this machine plays")
+    echo(f"its news site, so nothing leaves the machine. Before: {article}\n")
+    for line in summarise(places, wrappers, assets, origin.requests):
+        echo(line)
+    echo(f"\nAfter:  {where.root / ARTICLE}")
+    echo(f"Report: {folder / 'report.jsonl'}")
+    echo("The same on a page, pictures and all: mediasvc demo --serve")
+    return exit_code
+
+
+@contextmanager
+def origin_in_background() -> Iterator[int]:
+    """The port of the bundled origin, which answers in a thread of its own while the block runs."""
+    with origin_beside() as origin:
+        yield origin.port
+
+
+def demo_settings(settings: Settings, folder: Path, port: int) -> Settings:
+    """The settings, but with a cache of its own and the article's hosts led to the origin on `port`."""
+    led = ",".join(part for part in (connect_to(port), settings.connect_to) if part)
+    own: Mapping[str, object] = {
+        "data_dir": folder / "cache",
+        "store_url": "",
+        "index_url": "",
+        "connect_to": led,
+        "fetch_proxy": "",
+        "allowed_hosts": (),
+        "denied_hosts": (),
+        "allowed_ports": frozenset({80, 443}),
+    }
+    return settings.model_copy(update=own)
+
+
+async def _rewrite(parts: Parts, settings: Settings, where: Plan, report: Path) -> tuple[int, Row]:
+    async def run_chunk(chunk: Chunk) -> tuple[Done, ...]:
+        return await rewrite_chunk(parts.articles, chunk)
+
+    report_file = ReportFile(report)
+    try:
+        batch = Batch(
+            where=where,
+            options=Options(
+                front_matter={},
+                format=None,
+                default_size=None,
+                asset_url=None,
+                placeholder=False,
+                jobs=1,
+                force=False,
+                max_article_bytes=settings.max_article_bytes,
+            ),
+            articles=parts.articles,
+            journal=parts.journal,
+            run_chunk=run_chunk,
+            report_file=report_file,
+            on_progress=lambda _: None,
+        )
+        totals = await batch.run()
+    finally:
+        report_file.close()
+    return totals.exit_code, next(read_report(report))
+
+
+def _wrappers(parts: Parts, source: str) -> list[str]:
+    layers = parts.images.resolve(source).layers
+    return [urlsplit(address).hostname or "" for address in (source, *(layer.url for layer in layers))][:-1]
+
+
+def _asset_files(root: Path, places: Iterable[Place]) -> dict[str, AssetFile]:
+    found = {}
+    for name in {name for place in places for name in (place.original, place.thumbnail) if name}:
+        path = root / name
+        with Image.open(path) as picture:
+            found[name] = AssetFile(*picture.size, path.stat().st_size)
+    return found
