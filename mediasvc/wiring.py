@@ -1,6 +1,7 @@
 """The only place that picks concrete parts and joins them."""
 
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -114,6 +115,11 @@ def _limits(settings: Settings) -> Limits:
         max_frames_pixels=settings.max_frames_pixels,
         allow_svg=settings.allow_svg,
     )
+
+
+def store_name(settings: Settings) -> str:
+    """Equal for two programs that find each other's blobs."""
+    return settings.store_url or f"{socket.gethostname()}:{settings.data_dir.resolve()}"
 
 
 def cores() -> int:

@@ -28,7 +28,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some articles of one run, with the options they share."""
+    """Some articles of one run, with the options they share. store: where the run looks for blobs."""
 
     tasks: tuple[Task, ...]
     front_matter: Mapping[str, FrontMatterUse]
@@ -36,6 +36,7 @@ class Chunk:
     default_size: Size | None
     report_prefix: str
     placeholder: bool
+    store: str = ""
 
     def to_json(self) -> bytes:
         """For the queue; bytes of articles in base64."""
@@ -50,6 +51,7 @@ class Chunk:
                 "default_size": self.default_size and [self.default_size.width, self.default_size.height],
                 "report_prefix": self.report_prefix,
                 "placeholder": self.placeholder,
+                "store": self.store,
             }
         )
 
@@ -68,6 +70,7 @@ class Chunk:
             default_size=Size(*size) if size else None,
             report_prefix=told["report_prefix"],
             placeholder=bool(told["placeholder"]),
+            store=told["store"],
         )
 
 
@@ -197,6 +200,21 @@ async def _without_stored_data(articles: Articles, done: Done) -> Done:
     for asset in done.assets:
         stored = asset.data is not None and await _is_stored(articles, asset.digest)
         assets.append(replace(asset, data=None) if stored else asset)
+    return replace(done, assets=tuple(assets))
+
+
+async def with_all_data(articles: Articles, results: tuple[Done, ...]) -> tuple[Done, ...]:
+    """The same, every asset with its bytes: for a run that cannot look into our store."""
+    return tuple([await _with_data(articles, done) for done in results])
+
+
+async def _with_data(articles: Articles, done: Done) -> Done:
+    assets = [
+        asset
+        if asset.data is not None
+        else replace(asset, data=await articles.images.blobs.read(asset.digest))
+        for asset in done.assets
+    ]
     return replace(done, assets=tuple(assets))
 
 

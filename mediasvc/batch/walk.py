@@ -116,11 +116,12 @@ class Batch:
         run_chunk: Run,
         report_file: ReportFile | None,
         on_progress: Callable[[Totals], None],
+        store: str = "",
         on_failure: Callable[[Row], None] | None = None,
     ) -> None:
         """run_chunk: does a chunk, here or elsewhere; this side alone reads and writes the files.
 
-        on_failure: told of every article that failed or that has an image which failed.
+        store: names the store that blobs are read from. on_failure: told of every article that failed or that has an image which failed.
         """
         self.where = where
         self.options = options
@@ -130,6 +131,7 @@ class Batch:
         self.report_file = report_file
         self.on_progress = on_progress
         self.on_failure = on_failure
+        self.store = store
         self.totals = Totals()
         self._job = hashlib.sha256(os.fsencode(os.path.realpath(where.root))).hexdigest()[:16]
         self._fingerprint = options.fingerprint(where)
@@ -229,6 +231,7 @@ class Batch:
                 self.options.default_size,
                 self._report_prefix(),
                 self.options.placeholder,
+                self.store,
             )
         )
         for one, done in zip(read, results, strict=True):

@@ -4,13 +4,14 @@ import asyncio
 import difflib
 import os
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Literal
 
 import click
 
 from mediasvc.articles import ArticleOptions
-from mediasvc.batch.chunks import Chunk, Done, exit_code_of, rewrite_chunk, worst
+from mediasvc.batch.chunks import Chunk, Done, exit_code_of, results_from_json, rewrite_chunk, worst
 from mediasvc.batch.report import ReportFile
 from mediasvc.batch.restore import restore as restore_run
 from mediasvc.batch.scan import Plan, plan, scan
@@ -22,9 +23,10 @@ from mediasvc.core.geometry import Size
 from mediasvc.core.picture import OutputFormat
 from mediasvc.core.rewrite import ArticleType, FrontMatterUse
 from mediasvc.effects import files
-from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError
+from mediasvc.effects.queue import AskingSide
+from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, StoreFailed
 from mediasvc.settings import Settings
-from mediasvc.wiring import Parts, open_parts
+from mediasvc.wiring import Parts, open_parts, store_name
 
 _WANTS: dict[str, FrontMatterUse] = {"thumbnail": "thumbnail", "original": "original", "skip": "skip"}
 
@@ -133,15 +135,17 @@ async def _rewrite(settings: Settings, options: Options, where: Plan, report: Pa
     report_file = ReportFile(report) if report else None
     progress = Progress(sys.stderr)
     try:
-        async with open_parts(settings) as parts:
+        async with AsyncExitStack() as stack:
+            parts = await stack.enter_async_context(open_parts(settings, image_work=not settings.queue_url))
             batch = Batch(
                 where=where,
                 options=options,
                 articles=parts.articles,
                 journal=parts.journal,
-                run_chunk=_here(parts),
+                run_chunk=await _elsewhere(settings, stack) if settings.queue_url else _here(parts),
                 report_file=report_file,
                 on_progress=progress.update,
+                store=store_name(settings),
                 on_failure=Failures(progress, report),
             )
             with progress:
@@ -156,6 +160,23 @@ async def _rewrite(settings: Settings, options: Options, where: Plan, report: Pa
 def _here(parts: Parts) -> Run:
     async def run_chunk(chunk: Chunk) -> tuple[Done, ...]:
         return await rewrite_chunk(parts.articles, chunk)
+
+    return run_chunk
+
+
+async def _elsewhere(settings: Settings, stack: AsyncExitStack) -> Run:
+    def on_silence() -> None:
+        click.echo(
+            "mediasvc: no worker has answered yet; is `mediasvc worker` running on this queue?", err=True
+        )
+
+    asking = await stack.enter_async_context(AskingSide(settings.queue_url, on_silence=on_silence))
+
+    async def run_chunk(chunk: Chunk) -> tuple[Done, ...]:
+        try:
+            return results_from_json(await asking.do(chunk.to_json()))
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreFailed("a worker's answer cannot be read; do all run the same version?") from error
 
     return run_chunk
 

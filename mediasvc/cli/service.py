@@ -1,4 +1,4 @@
-"""Commands that run or show the service: serve, demo, settings."""
+"""Commands that run or show the service: serve, worker, demo, settings."""
 
 import asyncio
 import tempfile
@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 import orjson
 
+from mediasvc import worker as batch_worker
 from mediasvc.cli.context import Common, common_options
 from mediasvc.demo import run as demo_run
 from mediasvc.demo.origin import connect_to
+from mediasvc.errors import InvalidSettings
 from mediasvc.server import supervisor
 from mediasvc.settings import check_serving, describe
 
@@ -24,6 +26,18 @@ def serve(host: str | None, port: int | None, workers: int | None, common: Commo
     settings = common.settings(host=host, port=port, workers=workers)
     check_serving(settings)
     return supervisor.serve(settings)
+
+
+@click.command(epilog="Example: MEDIASVC_QUEUE_URL=redis://127.0.0.1:6379 mediasvc worker")
+@common_options
+def worker(common: Common) -> int:
+    """Take batch work from the queue until told to stop (SIGTERM finishes what is in flight)."""
+    settings = common.settings()
+    if not settings.queue_url:
+        raise InvalidSettings(
+            "MEDIASVC_QUEUE_URL: name the queue to take work from, such as redis://127.0.0.1:6379"
+        )
+    return batch_worker.work(settings)
 
 
 @click.command(epilog="Example: mediasvc demo --out demo")
@@ -65,4 +79,4 @@ def settings(as_json: bool, common: Common) -> int:
     return 0
 
 
-COMMANDS = (serve, demo, settings)
+COMMANDS = (serve, worker, demo, settings)

@@ -1,0 +1,84 @@
+"""The queue's door: takes chunks of batch work, does them through the same walk as everybody, says what became of them."""
+
+import asyncio
+import signal
+from concurrent.futures import CancelledError
+
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+
+from mediasvc import logs
+from mediasvc.batch.chunks import Chunk, results_to_json, rewrite_chunk, with_all_data
+from mediasvc.effects.queue import ACTOR, QUEUE, WorkingSide, make_broker, unpack
+from mediasvc.settings import Settings
+from mediasvc.wiring import Parts, open_parts, store_name
+
+# Chunks at once; each has several articles, so this keeps the image processes busy while others wait for origins.
+_CHUNKS_AT_ONCE = 4
+_DRAIN_MS = 60_000
+
+
+def work(settings: Settings) -> int:
+    """Until SIGTERM or Ctrl-C; what is under way is finished first. The exit code: 0, or 130 for Ctrl-C."""
+    return asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> int:
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[int] = loop.create_future()
+
+    def end(code: int) -> None:
+        if not stop.done():
+            stop.set_result(code)
+
+    loop.add_signal_handler(signal.SIGTERM, end, 0)
+    loop.add_signal_handler(signal.SIGINT, end, 130)
+    broker = make_broker(settings.queue_url)
+    side = WorkingSide(settings.queue_url)
+    try:
+        async with open_parts(settings) as parts:
+            _declare(broker, parts, side, loop, store_name(settings))
+            worker = dramatiq.Worker(broker, queues={QUEUE}, worker_threads=_CHUNKS_AT_ONCE)
+            # A worker that hoards chunks keeps them from its idle neighbours.
+            worker.queue_prefetch = 1
+            await asyncio.to_thread(worker.start)
+            logs.get().info("worker.ready", chunks_at_once=_CHUNKS_AT_ONCE)
+            code = await stop
+            logs.get().info("worker.draining")
+            await asyncio.to_thread(worker.stop, _DRAIN_MS)
+            return code
+    finally:
+        await side.close()
+        await asyncio.to_thread(broker.close)
+
+
+def _declare(
+    broker: RedisBroker, parts: Parts, side: WorkingSide, loop: asyncio.AbstractEventLoop, store: str
+) -> None:
+    def take(run: str, name: str, packed: str) -> None:
+        """On a thread of Dramatiq's; raises what sends the message round again."""
+        future = asyncio.run_coroutine_threadsafe(_do(parts, side, store, run, name, packed), loop)
+        try:
+            future.result()
+        except CancelledError:
+            raise dramatiq.errors.Retry("the worker is going away") from None
+
+    dramatiq.actor(actor_name=ACTOR, queue_name=QUEUE, broker=broker)(take)
+
+
+async def _do(parts: Parts, side: WorkingSide, store: str, run: str, name: str, packed: str) -> None:
+    if not await side.is_wanted(run):
+        logs.get().info("chunk.unwanted", run=run)
+        return
+    try:
+        chunk = Chunk.from_json(unpack(packed))
+    except (ValueError, KeyError, TypeError) as error:
+        # Sent again it would be no more readable; whoever asked sends its own again.
+        logs.get().error("chunk.unreadable", run=run, why=str(error))
+        return
+    is_shared = chunk.store == store
+    results = await rewrite_chunk(parts.articles, chunk, keep_data=not is_shared)
+    if not is_shared:
+        results = await with_all_data(parts.articles, results)
+    await side.tell(run, name, results_to_json(results))
+    logs.get().info("chunk.done", run=run, articles=len(results))
