@@ -172,7 +172,7 @@ class Service:
         return self.ask("GET", path, **headers)
 
     def raw(self, data: bytes, timeout_s: float = 5.0) -> bytes:
-        """Sends bytes and gives back all that comes until the connection ends, or a second of silence."""
+        """Sends bytes and gives back all that comes until the connection ends, or is silent."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s) as connection:
             connection.sendall(data)
             return received(connection)
@@ -191,13 +191,14 @@ def ask(
     return Reply(reply.status, fields, reply.read())
 
 
-def received(connection: socket.socket, silence_s: float = 1.0) -> bytes:
-    """All that comes until the connection ends or nothing comes for so long."""
-    connection.settimeout(silence_s)
+def received(connection: socket.socket, silence_s: float = 0.15, first_s: float = 10.0) -> bytes:
+    """All that comes until the connection ends or is silent for so long. first_s: patience for the first byte."""
+    connection.settimeout(first_s)
     pieces = []
     try:
         while piece := connection.recv(65536):
             pieces.append(piece)
+            connection.settimeout(silence_s)
     except (TimeoutError, ConnectionError):
         pass
     return b"".join(pieces)

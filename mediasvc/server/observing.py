@@ -103,6 +103,7 @@ class Observer:
             status, problem.headers(status, code), problem.document(status, code, detail, request_id)
         )
         self.dress(reply, request_id)
+        reply.headers["Connection"] = "close"
         return reply
 
 
