@@ -1,0 +1,192 @@
+"""One source at a time over HTTP: resolve, info, warm, purge."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import pytest
+
+from tests.origin import Gate, Origin, Reply, jpeg
+from tests.service import Reply as Answer
+from tests.service import Service, eventually, image_path, image_query
+
+URL = "http://news.example/pictures/a.jpg"
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Origin]:
+    with Origin() as origin:
+        yield origin
+
+
+@pytest.fixture(scope="module")
+def service(world: Origin) -> Iterator[Service]:
+    with Service(world, WORKERS="2", QUEUE_DEPTH="1000") as running:
+        yield running
+
+
+# -- resolve ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "wrappers"),
+    [
+        (URL, []),
+        (f"https://cors.example.workers.dev/?{URL}", 1),
+        (f"https://images.weserv.nl/?url={quote('https://cors.example.workers.dev/?' + URL, safe='')}", 2),
+    ],
+)
+def test_every_layer_is_told(service: Service, address: str, wrappers: Any) -> None:
+    reply = service.get(f"/v1/resolve?url={quote(address, safe='')}")
+
+    assert reply.status == 200
+    assert (reply.json["source"], reply.json["origin"]) == (address, URL)
+    layers = reply.json["layers"]
+    assert len(layers) == (wrappers or 0)
+    assert all(set(layer) == {"wrapper", "url"} for layer in layers)
+    assert not layers or layers[-1]["url"] == URL
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("", 400, "invalid_request"),
+        ("?url=", 400, "invalid_request"),
+        ("?url=a&url=b", 400, "invalid_request"),
+        ("?url=http%3A%2F%2Fa.example&x=1", 400, "invalid_request"),
+        ("?url=nonsense", 400, "invalid_request"),
+        ("?url=http://127.0.0.1/", 403, "source_refused"),
+        ("?url=file:///etc/passwd", 403, "source_refused"),
+    ],
+)
+def test_what_cannot_be_resolved_is_told(service: Service, query: str, status: int, code: str) -> None:
+    reply = service.get(f"/v1/resolve{query}")
+
+    assert (reply.status, reply.code) == (status, code)
+
+
+# -- info -------------------------------------------------------------------------------------------------
+
+
+def test_info_says_what_an_original_is(service: Service) -> None:
+    info = service.get(f"/v1/info?url={quote(URL)}").json
+
+    assert info["origin"] == URL
+    assert info["digest"] == hashlib.sha256(jpeg("a")).hexdigest()
+    assert (info["format"], info["width"], info["height"], info["bytes"]) == (
+        "jpeg",
+        1200,
+        800,
+        len(jpeg("a")),
+    )
+    assert info["animated"] is False
+    assert len(info["thumbhash"]) > 20
+    assert info["fetched_at"].endswith("Z")
+    assert info["expires_at"] > info["fetched_at"]
+
+
+def test_info_of_what_is_gone_is_a_problem(service: Service, world: Origin) -> None:
+    world.on("/gone.jpg", Reply(status=404))
+
+    reply = service.get("/v1/info?url=http://news.example/gone.jpg")
+
+    assert (reply.status, reply.code) == (404, "source_missing")
+
+
+# -- warm -------------------------------------------------------------------------------------------------
+
+
+def warm(service: Service, value: object) -> Answer:
+    return service.ask("POST", "/v1/warm", orjson.dumps(value), Content_Type="application/json")
+
+
+def test_warmed_images_are_there_before_they_are_asked_for(service: Service, world: Origin) -> None:
+    urls = [f"http://news.example/pictures/warm{number}.jpg" for number in range(5)]
+
+    reply = warm(service, {"images": [{"url": url, "size": "600,400"} for url in urls]})
+
+    assert (reply.status, reply.json) == (202, {"accepted": 5})
+    for url in urls:
+        eventually(lambda url=url: world.hits(url.removeprefix("http://news.example")) == 1)
+        assert service.get(image_path(url, "600x400,keep")).status == 200
+        assert world.hits(url.removeprefix("http://news.example")) == 1
+
+
+def test_one_image_that_fails_does_not_end_the_others(service: Service, world: Origin) -> None:
+    world.on("/broken.jpg", Reply(body=b"GIF89a"))
+
+    warm(service, {"images": [{"url": "http://news.example/broken.jpg"}] * 5 + [{"url": URL, "size": None}]})
+    warm(service, {"images": [{"url": "http://news.example/pictures/after.jpg"}]})
+
+    eventually(lambda: world.hits("/pictures/after.jpg") == 1)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {}, [], None, {"images": []}, {"images": {}}, {"images": ["x"]}, {"images": [{}]}, {"images": [{"url": 5}]},
+        {"images": [{"url": "nonsense"}]}, {"images": [{"url": URL, "size": "big"}]}, {"images": [{"url": URL, "size": 5}]},
+        {"images": [{"url": URL, "x": 1}]}, {"images": [{"url": URL}], "x": 1}, {"images": [{"url": URL}] * 1001},
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_warms_nothing(service: Service, value: object) -> None:
+    reply = warm(service, value)
+
+    assert (reply.status, reply.code) == (400, "invalid_request")
+
+
+def test_when_too_many_wait_none_is_taken(world: Origin) -> None:
+    gate = Gate()
+    for number in range(10):
+        world.on(f"/held{number}.jpg", Reply(hold=gate, status=404))
+    held = [{"url": f"http://news.example/held{number}.jpg"} for number in range(10)]
+    others = [{"url": f"http://news.example/pictures/w{number}.jpg"} for number in range(990)]
+    with Service(world, QUEUE_DEPTH="10") as service:
+        first = warm(service, {"images": held + others})
+        second = warm(service, {"images": others})
+        gate.open()
+
+    assert first.status == 202
+    assert (second.status, second.code) == (503, "overloaded")
+    assert int(second.headers["retry-after"]) >= 1
+
+
+# -- purge ------------------------------------------------------------------------------------------------
+
+
+def test_a_purge_is_known_to_every_process_within_three_seconds(service: Service, world: Origin) -> None:
+    url = "http://news.example/pictures/purged.jpg"
+    paths = [image_path(url), image_path(url, "600x400"), image_query(url, size="300,300")]
+    asset = f"/assets/{hashlib.sha256(jpeg('purged')).hexdigest()}.jpg"
+    # Fresh connections are shared out between the processes, so that both come to hold all of it.
+    for path in [*paths, asset] * 12:
+        assert service.get(path).status == 200
+    assert world.hits("/pictures/purged.jpg") == 1
+
+    purged = service.ask("DELETE", f"/v1/cache?url={quote('https://x.workers.dev/?' + url, safe='')}")
+
+    assert (purged.status, purged.body) == (204, b"")
+    eventually(lambda: all(service.get(asset).status == 404 for _ in range(12)), 3.0)
+    for path in paths:
+        assert service.get(path).status == 200
+    assert world.hits("/pictures/purged.jpg") == 2
+
+
+def test_a_purge_of_what_was_never_known_is_no_failure(service: Service) -> None:
+    assert service.ask("DELETE", "/v1/cache?url=http://news.example/never.jpg").status == 204
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("", 400, "invalid_request"),
+        ("?url=x", 400, "invalid_request"),
+        ("?url=gopher://a/", 403, "source_refused"),
+    ],
+)
+def test_a_purge_that_cannot_be_read_is_told(service: Service, query: str, status: int, code: str) -> None:
+    reply = service.ask("DELETE", f"/v1/cache{query}")
+
+    assert (reply.status, reply.code) == (status, code)
