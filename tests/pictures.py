@@ -143,12 +143,16 @@ def png_chunk(kind: bytes, payload: bytes) -> bytes:
 
 def png_header(width: int, height: int, depth: int = 8, colour: int = 2) -> bytes:
     """A PNG up to and with its IHDR."""
-    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(
+        b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    )
 
 
 def bomb_png(width: int, height: int) -> bytes:
     """A small file that says that it is huge."""
-    return png_header(width, height) + png_chunk(b"IDAT", zlib.compress(bytes(1000))) + png_chunk(b"IEND", b"")
+    return (
+        png_header(width, height) + png_chunk(b"IDAT", zlib.compress(bytes(1000))) + png_chunk(b"IEND", b"")
+    )
 
 
 def wide_gamut_profile() -> bytes:
@@ -176,11 +180,8 @@ def srgb_profile() -> bytes:
 def _matrix_profile(name: bytes, columns: tuple[tuple[float, float, float], ...], gamma: float) -> bytes:
     """ICC.1:2001 version 2.4 display profile: description, white point, three columns, three curves."""
 
-    def fixed(value: float) -> bytes:
-        return struct.pack(">i", round(value * 65536))
-
     def xyz(values: tuple[float, float, float]) -> bytes:
-        return b"XYZ \x00\x00\x00\x00" + b"".join(map(fixed, values))
+        return b"XYZ \x00\x00\x00\x00" + struct.pack(">iii", *(round(value * 65536) for value in values))
 
     description = b"desc\x00\x00\x00\x00" + struct.pack(">I", len(name) + 1) + name + b"\x00" + bytes(12 + 67)
     curve = b"curv\x00\x00\x00\x00" + struct.pack(">IH", 1, round(gamma * 256)) + b"\x00\x00"
@@ -188,12 +189,42 @@ def _matrix_profile(name: bytes, columns: tuple[tuple[float, float, float], ...]
     parts += [(b"wtpt", xyz((0.9642, 1.0, 0.8249)))]
     parts += [(tag, xyz(column)) for tag, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)]
     parts += [(tag, curve) for tag in (b"rTRC", b"gTRC", b"bTRC")]
+    return _profile(b"mntrRGB XYZ ", parts)
+
+
+def _profile(kind: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
+    """kind: device class, colour space and connection space. parts: the tags with their values."""
     table, body, offset = struct.pack(">I", len(parts)), b"", 128 + 4 + 12 * len(parts)
     for tag, payload in parts:
-        payload += bytes(-len(payload) % 4)
+        padded = payload + bytes(-len(payload) % 4)
         table += tag + struct.pack(">II", offset + len(body), len(payload))
-        body += payload
+        body += padded
     size = 128 + len(table) + len(body)
-    head = struct.pack(">I", size) + b"none\x02\x40\x00\x00mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28)
-    head += fixed(0.9642) + fixed(1.0) + fixed(0.8249)
+    head = struct.pack(">I", size) + b"none\x02\x40\x00\x00" + kind + bytes(12) + b"acsp" + bytes(28)
+    head += struct.pack(">iii", 63190, 65536, 54061)  # D50, the white of the connection space
     return head + bytes(128 - len(head)) + table + body
+
+
+def cmyk_profile() -> bytes:
+    """A small valid CMYK output profile: a table of the 16 corners, in which full cyan is a deep blue-green."""
+    table = bytearray()
+    for corner in range(16):
+        cyan, magenta, yellow, black = (corner >> shift & 1 for shift in (3, 2, 1, 0))
+        light = (1 - 0.45 * cyan) * (1 - 0.5 * magenta) * (1 - 0.1 * yellow) * (1 - 0.9 * black)
+        a = (1 - black) * (-35 * cyan + 70 * magenta - 5 * yellow)
+        b = (1 - black) * (-45 * cyan - 5 * magenta + 90 * yellow)
+        table += bytes(max(0, min(255, round(value))) for value in (light * 255, a + 128, b + 128))
+    ramp = bytes(range(256))
+    lut = b"mft1\x00\x00\x00\x00" + bytes((4, 3, 2, 0))
+    lut += b"".join(struct.pack(">i", 65536 if index in (0, 4, 8) else 0) for index in range(9))
+    lut += ramp * 4 + bytes(table) + ramp * 3
+    name = b"Test press"
+    description = b"desc\x00\x00\x00\x00" + struct.pack(">I", len(name) + 1) + name + b"\x00" + bytes(12 + 67)
+    white = b"XYZ \x00\x00\x00\x00" + struct.pack(">iii", 63190, 65536, 54061)
+    parts = [
+        (b"desc", description),
+        (b"cprt", b"text\x00\x00\x00\x00none\x00"),
+        (b"wtpt", white),
+        (b"A2B0", lut),
+    ]
+    return _profile(b"prtrCMYKLab ", parts)

@@ -5,7 +5,9 @@ from PIL import Image, ImageFilter
 Box = tuple[float, float, float, float]
 SIDE_PX = 96
 # How much of the way from the middle to where the most is to be seen counts against it: equal sights stay central.
-_PULL = 0.15
+_PULL = 0.04
+# Skies and walls have some colour too; only what is more vivid than they are draws the eye.
+_VIVID = [max(0, value - 80) for value in range(256)]
 
 
 def shift(box: Box, size: tuple[int, int], small: Image.Image) -> Box:
@@ -33,7 +35,7 @@ def _sights(small: Image.Image, *, horizontal: bool) -> list[int]:
     edges = edges.crop((1, 1, max(2, edges.width - 1), max(2, edges.height - 1))).resize(
         small.size, Image.Resampling.BOX
     )
-    colour = small.convert("RGB").convert("HSV").getchannel("S")
+    colour = small.convert("RGB").convert("HSV").getchannel("S").point(_VIVID)
     sights = Image.blend(edges, colour, 0.25)
     line = sights.resize((sights.width, 1) if horizontal else (1, sights.height), Image.Resampling.BOX)
     return list(line.tobytes())

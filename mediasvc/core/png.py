@@ -12,9 +12,12 @@ _Decode = Callable[[bytes, tuple[int, int], str], Any]  # Any: an array of a lib
 # Colour type in the header: what the fast decoder calls it, and what Pillow calls the same samples.
 _MODES = {0: ("mono", "L"), 2: ("rgb", "RGB"), 6: ("rgba", "RGBA")}
 # Deflate strategies of zlib, as Pillow's compress_type, each with the level at which it earns its time. Measured:
-# photographs are smaller by run lengths alone (2 % below level 9 at a sixth of level 6's time), drawings by level 3.
+# photographs are smaller by run lengths alone (2 % below level 9 at a sixth of level 6's time), drawings by level 3,
+# and what comes to less than _FLAT_BITS a pixel is done so soon that level 6 costs little.
 _PHOTOGRAPH: dict[str, int] = {"compress_type": 3, "compress_level": 6}
 _DRAWING: dict[str, int] = {"compress_level": 3}
+_FLAT: dict[str, int] = {"compress_level": 6}
+_FLAT_BITS = 2
 _TRIED_ROWS, _TRIED_BANDS = 12, 4
 
 
@@ -39,7 +42,10 @@ def encode(picture: Image.Image) -> bytes:
         for band in range(_TRIED_BANDS):
             top = band * step + (step - _TRIED_ROWS) // 2
             tried.paste(picture.crop((0, top, picture.width, top + _TRIED_ROWS)), (0, band * _TRIED_ROWS))
-        chosen = min((_PHOTOGRAPH, _DRAWING), key=lambda way: len(_saved(tried, way)))
+        weights = [(len(_saved(tried, way)), way) for way in (_PHOTOGRAPH, _DRAWING)]
+        least, chosen = min(weights, key=lambda weight: weight[0])
+        if least * 8 < tried.width * tried.height * _FLAT_BITS:
+            chosen = _FLAT
     return _saved(picture, chosen)
 
 

@@ -1,5 +1,6 @@
 """Reads what image bytes say about themselves, without decoding a pixel."""
 
+import struct
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -73,7 +74,10 @@ def describe(header: Header, size_bytes: int) -> Picture:
 
 def read_header(data: bytes, limits: Limits) -> Header:
     """As inspect, for those who go on to decode."""
-    header = _parse(data, limits)
+    try:
+        header = _parse(data, limits)
+    except (struct.error, IndexError) as error:  # a number that points beyond the bytes
+        raise Undecodable("the image's header is damaged", reason="corrupt") from error
     if header.format is Format.SVG:
         return header
     if header.width < 1 or header.height < 1:
@@ -139,7 +143,7 @@ def _parse_boxes(data: bytes) -> Header:
         raise UnsupportedMedia("not an image of an allowed format", reason="unknown")
     if kind == "heic" and not _HEIC_READABLE:
         raise UnsupportedMedia("HEIC cannot be read here", reason="heic")
-    boxes = sniff_boxes.parse(data, sequence=kind == "avis")
+    boxes = sniff_boxes.parse(data, kind)
     return Header(
         Format.HEIC if kind == "heic" else Format.AVIF,
         boxes.width,

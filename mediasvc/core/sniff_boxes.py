@@ -45,26 +45,27 @@ def brand(data: bytes) -> Literal["avif", "avis", "heic"] | None:
     return None
 
 
-def parse(data: bytes, *, sequence: bool) -> BoxHeader:
-    """sequence: count the frames of the track too. Raises Undecodable."""
+def parse(data: bytes, kind: Literal["avif", "avis", "heic"]) -> BoxHeader:
+    """kind: as brand says. Raises Undecodable."""
     meta: tuple[int, int] | None = None
     movie: tuple[int, int] | None = None
     end = 0
-    for kind, start, stop in _boxes(data, 0, len(data), strict=True):
-        if kind == b"meta" and meta is None:
+    for name, start, stop in _boxes(data, 0, len(data), strict=True):
+        if name == b"meta" and meta is None:
             meta = (start + 4, stop)
-        elif kind == b"moov" and movie is None:
+        elif name == b"moov" and movie is None:
             movie = (start, stop)
-        elif not kind.isalnum():
+        elif not name.isalnum():
             break  # what follows the last box is no box
         end = stop
     if meta is None:
         raise Undecodable("the image states no properties", reason="corrupt")
     if meta[1] - meta[0] > _MAX_META_BYTES:
         raise Undecodable("the image carries more metadata than allowed", reason="metadata")
-    width, height, turned = _primary_item(data, *meta)
+    width, height, turned = _primary_item(data, *meta, cropped=kind == "heic")
+    _check_items(data, *meta)
     described = data[meta[0] : meta[1]]
-    frames = _sample_count(data, *movie) if sequence and movie else 1
+    frames = _sample_count(data, *movie) if kind == "avis" and movie else 1
     return BoxHeader(width, height, frames, turned, _ALPHA in described or _HEVC_ALPHA in described, end)
 
 
@@ -90,8 +91,8 @@ def _boxes(data: bytes, start: int, end: int, *, strict: bool = False) -> Iterat
     raise Undecodable("the image has more boxes than allowed", reason="chunks")
 
 
-def _primary_item(data: bytes, start: int, end: int) -> tuple[int, int, int]:
-    """(width, height, orientation) of the item that is shown."""
+def _primary_item(data: bytes, start: int, end: int, *, cropped: bool) -> tuple[int, int, int]:
+    """(width, height, orientation) of the item that is shown. cropped: its decoder obeys the clean aperture."""
     primary = 0
     properties: list[tuple[bytes, int, int]] = []
     links: dict[int, list[int]] = {}
@@ -116,6 +117,10 @@ def _primary_item(data: bytes, start: int, end: int) -> tuple[int, int, int]:
         kind, inner, stop = properties[index - 1]
         if kind == b"ispe" and stop - inner >= 12:
             width, height = struct.unpack_from(">II", data, inner + 4)
+        elif kind == b"clap" and cropped and stop - inner >= 16:
+            over, under, over_height, under_height = struct.unpack_from(">IIII", data, inner)
+            if under and under_height:
+                width, height = over // under, over_height // under_height
         elif kind == b"irot" and stop > inner:
             turns = data[inner] & 3
         elif kind == b"imir" and stop > inner:
@@ -123,6 +128,37 @@ def _primary_item(data: bytes, start: int, end: int) -> tuple[int, int, int]:
     if width == 0 or height == 0:
         raise Undecodable("the image does not state its size", reason="corrupt")
     return width, height, _TURNED[turns, mirror]
+
+
+def _check_items(data: bytes, start: int, end: int) -> None:
+    """Every item that lies in this file must lie in it whole. Source: ISO/IEC 14496-12, `iloc`."""
+    found = next(((inner, stop) for kind, inner, stop in _boxes(data, start, end) if kind == b"iloc"), None)
+    if found is None:
+        raise Undecodable("the image has no image in it", reason="empty")
+    position = found[0]
+    version, sizes, more = data[position], data[position + 4], data[position + 5]
+    offset_size, length_size, base_size = sizes >> 4, sizes & 15, more >> 4
+    index_size = more & 15 if version else 0
+    wide = 4 if version == 2 else 2
+
+    def number(size: int) -> int:
+        nonlocal position
+        position += size
+        if position > found[1]:
+            raise Undecodable("the image's properties are damaged", reason="corrupt")
+        return int.from_bytes(data[position - size : position], "big")
+
+    position += 6
+    for _ in range(min(number(wide), _MAX_BOXES)):
+        number(wide)
+        elsewhere = number(2) & 15 if version else 0
+        elsewhere |= number(2)
+        base = number(base_size)
+        for _ in range(min(number(2), _MAX_BOXES)):
+            number(index_size)
+            offset = number(offset_size)
+            if base + offset + number(length_size) > len(data) and not elsewhere:
+                raise Undecodable("the image is truncated", reason="truncated")
 
 
 def _associations(data: bytes, start: int, end: int) -> dict[int, list[int]]:
