@@ -4,7 +4,8 @@ import asyncio
 import functools
 import hashlib
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -59,18 +60,29 @@ async def open_origin() -> AsyncIterator[Origin]:
 @contextmanager
 def origin_beside() -> Iterator[Origin]:
     """An origin in a thread of its own, for callers whose own thread is taken."""
-    with asyncio.Runner() as runner:
-        opened = open_origin()
-        origin = runner.run(opened.__aenter__())
-        loop = runner.get_loop()
-        thread = threading.Thread(target=loop.run_forever, name="demo-origin", daemon=True)
-        thread.start()
+    started: Future[tuple[Origin, Callable[[], object]]] = Future()
+
+    async def run() -> None:
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        async with open_origin() as origin:
+            started.set_result((origin, lambda: loop.call_soon_threadsafe(stopped.set)))
+            await stopped.wait()
+
+    def run_until_stopped() -> None:
         try:
-            yield origin
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            runner.run(opened.__aexit__(None, None, None))
+            asyncio.run(run())
+        except OSError as error:  # no port to be had
+            started.set_exception(error)
+
+    thread = threading.Thread(target=run_until_stopped, name="demo-origin", daemon=True)
+    thread.start()
+    origin, stop = started.result()
+    try:
+        yield origin
+    finally:
+        stop()
+        thread.join()
 
 
 def connect_to(port: int) -> str:

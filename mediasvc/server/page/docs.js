@@ -30,11 +30,15 @@ function merged(operations) {
 
 const methodMark = (method) => h("span", { class: `method ${method}` }, method.toUpperCase());
 
+const titled = (group) => group.charAt(0).toUpperCase() + group.slice(1);
+
+const breakable = (path) => path.split(/(?=\/)/).flatMap((piece, position) => (position ? [h("wbr"), piece] : [piece]));
+
 function contents(groups, schemas) {
   const list = (items) => h("ul", {}, items.map(([target, ...label]) => h("li", {}, h("a", { href: `#${target}` }, label))));
   const parts = [...groups].flatMap(([group, operations]) => [
-    h("h2", {}, group),
-    list(operations.map(({ id, method, path }) => [id, methodMark(method), h("span", {}, path)])),
+    h("h2", {}, titled(group)),
+    list(operations.map(({ id, method, path }) => [id, methodMark(method), h("span", {}, breakable(path))])),
   ]);
   if (schemas.length) parts.push(h("h2", {}, "Shapes"), list(schemas.map(([name]) => [`schema-${name}`, name])));
   return parts;
@@ -132,7 +136,7 @@ function show(api) {
   const schemas = Object.entries(api.components?.schemas ?? {});
   byId("contents").replaceChildren(...contents(groups, schemas));
   byId("operations").replaceChildren(
-    ...[...groups].flatMap(([group, operations]) => [h("h2", {}, group), ...operations.map((one) => operationPart(one, api))]),
+    ...[...groups].flatMap(([group, operations]) => [h("h2", {}, titled(group)), ...operations.map((one) => operationPart(one, api))]),
     ...(schemas.length ? [h("h2", {}, "Shapes")] : []),
     ...schemas.map(([name, schema]) =>
       h(

@@ -212,7 +212,7 @@ async function showStats() {
   const note = byId("stats-note");
   try {
     const figures = statFigures(await service.stats());
-    byId("stats").replaceChildren(...figures.map(([name, value]) => figure(name, value)));
+    byId("stats").replaceChildren(...figures.map((entry) => figure(...entry)));
     note.textContent = "";
   } catch (error) {
     byId("stats").replaceChildren();
@@ -232,6 +232,7 @@ async function offerExample() {
   button.hidden = false;
   button.addEventListener("click", () => {
     take();
+    byId("example-note").hidden = Boolean(example.ready);
     say("The example is in the text field.");
     byId("article").focus({ preventScroll: true });
   });
@@ -240,6 +241,7 @@ async function offerExample() {
 
 async function openFile(file) {
   byId("problem").hidden = true;
+  byId("example-note").hidden = true;
   try {
     await article.open(file);
     say(`${file.name} is in the text field.`);

@@ -147,7 +147,7 @@ function became(thumbnail, before, after) {
       ? "The original already fits: it is its own thumbnail."
       : `${percentSaved(before.bytes, after.bytes)}\u00a0% lighter: ${bytes(before.bytes)} became ${bytes(after.bytes)}.`;
   const link = (copy, name) =>
-    h("a", { href: copy.address, target: "_blank", rel: "noopener" }, name, " ", h("code", {}, shortName(copy.address)));
+    h("a", { href: copy.address, target: "_blank", rel: "noopener" }, name, " ", shortName(copy.address));
   return [
     h("p", { class: "verdict" }, verdict),
     h("p", { class: "links" }, link(before, "Original"), same ? "" : link(after, "Thumbnail")),
@@ -160,11 +160,10 @@ function leftAlone(address) {
   return "It is relative. Give the page’s address above to have it fetched.";
 }
 
-// Names are digests: their beginning and their ending tell enough.
+// Names of assets are digests: their beginning and their ending tell enough.
 function shortName(address) {
-  const name = new URL(address).pathname.split("/").at(-1);
-  const [stem, ending] = name.split(".");
-  return stem.length > 16 ? `${stem.slice(0, 10)}…${ending ? `.${ending}` : ""}` : name;
+  const asset = /\/assets\/([0-9a-f]{10})[0-9a-f]*(\.\w+)$/.exec(address);
+  return asset ? h("code", {}, `${asset[1]}…${asset[2]}`) : "";
 }
 
 function explain(picture, shots, outcome) {

@@ -43,7 +43,7 @@ function limits(schema) {
   if (schema.minimum !== undefined && schema.maximum !== undefined) parts.push(`${schema.minimum} to ${schema.maximum}`);
   else if (schema.minimum !== undefined) parts.push(`at least ${schema.minimum}`);
   else if (schema.maximum !== undefined) parts.push(`at most ${schema.maximum}`);
-  if (schema.pattern) parts.push(`like ${schema.pattern}`);
+  if (schema.pattern?.length <= 40) parts.push(`like ${schema.pattern}`);
   if (schema.default !== undefined) parts.push(`${JSON.stringify(schema.default)} unless given`);
   return parts.length ? `, ${parts.join(", ")}` : "";
 }

@@ -43,21 +43,15 @@ const REASONS = {
 
 export const reason = (code) => REASONS[code] ?? "It could not be made local.";
 
-const STATS = {
-  originals: ["Originals", number],
-  thumbnails: ["Thumbnails", number],
-  bytes: ["On disk", bytes],
-  max_bytes: ["Room for", bytes],
-  memory_bytes: ["In memory", bytes],
-  hits: ["Hits", number],
-  misses: ["Misses", number],
-};
-
-/** [name, value] of each figure that has a name for people. */
-export const statFigures = (stats) =>
-  Object.entries(STATS)
-    .filter(([key]) => typeof stats[key] === "number")
-    .map(([key, [name, format]]) => [name, format(stats[key])]);
+/** [name, value, note] of each figure of the cache that people want to know. */
+export const statFigures = ({ sources, bytes: weight, renditions, failures }) =>
+  [
+    ["Originals", sources, weight ? bytes(weight) : ""],
+    ["Renditions", renditions, ""],
+    ["Failures remembered", failures, ""],
+  ]
+    .filter(([, value]) => typeof value === "number")
+    .map(([name, value, note]) => [name, number(value), note]);
 
 /** The language that picks the right Chinese, Japanese or Korean glyphs; "" leaves it to the page. */
 export function languageOf(text) {
