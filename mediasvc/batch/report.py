@@ -30,6 +30,7 @@ def row(item: Item, content: bytes, done: Done) -> Row:
     return {
         "path": str(item.path),
         "out": item.name,
+        "root": item.root,
         "status": "failed" if done.error else "rewritten" if changed else "unchanged",
         "error": None if done.error is None else done.error[0],
         "message": None if done.error is None else done.error[1],
@@ -53,6 +54,7 @@ def unread(item: Item, code: str, message: str) -> Row:
     return {
         "path": str(item.path),
         "out": item.name,
+        "root": item.root,
         "status": "failed",
         "error": code,
         "message": message,

@@ -14,12 +14,16 @@ HTML_ENDINGS = frozenset({".html", ".htm"})
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One article. out: where it goes; name: out relative to the output folder, with "/" between its parts."""
+    """One article. out: where it goes; name: out relative to the output folder, with "/" between its parts.
+
+    root: the output folder, absolute.
+    """
 
     path: Path
     out: Path
     name: str
     type: ArticleType
+    root: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +75,21 @@ def scan(where: Plan) -> Iterator[Item]:
     Folders behind symbolic links are not entered, and links that lead out of the tree are passed over; so
     are hidden folders, the assets folder and, where it lies inside the input, the output folder.
     """
+    root = os.path.realpath(where.root)
     left_out = {where.assets.resolve()} | (set() if where.in_place else {where.root.resolve()})
     for path in where.paths:
         if path.is_file():
             kind = type_of(path.name)
             name = _name(path, where.root) if where.in_place else path.name
             yield Item(
-                path, path if where.in_place else where.root / path.name, name, kind or ArticleType.HTML
+                path, path if where.in_place else where.root / path.name, name, kind or ArticleType.HTML, root
             )
             continue
         for found, relative in _below(path, left_out):
             kind = type_of(found.name)
             if kind is not None and (not where.in_place or not found.is_symlink()):
                 name = _name(found, where.root) if where.in_place else relative
-                yield Item(found, found if where.in_place else where.root / relative, name, kind)
+                yield Item(found, found if where.in_place else where.root / relative, name, kind, root)
 
 
 def _name(path: Path, root: Path) -> str:

@@ -15,10 +15,6 @@ from mediasvc.cli.context import Common, common_options
 from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError
 
 
-class _Terminated(BaseException):
-    """SIGTERM reached us; passes through everything that does not clean up for it."""
-
-
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: mediasvc rewrite posts --out site/source/_posts",
@@ -48,7 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Exit codes: 0, 1 a bug, 2 usage or settings, 3 and 4 failed images, 130, 143."""
-    previous = signal.signal(signal.SIGTERM, _terminate)
+    terminated = False
+
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
+        # Ctrl-C is what asyncio knows how to end a run with, whatever it is in the middle of.
+        nonlocal terminated
+        terminated = True
+        signal.raise_signal(signal.SIGINT)
+
+    previous = signal.signal(signal.SIGTERM, terminate)
     try:
         result = program.main(arguments, prog_name="mediasvc", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -57,9 +61,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show(sys.stderr)
         return 2
     except (KeyboardInterrupt, click.Abort):
-        return _say("interrupted; run the same command again to go on", 130)
-    except _Terminated:
-        return _say("ended; run the same command again to go on", 143)
+        return _say("interrupted; run the same command again to go on", 143 if terminated else 130)
     except BrokenPipeError:
         # Whoever read our output has gone (| head); nothing is left to be said to them.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -80,17 +82,9 @@ def _from_group(failures: BaseExceptionGroup[BaseException]) -> int:
     first: BaseException = failures
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
-    if isinstance(first, KeyboardInterrupt):
-        return _say("interrupted; run the same command again to go on", 130)
-    if isinstance(first, _Terminated):
-        return _say("ended; run the same command again to go on", 143)
     if isinstance(first, MediaError):
         return _say(str(first), first.exit_code)
     raise failures
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise _Terminated
 
 
 def _say(message: str, code: int) -> int:

@@ -12,7 +12,8 @@ import click
 
 from mediasvc.articles import ArticleOptions
 from mediasvc.batch.chunks import Chunk, Done, exit_code_of, results_from_json, rewrite_chunk, worst
-from mediasvc.batch.report import ReportFile
+from mediasvc.batch.page import write_page
+from mediasvc.batch.report import ReportFile, read_report
 from mediasvc.batch.restore import restore as restore_run
 from mediasvc.batch.scan import Plan, plan, scan
 from mediasvc.batch.walk import Batch, Options, Run, Totals
@@ -310,4 +311,19 @@ def restore(path: Path, report: Path, common: Common) -> int:
     return 3 if failed else 0
 
 
-COMMANDS = (rewrite, restore)
+@click.command(epilog="Example: mediasvc report run.jsonl --html run.html")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--html", "page", required=True, type=click.Path(path_type=Path), help="The page to write.")
+@click.option(
+    "--root", type=click.Path(path_type=Path), help="The run's output folder; default: where it was."
+)
+@common_options
+def report(file: Path, page: Path, root: Path | None, common: Common) -> int:
+    """Make one self-contained page of a report, to look at."""
+    del common
+    count = write_page(read_report(file), page, root)
+    click.echo(f"{page}: {count} articles", err=True)
+    return 0
+
+
+COMMANDS = (rewrite, restore, report)

@@ -1,0 +1,238 @@
+"""A report as one self-contained page for people, whatever the size of the run."""
+
+import base64
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mediasvc.batch.report import Row, inside
+from mediasvc.core.picture import EXTENSIONS, MEDIA_TYPES
+from mediasvc.effects import files
+from mediasvc.errors import InvalidRequest, MediaError, StoreFailed
+
+_GALLERY = 60
+_LARGEST_SHOWN = 96 * 1024
+_GROUPS_SHOWN = 200
+_ARTICLES_SHOWN = 12
+_TYPES = {extension: MEDIA_TYPES[form] for form, extension in EXTENSIONS.items()}
+_WHY = {
+    "source_missing": "the origin no longer has it",
+    "source_refused": "the address may not be fetched",
+    "source_too_large": "larger than allowed",
+    "source_failed": "the origin or the way to it failed",
+    "source_timeout": "the origin was too slow",
+    "unsupported_media": "not an image of an allowed format",
+    "undecodable": "broken or cut short",
+    "too_many_pixels": "more pixels than allowed",
+    "processing_timeout": "took too long to process",
+    "invalid_request": "the address cannot be read",
+    "overloaded": "there was too much to do at once",
+    "store_failed": "the disk or the store failed",
+}
+
+
+@dataclass(slots=True)
+class _Failures:
+    """All failures of one host with one code; only the first articles are kept by name."""
+
+    count: int = 0
+    articles: dict[str, str] = field(default_factory=dict)
+    more: bool = False
+
+    def add(self, article: str, source: str) -> None:
+        self.count += 1
+        if article in self.articles:
+            return
+        if len(self.articles) < _ARTICLES_SHOWN:
+            self.articles[article] = source
+        else:
+            self.more = True
+
+
+@dataclass(slots=True)
+class _Summary:
+    """What the page says, gathered in bounded memory (but for 8 bytes for each distinct asset)."""
+
+    articles: dict[str, int] = field(default_factory=dict)
+    references: dict[str, int] = field(default_factory=dict)
+    original_bytes: int = 0
+    shown_bytes: int = 0
+    pictures: int = 0
+    seconds: float = 0.0
+    failed_articles: list[tuple[str, str]] = field(default_factory=list)
+    failures: dict[tuple[str, str], _Failures] = field(default_factory=dict)
+    gallery: list[tuple[dict[str, Any], str]] = field(
+        default_factory=list
+    )  # Any: a JSON object of the report
+    _seen: set[int] = field(default_factory=set)
+    _chance: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311  # picks examples
+
+    def add(self, told: Row) -> None:
+        self.articles[told["status"]] = self.articles.get(told["status"], 0) + 1
+        self.seconds += told.get("seconds") or 0.0
+        if told["error"] and len(self.failed_articles) < _GROUPS_SHOWN:
+            self.failed_articles.append((told["path"], f"{told.get('message') or ''} ({told['error']})"))
+        for image in told["images"]:
+            self.references[image["status"]] = self.references.get(image["status"], 0) + 1
+            if image["status"] == "failed":
+                host = _host(image["origin"] or image["source"])
+                self.failures.setdefault((host, image["code"] or ""), _Failures()).add(
+                    told["path"], image["source"]
+                )
+            elif image["status"] == "localised":
+                self._add_picture(image, told["out"])
+
+    def _add_picture(self, image: dict[str, Any], article: str) -> None:  # Any: as in Row
+        mark = hash((image["original"], image["thumbnail"]))
+        if mark in self._seen:
+            return
+        self._seen.add(mark)
+        self.pictures += 1
+        self.shown_bytes += image.get("bytes") or 0
+        self.original_bytes += image.get("original_bytes") or image.get("bytes") or 0
+        if len(self.gallery) < _GALLERY:
+            self.gallery.append((image, article))
+        elif (place := self._chance.randrange(self.pictures)) < _GALLERY:
+            self.gallery[place] = (image, article)
+
+
+def write_page(rows: Iterable[Row], page: Path, root: Path | None) -> int:
+    """Makes the page of a report; how many articles it tells of.
+
+    root: the run's output folder, for the pictures; None: where the report says it was. Pictures that are not
+    there are left out of the gallery.
+    InvalidRequest where the report cannot be read or the page cannot be written.
+    """
+    summary = _Summary()
+    for told in rows:
+        summary.add(told)
+        root = root or Path(told.get("root") or ".")
+    try:
+        files.write_whole(page, _html(summary, root or Path()).encode("utf-8", "backslashreplace"))
+    except StoreFailed as error:
+        raise InvalidRequest(str(error)) from error
+    return sum(summary.articles.values())
+
+
+def _html(summary: _Summary, root: Path) -> str:
+    style = package_files("mediasvc.batch").joinpath("page.css").read_text(encoding="utf-8")
+    body = "\n".join([_head(summary), _gallery(summary, root), _failures(summary)])
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>mediasvc report</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _head(summary: _Summary) -> str:
+    total = sum(summary.articles.values())
+    references = sum(summary.references.values())
+    localised = summary.references.get("localised", 0)
+    saved = summary.original_bytes - summary.shown_bytes
+    share = f"{saved / summary.original_bytes:.0%}" if summary.original_bytes else "0%"
+    failed = summary.references.get("failed", 0)
+    cells = [
+        (f"{total:,}", "articles", _tally(summary.articles, ("rewritten", "unchanged", "failed"))),
+        (
+            f"{localised:,}",
+            f"of {references:,} references localised",
+            f"{summary.references.get('left', 0):,} left alone",
+        ),
+        (f"{summary.pictures:,}", "pictures", f"{_weight(summary.shown_bytes)} shown to readers"),
+        (
+            _weight(max(saved, 0)),
+            "saved by thumbnails",
+            f"{share} of {_weight(summary.original_bytes)} originals",
+        ),
+        (f"{failed:,}", "references failed", "their text stayed as it was" if failed else "nothing failed"),
+    ]
+    told = "".join(
+        f"<div><dt>{escape(label)}</dt><dd><strong>{escape(number)}</strong><span>{escape(note)}</span></dd></div>"
+        for number, label, note in cells
+    )
+    return f'<header><h1>What the run did</h1></header>\n<dl class="totals">{told}</dl>'
+
+
+def _tally(counts: dict[str, int], names: tuple[str, ...]) -> str:
+    return ", ".join(f"{counts[name]:,} {name}" for name in names if counts.get(name))
+
+
+def _gallery(summary: _Summary, root: Path) -> str:
+    figures = [figure for image, article in summary.gallery if (figure := _figure(image, article, root))]
+    if not figures:
+        return ""
+    shown = f"{len(figures):,} of {summary.pictures:,}" if len(figures) < summary.pictures else "All of them"
+    return (
+        f'<section><h2>Pictures</h2><p>{shown}.</p>\n<div class="gallery">{"".join(figures)}</div></section>'
+    )
+
+
+def _figure(image: dict[str, Any], article: str, root: Path) -> str | None:  # Any: as in Row
+    name = image["thumbnail"] or image["original"]
+    try:
+        path = inside(root, name)
+        data = path.read_bytes() if path.stat().st_size <= _LARGEST_SHOWN else None
+    except (OSError, MediaError):
+        return None
+    media_type = _TYPES.get(path.suffix.removeprefix("."))
+    if data is None or media_type is None:
+        return None
+    size = f"{image['width']}×{image['height']}, {_weight(image['bytes'] or 0)}"
+    before = image.get("original_bytes")
+    saving = f" from {_weight(before)}" if before and before != image["bytes"] else ""
+    source = f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
+    return (
+        f'<figure><img src="{source}" alt="" loading="lazy" width="{image["width"]}" height="{image["height"]}">'
+        f"<figcaption>{escape(size + saving)}<br><span>{escape(article)}</span></figcaption></figure>"
+    )
+
+
+def _failures(summary: _Summary) -> str:
+    parts = []
+    if summary.failed_articles:
+        items = "".join(
+            f"<li><b>{escape(path)}</b> {escape(why)}</li>" for path, why in summary.failed_articles
+        )
+        parts.append(f"<section><h2>Articles that failed</h2><ul>{items}</ul></section>")
+    if summary.failures:
+        groups = sorted(summary.failures.items(), key=lambda item: -item[1].count)
+        rows = "".join(_group(host, code, failures) for (host, code), failures in groups[:_GROUPS_SHOWN])
+        more = len(groups) - _GROUPS_SHOWN
+        rest = f"<p>and {more:,} further kinds of failure, all in the report</p>" if more > 0 else ""
+        parts.append(f"<section><h2>Images that failed, by host</h2>{rows}{rest}</section>")
+    return "\n".join(parts)
+
+
+def _group(host: str, code: str, failures: _Failures) -> str:
+    items = "".join(
+        f"<li>{escape(article)}<br><code>{escape(source[:200])}</code></li>"
+        for article, source in failures.articles.items()
+    )
+    more = "<li>and more, all in the report</li>" if failures.more else ""
+    why = _WHY.get(code, code)
+    return (
+        f"<details><summary><b>{escape(host or 'no host')}</b> {failures.count:,} × "
+        f"<code>{escape(code)}</code> {escape(why)}</summary><ul>{items}{more}</ul></details>"
+    )
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _weight(count: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"
