@@ -101,7 +101,7 @@ class _Supervisor:
                 slot.child = self._start(slot)
             return self._watch(woken)
         finally:
-            self._end_all()
+            self._end_all(woken)
             signal.set_wakeup_fd(wakeup_before)
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -115,7 +115,7 @@ class _Supervisor:
                 if key.fileobj is not woken:
                     self._hear(key.data)
                     continue
-                told = woken.recv(4096)
+                told = _told(woken)
                 if signal.SIGTERM in told:
                     return 0
                 if signal.SIGINT in told:
@@ -235,20 +235,33 @@ class _Supervisor:
         slot = self._rolling.pop(0)
         slot.next = self._start(slot)
 
-    def _end_all(self) -> None:
-        children = [one for slot in self._slots for one in (slot.child, slot.next) if one] + self._leaving
-        for child in children:
-            if child.process.poll() is None:
-                child.process.terminate()
+    def _end_all(self, woken: socket.socket) -> None:
+        """Waits until what is under way is done. Told to end once more, it waits no longer."""
+        left = [one for slot in self._slots for one in (slot.child, slot.next) if one] + self._leaving
+        for child in left:
+            child.process.terminate()
         deadline = time.monotonic() + _END_TIMEOUT_S
-        for child in children:
-            try:
-                child.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                logs.get().error("process.killed", pid=child.process.pid)
-                child.process.kill()
-                child.process.wait()
-            self._bury(child)
+        while left:
+            for child in [one for one in left if one.process.poll() is not None]:
+                left.remove(child)
+                self._bury(child)
+            if not self._selector.select(0.02 if left else 0):
+                is_late = time.monotonic() > deadline
+            else:
+                told = _told(woken)
+                is_late = signal.SIGTERM in told or signal.SIGINT in told
+            if is_late:
+                for child in left:
+                    logs.get().warning("process.killed", pid=child.process.pid)
+                    child.process.kill()
+
+
+def _told(woken: socket.socket) -> bytes:
+    """Numbers of the signals that came."""
+    try:
+        return woken.recv(4096)
+    except BlockingIOError:
+        return b""
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,231 @@
+"""Running the service: readiness, metrics, pages, overload."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.origin import Gate, Origin, Reply, jpeg
+from tests.service import Service, eventually, image_path
+
+URL = "http://news.example/pictures/a.jpg"
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Origin]:
+    with Origin() as origin:
+        yield origin
+
+
+@pytest.fixture(scope="module")
+def service(world: Origin) -> Iterator[Service]:
+    with Service(world, WORKERS="2", LOG_FORMAT="json") as running:
+        yield running
+
+
+def figures(service: Service) -> dict[str, float]:
+    """Every sample of /metrics by its name with labels."""
+    lines = service.get("/metrics").body.decode().splitlines()
+    return {
+        name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")
+    }
+
+
+# -- alive and ready --------------------------------------------------------------------------------------
+
+
+def test_a_service_that_runs_is_alive_and_ready(service: Service) -> None:
+    alive, ready = service.get("/healthz"), service.get("/readyz")
+
+    assert (alive.status, alive.json) == (200, {"status": "alive"})
+    assert (ready.status, ready.json) == (200, {"status": "ready", "degraded": [], "reasons": {}})
+
+
+def test_readiness_names_a_store_that_is_missing_while_images_are_still_served(world: Origin) -> None:
+    with Service(world) as service:
+        service.get(image_path(URL))
+        blobs = service.folder / "data" / "blobs"
+        blobs.rename(blobs.with_name("away"))
+        blobs.write_text("no folder")
+
+        ready = service.get("/readyz")
+        alive = service.get("/healthz")
+        image = service.get(image_path("http://news.example/pictures/other.jpg", "600x400"))
+
+        assert (ready.status, ready.json["status"]) == (200, "degraded")
+        assert ready.json["degraded"] == ["store"]
+        assert ready.json["reasons"]["store"]
+        assert alive.status == 200
+        assert image.status == 200
+
+
+# -- metrics ----------------------------------------------------------------------------------------------
+
+
+def test_metrics_are_those_of_all_processes_together(service: Service) -> None:
+    path = image_path("http://news.example/pictures/counted.jpg", "600x400")
+    before = figures(service)
+
+    for _ in range(40):
+        assert service.get(path).status == 200
+    service.get(image_path("http://127.0.0.1/"))
+
+    def grown(name: str) -> float:
+        return figures(service).get(name, 0) - before.get(name, 0)
+
+    eventually(lambda: grown('mediasvc_http_requests_total{code="200",route="img"}') == 40)
+    assert grown('mediasvc_http_request_duration_seconds_count{route="img"}') == 41
+    assert grown('mediasvc_http_requests_total{code="403",route="img"}') == 1
+    # The index is asked once by each of the two, and once more by the one that fetches.
+    assert grown('mediasvc_cache_requests_total{layer="memory",result="hit"}') == 38
+    assert grown('mediasvc_fetches_total{outcome="ok"}') == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mediasvc_http_requests_total", "mediasvc_http_request_duration_seconds", "mediasvc_http_requests_in_progress",
+        "mediasvc_fetches_total", "mediasvc_cache_requests_total",
+        "mediasvc_singleflight_waiters", "mediasvc_image_duration_seconds", "mediasvc_image_queue_depth",
+        "mediasvc_refused_sources_total", "mediasvc_rewritten_references_total",
+    ],
+)  # fmt: skip
+def test_what_operators_need_is_measured(service: Service, name: str) -> None:
+    service.get(image_path(URL, "111x111"))
+    service.get(image_path("http://news.example:22/"))
+    service.ask("POST", "/v1/rewrite", b'<img src="http://news.example/x.jpg">', Content_Type="text/html")
+
+    text = service.get("/metrics").body.decode()
+
+    assert f"\n{name}" in text
+
+
+def test_requests_are_logged_with_their_id_and_without_their_query(service: Service) -> None:
+    service.get(f"/v1/image?url={URL}&size=77,77&sig=unsafe", X_Request_ID="log-me-1")
+
+    line = json.loads(service.wait_line('"log-me-1"'))
+    while line["event"] != "image.served":
+        line = json.loads(service.wait_line('"log-me-1"'))
+    assert line["status"] == 200
+    assert line["route"] == "image"
+    assert line["host"] == "news.example"
+    assert "77,77" not in "".join(service.lines)
+
+
+# -- pages ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/page/page.js", "/page/page.css", "/openapi.json"])
+def test_pages_come_with_a_strict_policy_and_a_validator(service: Service, path: str) -> None:
+    reply = service.get(path)
+    again = service.get(path, if_none_match=reply.headers["etag"])
+
+    assert reply.status == 200
+    policy = dict(part.strip().split(" ", 1) for part in reply.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == "'self'"
+    assert reply.headers["cache-control"] == "no-cache"
+    assert (again.status, again.body) == (304, b"")
+    assert again.headers["content-security-policy"] == reply.headers["content-security-policy"]
+
+
+def test_everything_that_the_pages_name_is_there(service: Service) -> None:
+    named = set()
+    for path in ("/", "/docs"):
+        html = service.get(path).body.decode()
+        named |= set(re.findall(r'(?:src|href)="(page/[^"]+)"', html))
+        assert "http://" not in html
+        assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=", html)
+
+    assert named
+    for name in named:
+        assert service.get(f"/{name}").status == 200
+
+
+def test_the_description_is_openapi_3_1_and_names_every_route(service: Service) -> None:
+    described = service.get("/openapi.json").json
+
+    assert described["openapi"].startswith("3.1.")
+    assert set(described["paths"]) == {
+        "/", "/assets/{name}", "/docs", "/healthz", "/img/{signature}/{options}/{source}", "/metrics", "/openapi.json",
+        "/page/{file}", "/readyz", "/v1/cache", "/v1/example", "/v1/image", "/v1/info", "/v1/resolve", "/v1/rewrite",
+        "/v1/stats", "/v1/warm",
+    }  # fmt: skip
+
+
+def test_the_example_and_the_figures_are_there_for_the_page(service: Service) -> None:
+    example, stats = service.get("/v1/example").json, service.get("/v1/stats").json
+
+    assert example["type"] == "markdown"
+    assert "data-size=" in example["content"]
+    assert example["ready"] is False
+    assert all(isinstance(value, int) for value in stats.values())
+
+
+# -- overload ---------------------------------------------------------------------------------------------
+
+
+def test_too_many_at_once_are_told_to_come_back_and_the_others_are_answered(world: Origin) -> None:
+    gate = Gate()
+    for number in range(5):
+        world.on(f"/busy{number}.jpg", Reply(body=jpeg("x"), hold=gate))
+    with Service(world, QUEUE_DEPTH="1", FETCH_CONCURRENCY="2") as service:
+        held: list[int] = []
+        threads = [
+            threading.Thread(
+                target=lambda n=n: held.append(
+                    service.get(image_path(f"http://news.example/busy{n}.jpg")).status
+                )
+            )
+            for n in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: figures(service)["mediasvc_http_requests_in_progress"] >= 4)
+
+        refused = service.get(image_path("http://news.example/busy4.jpg"))
+        alive = service.get("/healthz")
+        gate.open()
+        for thread in threads:
+            thread.join()
+
+        assert (refused.status, refused.code) == (503, "overloaded")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert alive.status == 200
+        assert held == [200, 200, 200]
+
+
+def test_work_for_a_client_that_left_is_dropped(world: Origin) -> None:
+    gate = Gate()
+    world.on("/left.jpg", Reply(body=jpeg("x"), hold=gate))
+    with Service(world, QUEUE_DEPTH="1", FETCH_CONCURRENCY="1") as service:
+        connections = [service.connect() for _ in range(2)]
+        for connection in connections:
+            connection.request("GET", image_path("http://news.example/left.jpg"))
+        eventually(lambda: figures(service)["mediasvc_http_requests_in_progress"] == 3)
+        assert service.get(image_path(URL)).status == 503
+
+        for connection in connections:
+            connection.close()
+
+        eventually(lambda: figures(service)["mediasvc_http_requests_in_progress"] == 1)
+        assert service.get(image_path(URL)).status == 200
+        gate.open()
+
+
+def test_a_dead_image_process_is_replaced_and_does_not_end_the_service(service: Service) -> None:
+    servers = service.servers()
+    images = [child for server in servers for child in server.children()]
+    assert images
+    for child in images:
+        child.kill()
+    psutil.wait_procs(images, timeout=5)
+
+    eventually(lambda: service.get(image_path(URL, "123x123,png")).status == 200)
+
+    assert {server.pid for server in service.servers()} == {server.pid for server in servers}
+    assert any(name.startswith("mediasvc_worker_restarts_total") for name in figures(service))
+    eventually(lambda: service.get("/readyz").json["status"] == "ready")
