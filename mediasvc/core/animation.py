@@ -53,9 +53,7 @@ def _formats(picture: Picture, spec: ThumbnailSpec) -> list[Format]:
     match spec.format:
         case OutputFormat.KEEP if picture.format is Format.GIF:
             return [Format.WEBP, Format.GIF]
-        case OutputFormat.AUTO if picture.format is Format.GIF or (
-            picture.format is Format.PNG and webp_named
-        ):
+        case OutputFormat.AUTO if webp_named and picture.format in (Format.GIF, Format.PNG):
             return [Format.WEBP, picture.format]
         case OutputFormat.KEEP | OutputFormat.AUTO:
             return [picture.format]

