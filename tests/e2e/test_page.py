@@ -92,7 +92,7 @@ def wait_for_pictures(page: Page) -> None:
     """All in sight, so that lazy ones load too."""
     for image in page.locator(".shot img").all():
         image.scroll_into_view_if_needed()
-    page.wait_for_function("[...document.querySelectorAll('.shot img')].every((one) => one.complete)")
+        image.evaluate("(one) => one.decode()")
 
 
 # -- the job ----------------------------------------------------------------------------------------------
@@ -159,6 +159,7 @@ def test_a_failed_picture_says_why_and_keeps_its_text(page: Page) -> None:
     page.get_by_role("link", name="2 failed").click()
 
     expect(page.locator("#result-title")).to_have_text("1 of 4 places is local now")
+    assert page.title().startswith("1 of 4")
     assert "gone (404 or 410)" in verdicts[1]
     assert "Policy forbids" in verdicts[2]
     assert "relative" in verdicts[3]
@@ -268,6 +269,15 @@ def test_the_article_is_never_markup_of_the_page(page: Page) -> None:
     assert page.locator("#text img, #text script, #text b, #pictures script").count() == 0
 
 
+def test_another_article_takes_the_place_of_the_one_before(page: Page) -> None:
+    rewrite(page, read_article())
+    rewrite(page, PROBLEMS)
+
+    expect(page.locator("#result-title")).to_contain_text("1 of 4")
+    expect(page.locator("#totals")).to_contain_text("1 picture")
+    assert page.locator(".picture").count() == 4
+
+
 def test_cancel_ends_the_wait(browser: Browser, service: Service, scripted: Origin) -> None:
     gate = Gate()
     scripted.on("/held.jpeg", Reply(body=jpeg("held"), hold=gate))
@@ -284,6 +294,7 @@ def test_cancel_ends_the_wait(browser: Browser, service: Service, scripted: Orig
 
             expect(page.get_by_role("progressbar")).to_be_hidden()
             expect(page.get_by_role("status")).to_contain_text("Cancelled")
+            expect(page.get_by_role("button", name="Rewrite the article")).to_be_focused()
     finally:
         gate.open()
 

@@ -50,7 +50,7 @@ function operationPart(operation, api) {
   return h(
     "section",
     { class: "operation", id: operation.id, "aria-labelledby": `${operation.id}-title` },
-    h("h3", { id: `${operation.id}-title` }, methodMark(operation.method), operation.path, also),
+    h("h3", { id: `${operation.id}-title` }, methodMark(operation.method), h("span", {}, breakable(operation.path)), also),
     operation.summary && h("p", {}, h("b", {}, operation.summary)),
     prose(operation.description),
     needsToken(operation, api) && h("p", { class: "needs" }, "Asks for the bearer token where the service has one."),

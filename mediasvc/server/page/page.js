@@ -7,7 +7,7 @@ import { picturesOf, pictureItem, savings } from "./pictures.js";
 import * as service from "./service.js";
 import { showText } from "./text.js";
 import { askForToken } from "./token.js";
-import { counted, number, statFigures } from "./words.js";
+import { counted, languageOf, number, statFigures } from "./words.js";
 
 const PICTURES_AT_ONCE = 48;
 const ASKING_AT_ONCE = 6;
@@ -16,6 +16,7 @@ const TITLE = document.title;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let running = null;
 let latest = null;
+let rounds = 0;
 
 function say(words) {
   byId("status").textContent = words;
@@ -26,6 +27,7 @@ function complain(error) {
   const details = [error.code && `Code: ${error.code}`, error.requestId && `Request: ${error.requestId}`].filter(Boolean);
   box.replaceChildren(h("p", {}, error.message), details.length ? h("p", { class: "quiet" }, details.join(" · ")) : "");
   box.hidden = false;
+  box.scrollIntoView({ block: "nearest" });
 }
 
 function setRunning(controller) {
@@ -37,6 +39,7 @@ function setRunning(controller) {
   byId("run").textContent = busy ? "Rewriting…" : "Rewrite the article";
   byId("form").setAttribute("aria-busy", String(busy));
   document.title = busy ? `Rewriting… · ${TITLE}` : TITLE;
+  if (!busy) byId("run").focus({ preventScroll: true });
 }
 
 async function withToken(work) {
@@ -62,20 +65,25 @@ async function run() {
   const base = byId("base").value.trim();
   const request = { content, type: byId("type").value, mode, ...(base && { base_url: base }) };
   const controller = new AbortController();
+  byId("article").lang = languageOf(content);
   setRunning(controller);
   say(mode === "eager" ? "Fetching the pictures and rewriting the article." : "Rewriting the article.");
+  let reply = null;
+  let failure = null;
   try {
-    const reply = await withToken(() => service.rewrite(request, controller.signal));
+    reply = await withToken(() => service.rewrite(request, controller.signal));
+  } catch (error) {
+    failure = error;
+  }
+  setRunning(null);
+  if (reply) {
     latest = { before: content, after: reply.content, name: article.nameFor(content) };
     showResult(reply, mode);
-  } catch (error) {
-    if (error.name === "AbortError") say("Cancelled. Nothing was changed.");
-    else {
-      say("");
-      complain(error);
-    }
-  } finally {
-    setRunning(null);
+  } else if (failure.name === "AbortError") {
+    say("Cancelled. Nothing was changed.");
+  } else {
+    say("");
+    complain(failure);
   }
   void showStats();
 }
@@ -120,11 +128,13 @@ function showResult(reply, mode) {
 function showPictures(pictures) {
   const list = byId("pictures");
   const more = byId("more-pictures");
+  for (const image of list.querySelectorAll("img")) URL.revokeObjectURL(image.src);
   list.replaceChildren();
   byId("totals").replaceChildren();
   list.closest("section").hidden = pictures.length === 0;
   const sizes = [];
   let shown = 0;
+  const round = ++rounds;
 
   const next = async () => {
     const batch = pictures.slice(shown, shown + PICTURES_AT_ONCE);
@@ -137,6 +147,7 @@ function showPictures(pictures) {
       const size = await fill();
       if (size) sizes.push(size);
     });
+    if (round !== rounds) return; // another article has taken the place of this one
     if (sizes.length) byId("totals").replaceChildren(...savings(sizes).map((entry) => figure(...entry)));
     void showStats();
   };
@@ -268,6 +279,9 @@ byId("file").addEventListener("change", (event) => {
   if (file) void openFile(file);
   event.target.value = "";
 });
-article.onDrop((file, text) => (file ? void openFile(file) : article.put(text)));
+article.onDrop((file, text) => {
+  if (file) void openFile(file);
+  else article.put(text);
+});
 void offerExample();
 void showStats();

@@ -56,7 +56,7 @@ export const stats = () => json("v1/stats");
  * address, which may lead elsewhere: the picture is taken from this very service all the same).
  */
 export function ownAddress(path) {
-  const own = /(?:^|\/)((?:assets|img)\/[\w./,%=~-]+)$/.exec(path ?? "");
+  const own = /(?:^|\/)(assets\/[0-9a-f]{64}\.\w+|img\/[\w-]+\/[\w,.-]+\/[\w-]+)$/.exec(path ?? "");
   return own ? new URL(own[1], HERE).href : null;
 }
 
