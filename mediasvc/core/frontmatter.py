@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import yaml
@@ -14,12 +15,25 @@ _OPENING = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:\r\n?|\n))*---[ \t]*(?:\r\
 _FIRST_KEY = re.compile(
     rb"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n))*(?:---|[ \t]*\{|[^\s#:][^\r\n:]{0,200}:(?=[ \t\r\n]))"
 )
-_CLOSING = re.compile(rb"(?:(?<=\n)|(?<=\r))---[ \t]*(?:\r\n?|\n|\Z)")
+_CLOSING = re.compile(rb"[\r\n]---[ \t]*(?:\r\n?|\n|\Z)")
 
 _MAX_YAML_BYTES = 64 * 1024
 _MAX_DEPTH = 32
 # libyaml counts characters; one per byte, none of them a control or a line break that is not ASCII.
 _YAML_VIEW = bytes(byte if byte in b"\t\n\r" or 0x20 <= byte < 0x7F else ord("x") for byte in range(256))
+
+# The front matter of nearly every article: lines that mean the same with and without a YAML parser.
+_KEY = rb"[A-Za-z_][A-Za-z0-9_-]{0,60}"
+_PLAIN = rb"[A-Za-z0-9/][^\s:#]*+(?:(?::(?=\S)|(?<=\S)#|[ \t]++(?=[^\s#:]))[^\s:#]*+)*+"
+_VALUE = rb"(?:'([^'\r\n]*+(?:''[^'\r\n]*+)*+)'|\"([^\"\\\r\n]*+)\"|(" + _PLAIN + rb"))[ \t]*+\r?"
+_SIMPLE = re.compile(
+    rb"(?:" + _KEY + rb":(?:[ \t]++" + _VALUE + rb"\n"
+    rb"|[ \t]*+\r?\n(?:( *+)- ++" + _VALUE + rb"\n(?:\4- ++" + _VALUE + rb"\n)*+)?+)"
+    rb"|#[^\r\n]*\r?\n|[ ]*\r?\n)*+"
+)  # fmt: skip
+_SIMPLE_VALUE = re.compile(rb":[ \t]++" + _VALUE + rb"\n")
+_SIMPLE_FORMS: tuple[Form, ...] = ((), (Syntax.YAML_SINGLE,), (Syntax.YAML_DOUBLE,), (Syntax.YAML_PLAIN,))
+
 _PROPERTIES = re.compile(rb"(?:[&!][^\s]*[ \t\r\n]+)+")
 _NO_ADDRESS = re.compile(r"~|null|true|false|yes|no|on|off|none|[-+]?[0-9.]+", re.IGNORECASE)
 _FOLD = re.compile(r"[ \t]*(\r\n?|\n)((?:[ \t]*(?:\r\n?|\n))*)[ \t]*")
@@ -34,34 +48,37 @@ _IN_FRONT_MATTER = {"&#123;": "{", "&#125;": "}", "&amp;": "&"}
 _Field = tuple[str, int, int, Form]  # name, start, end, form
 
 
-def body_start(page: bytes) -> int:
-    """Where the body begins: behind the front matter and its closing line, or 0 if there is none.
+@dataclass(frozen=True, slots=True)
+class FrontMatter:
+    """start, end: the bytes between the two lines of dashes. body: where the text behind them begins."""
 
-    Front matter stands between two lines of three dashes, the first of them on the first line that is not blank.
-    """
+    start: int
+    end: int
+    body: int
+
+
+def find_front_matter(page: bytes) -> FrontMatter | None:
+    """What stands between two lines of three dashes, the first of them on the first line that is not blank."""
     opening = _OPENING.match(page)
     if opening is None or _FIRST_KEY.match(page, opening.end()) is None:
-        return 0
-    closing = _CLOSING.search(page, opening.end())
-    return closing.end() if closing is not None else 0
+        return None
+    start = opening.end()
+    closing = _CLOSING.search(page, start - 1)
+    return FrontMatter(start, max(start, closing.start() + 1), closing.end()) if closing is not None else None
 
 
-def find_in_front_matter(source: Source, body: int, fields: Mapping[str, Wants]) -> Iterator[Reference]:
+def find_in_front_matter(
+    source: Source, front: FrontMatter, fields: Mapping[str, Wants]
+) -> Iterator[Reference]:
     """The fields (top level, scalar) that may name an image.
 
-    body: body_start(). fields: what each name gets. A THUMBNAIL has no declared size here: see Reference.
+    fields: what each name gets. A THUMBNAIL has no declared size here: see Reference.
     """
-    opening = _OPENING.match(source.page, 0, body)
-    if opening is None or not fields:
-        return
-    start = opening.end()
-    closing = _CLOSING.search(source.page, start, body)
-    end = closing.start() if closing is not None else body
     names = {name.encode(source.encoding, "replace"): name for name in fields}
-    front = source.raw[start:end]
-    if not any(name in front for name in names):
+    raw = source.raw[front.start : front.end]
+    if not any(name in raw for name in names):
         return
-    for name, first, last, form in _scalars(source, start, end, names):
+    for name, first, last, form in _scalars(source, front.start, front.end, names):
         text = _decoded(source.text(first, last), form[0])
         address = re.sub("&#123;|&#125;|&amp;", lambda match: _IN_FRONT_MATTER[match[0]], text).strip(
             " \t\r\n"
@@ -76,8 +93,11 @@ def find_in_front_matter(source: Source, body: int, fields: Mapping[str, Wants])
 
 def _scalars(source: Source, start: int, end: int, names: Mapping[bytes, str]) -> list[_Field]:
     if end - start <= _MAX_YAML_BYTES:
+        view = source.page[start:end].translate(_YAML_VIEW)
+        if _SIMPLE.fullmatch(view):
+            return list(_simple_scalars(source, view, start, names))
         try:
-            return list(_yaml_scalars(source, start, end, names))
+            return list(_yaml_scalars(source, view.decode("ascii"), start, names))
         except (yaml.YAMLError, _TooDeep):
             pass
     return list(_lines(source, start, end, names))
@@ -93,9 +113,20 @@ class Mark(Protocol):
     index: int
 
 
-def _yaml_scalars(source: Source, start: int, end: int, names: Mapping[bytes, str]) -> Iterator[_Field]:
+def _simple_scalars(source: Source, view: bytes, start: int, names: Mapping[bytes, str]) -> Iterator[_Field]:
+    raw = source.raw[start : start + len(view)]
+    for written, name in names.items():
+        at = raw.find(written)
+        while at >= 0:
+            match = _SIMPLE_VALUE.match(view, at + len(written)) if at == 0 or view[at - 1] == 0x0A else None
+            if match is not None:
+                group = match.lastindex or 0
+                yield name, start + match.start(group), start + match.end(group), _SIMPLE_FORMS[group]
+            at = raw.find(written, at + len(written))
+
+
+def _yaml_scalars(source: Source, view: str, start: int, names: Mapping[bytes, str]) -> Iterator[_Field]:
     """By events, never by nodes: composing a deep document overflows the C stack."""
-    view = source.page[start:end].translate(_YAML_VIEW).decode("ascii")
     depth = 0
     key: str | None = None
     at_value = False

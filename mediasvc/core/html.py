@@ -65,8 +65,7 @@ def html_page(page: bytes, body_start: int = 0) -> bytes:
         page = page.replace(b"\r\n", b"\n ").replace(b"\r", b"\n")
     if b"\0" in page:
         page = page.replace(b"\0", b"\x7f")
-    lowered = page.lower()
-    if lowered.count(b"<body") + lowered.count(b"<html") > _MAX_ROOT_TAGS:
+    if len(_ROOT_TAG.findall(page)) > _MAX_ROOT_TAGS:
         seen = 0
 
         def neutral(match: re.Match[bytes]) -> bytes:
@@ -145,8 +144,7 @@ class _Finder:
                 found.base_href = "" if value is None else self._address(value[0], value[1])
         if unclosed is not None:
             found.links.append(unclosed)
-        if b"style" in self.page.lower():
-            self._style_attributes(document)
+        self._style_attributes(document)
         return found
 
     def _image(self, element: Element, location: SourceLocation) -> None:

@@ -119,10 +119,18 @@ class FindOptions:
     front_matter: Mapping[str, FrontMatterUse] = field(default_factory=dict)
     default_size: Size | None = None
 
-    def fields(self) -> dict[str, Wants]:
+    def fields(self) -> Mapping[str, Wants]:
         """Every front-matter field that is looked at, and what it gets."""
-        merged = {**FRONT_MATTER_FIELDS, **self.front_matter}
-        return {name: Wants(use) for name, use in merged.items() if use != "skip"}
+        if not self.front_matter:
+            return _DEFAULT_FIELDS
+        return _gets({**FRONT_MATTER_FIELDS, **self.front_matter})
+
+
+def _gets(uses: Mapping[str, FrontMatterUse]) -> Mapping[str, Wants]:
+    return MappingProxyType({name: Wants(use) for name, use in uses.items() if use != "skip"})
+
+
+_DEFAULT_FIELDS = _gets(FRONT_MATTER_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mediasvc.core.edits import Edit, restorable, restore, splice
 from mediasvc.core.encoding import Source, read_source
-from mediasvc.core.frontmatter import body_start, find_in_front_matter
+from mediasvc.core.frontmatter import find_front_matter, find_in_front_matter
 from mediasvc.core.html import FoundInHtml, find_in_html, html_page
 from mediasvc.core.markdown import find_in_markdown, html_in_markdown
 from mediasvc.core.reference import (
@@ -63,8 +63,9 @@ def find_references(article: bytes, type: ArticleType, options: FindOptions | No
     """
     options = options or FindOptions()
     source = read_source(article)
-    body = body_start(source.page)
-    references = list(find_in_front_matter(source, body, options.fields())) if body else []
+    front = find_front_matter(source.page)
+    body = front.body if front is not None else 0
+    references = list(find_in_front_matter(source, front, options.fields())) if front is not None else []
     warnings: tuple[str, ...] = ()
     if type is ArticleType.HTML:
         in_html = find_in_html(source, html_page(source.page, body), options.default_size)
@@ -79,9 +80,8 @@ def find_references(article: bytes, type: ArticleType, options: FindOptions | No
 
 def detect_type(article: bytes) -> ArticleType:
     """HTML if the body begins with a tag and shows no Markdown; else Markdown, in which HTML may stand too."""
-    start = body_start(article)
-    if start == 0 and article.startswith(b"\xef\xbb\xbf"):
-        start = 3
+    front = find_front_matter(article)
+    start = front.body if front is not None else 3 * article.startswith(b"\xef\xbb\xbf")
     if _WHOLE_PAGE.match(article, start):
         return ArticleType.HTML
     if _FRAGMENT.match(article, start) and not _MARKDOWN_SIGN.search(article, start):
