@@ -19,6 +19,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("articles",),
     ("images",),
     ("effects.*", "effects"),
+    ("engines.*", "engines"),
     ("core.*", "core"),
     ("settings",),
     ("logs",),
@@ -26,7 +27,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("errors",),
     ("__init__",),
 ]
-PEERS = ("server.*", "core.*", "cli.*", "batch.*", "demo.*")
+PEERS = ("server.*", "core.*", "cli.*", "batch.*", "demo.*", "effects.blobs.*")
 IMPURE = {"asyncio", "aiohttp", "redis", "os", "time", "random", "logging", "pathlib", "socket", "subprocess"}
 
 
@@ -77,7 +78,8 @@ def test_imports_point_down() -> None:
             if not ours or theirs is None or mine is None or target == name:
                 continue
             peers = any(
-                p.endswith(".*") and name.startswith(p[:-1]) and target.startswith(p[:-1]) for p in PEERS
+                p.endswith(".*") and f"{name}.".startswith(p[:-1]) and f"{target}.".startswith(p[:-1])
+                for p in PEERS
             )
             is_package = target in {"core", "effects", "server"}
             if theirs < mine or (theirs == mine and not peers and not is_package):

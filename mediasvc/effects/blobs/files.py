@@ -1,0 +1,172 @@
+"""Blobs as files of one folder on this machine."""
+
+import asyncio
+import contextlib
+import hashlib
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+from mediasvc import logs, metrics
+from mediasvc.effects.blobs import Incoming
+from mediasvc.effects.blobs.folder import BlobFolder, Collected, Usage, Verified
+from mediasvc.effects.blobs.incoming import FileIncoming
+from mediasvc.effects.blobs.ledger import footprint
+from mediasvc.errors import StoreFailed
+
+T = TypeVar("T")
+
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_SPILL_BYTES: Final = 1024 * 1024
+_THREADS: Final = 8
+_HEALTH_S: Final = 2.0
+
+
+class FileBlobs:
+    """See Blobs. Keeps within its limit by evicting what was not used for longest.
+
+    A blob is checked when this process first reads it, and again when its file has changed since. That check is
+    why nothing is forced to the disk before the rename unless fsync is set: a blob torn by a power cut is found
+    out, set aside and fetched again.
+    """
+
+    def __init__(
+        self, folder: Path, max_bytes: int, *, fsync: bool = False, spill_bytes: int = _SPILL_BYTES
+    ) -> None:
+        """max_bytes: of all blobs together. spill_bytes: of one incoming blob, that may wait in memory.
+
+        Does nothing to the disk before the first use.
+        """
+        self._folder = BlobFolder(folder, max_bytes, fsync=fsync)
+        self._max_bytes = max_bytes
+        self._spill_bytes = spill_bytes
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+        self._trouble: str | None = None
+        self._health_at = 0.0
+
+    @contextlib.asynccontextmanager
+    async def incoming(self) -> AsyncIterator[Incoming]:
+        """See Blobs."""
+        incoming = FileIncoming(self._threads, self._folder.temporary, self._keep, self._spill_bytes)
+        try:
+            yield incoming
+        finally:
+            await incoming.discard()
+
+    async def put(self, data: bytes) -> str:
+        """See Blobs."""
+        digest = await self._run("keep", lambda: hashlib.sha256(data).hexdigest())
+        await self._keep(digest, data)
+        return digest
+
+    async def read(self, digest: str) -> bytes | None:
+        """See Blobs."""
+        if not _DIGEST.match(digest):
+            return None
+        data = await self._run("read", lambda: self._folder.read(digest))
+        _count(data is not None)
+        return data
+
+    async def path(self, digest: str) -> Path | None:
+        """See Blobs."""
+        if not _DIGEST.match(digest):
+            return None
+        try:
+            # One stat of a file used before costs less than a hop to a thread.
+            whole = self._folder.is_known(digest)
+        except OSError as error:
+            raise self._failed("read", error) from error
+        if not whole:
+            whole = await self._run("read", lambda: self._folder.check(digest))
+        _count(whole)
+        return self._folder.path(digest) if whole else None
+
+    async def size(self, digest: str) -> int | None:
+        """See Blobs."""
+        if not _DIGEST.match(digest):
+            return None
+        return await self._run("read", lambda: self._folder.size(digest))
+
+    async def delete(self, digest: str) -> None:
+        """See Blobs."""
+        if not _DIGEST.match(digest):
+            return
+        if await self._run("delete", lambda: self._folder.delete(digest)):
+            metrics.cache_evictions.labels(reason="purge").inc()
+
+    async def presigned_url(self, digest: str, media_type: str, ttl_s: int) -> str | None:
+        """None: files are served by us."""
+        return None
+
+    async def health(self) -> str | None:
+        """Found out by writing a small file, at most every two seconds."""
+        if time.monotonic() >= self._health_at:
+            self._health_at = time.monotonic() + _HEALTH_S
+            with contextlib.suppress(StoreFailed):
+                await self._run("health", self._folder.try_writing)
+        return self._trouble
+
+    async def close(self) -> None:
+        """Waits for what is being written."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    # ------------------------------------------------------------------ upkeep
+
+    async def sweep(self) -> int:
+        """Removes temporary files whose process is gone, and counts anew what is there; how many there were.
+
+        To be run once at start, beside everything else.
+        """
+        return await self._run("sweep", self._folder.sweep)
+
+    async def usage(self) -> Usage:
+        """By a look at every file."""
+        return await self._run("usage", self._folder.usage)
+
+    async def verify(self) -> Verified:
+        """Reads every blob. Damaged ones are set aside."""
+        return await self._run("verify", self._folder.verify)
+
+    async def gc(self) -> Collected:
+        """Evicts down to the limit, removes stray temporary files and everything that was set aside."""
+        return await self._run("gc", self._folder.collect)
+
+    # ------------------------------------------------------------------ threads
+
+    async def _keep(self, digest: str, data: bytes | tuple[Path, int]) -> None:
+        """data: bytes, or a temporary file with its open handle."""
+        size = len(data) if isinstance(data, bytes) else (await self._run("keep", data[0].stat)).st_size
+        if footprint(size) > self._max_bytes:
+            raise StoreFailed("the image is larger than the whole cache", reason="larger_than_cache")
+        await self._run("keep", lambda: self._folder.store(digest, data, size))
+        self._recovered()
+
+    async def _run(self, operation: str, work: Callable[[], T]) -> T:
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except OSError as error:
+            raise self._failed(operation, error) from error
+        if operation == "health":
+            self._recovered()
+        return result
+
+    def _failed(self, operation: str, error: OSError) -> StoreFailed:
+        metrics.store_errors.labels(store="blobs", operation=operation).inc()
+        if self._trouble is None:
+            logs.get().warning("store.failed", store="blobs", operation=operation, error=str(error))
+        if operation in ("keep", "health"):
+            reason = (error.strerror or type(error).__name__).lower()
+            self._trouble = f"blobs cannot be kept: {reason}"
+        return StoreFailed("the disk did not take or give an image", reason=operation)
+
+    def _recovered(self) -> None:
+        if self._trouble is not None:
+            logs.get().info("store.recovered", store="blobs")
+            self._trouble = None
+
+
+def _count(held: bool) -> None:
+    metrics.cache_requests.labels(layer="blobs", result="hit" if held else "miss").inc()

@@ -1,0 +1,330 @@
+"""One folder of blob files: how they are written, checked, set aside and swept; everything here blocks."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mediasvc import logs, metrics
+from mediasvc.effects.blobs.ledger import BOOKED, Ledger, footprint, scan
+
+_CHECKED: Final = 100_000
+_QUARANTINED: Final = 100
+_STRAY_AGE_S: Final = 3600.0
+
+Mark = tuple[int, int, int]  # inode, size, time of last change: other bytes, other mark
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """bytes: of the blobs. disk_bytes: in whole blocks, what the limit counts. quarantined, temporary: files."""
+
+    blobs: int
+    bytes: int
+    disk_bytes: int
+    quarantined: int
+    temporary: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """damaged: digests of those that were set aside."""
+
+    checked: int
+    damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """How many files went, by why they did."""
+
+    evicted: int
+    temporary: int
+    quarantined: int
+
+
+class BlobFolder:
+    """`folder/ab/cd/<digest>`, written to `folder/tmp` first and renamed; damaged ones go to `folder/quarantine`.
+
+    Safe for several processes and threads. Digests come checked. Raises OSError.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int, *, fsync: bool) -> None:
+        """Does nothing to the disk before the first use."""
+        self._folder = folder
+        self._fsync = fsync
+        self._ledger = Ledger(folder, max_bytes)
+        self._checked: dict[str, Mark] = {}
+
+    def path(self, digest: str) -> Path:
+        """Where a blob is, if it is held."""
+        return self._folder / digest[:2] / digest[2:4] / digest
+
+    def temporary(self, prefix: str = "") -> tuple[Path, int]:
+        """A new file and its handle. The lock on it says that its process lives, whichever machine counts pids."""
+        folder = self._folder / "tmp"
+        while True:
+            path = folder / f"{prefix}{os.getpid()}-{secrets.token_hex(8)}"
+            try:
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            except FileNotFoundError:
+                folder.mkdir(parents=True, exist_ok=True)
+                continue
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # a sweeper is at it
+                os.close(handle)
+                continue
+            except OSError:  # a file system without locks: sweeping goes by age then
+                return path, handle
+            if os.fstat(handle).st_nlink:
+                return path, handle
+            os.close(handle)  # swept between the two calls
+
+    def store(self, digest: str, data: bytes | tuple[Path, int], size: int) -> None:
+        """data: bytes, or a file that `temporary` made, with its handle, which stays open."""
+        if self.is_known(digest):
+            return
+        if isinstance(data, bytes):
+            path, handle = self.temporary(BOOKED)
+            try:
+                os.truncate(handle, size)
+                self._move_in(digest, path, handle, size, data)
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
+            finally:
+                os.close(handle)
+        else:
+            path, handle = data
+            booked = path.with_name(BOOKED + path.name)
+            path.replace(booked)
+            try:
+                self._move_in(digest, booked, handle, size, b"")
+            except OSError:
+                booked.replace(path)  # its bytes are still asked for, to be served without being kept
+                raise
+
+    def _move_in(self, digest: str, path: Path, handle: int, size: int, data: bytes) -> None:
+        """Writes data to a temporary file, if there are any, and gives it its place."""
+        target = self.path(digest)
+        self._ledger.reserve(size)
+        try:
+            _write_all(handle, data)
+            if self._fsync:
+                os.fsync(handle)
+            now_ns = time.time_ns()
+            os.utime(handle, ns=(now_ns, now_ns))  # equal: not used yet
+            mark = _mark(os.fstat(handle))
+            replaced = _stat(target)
+            try:
+                path.replace(target)
+            except FileNotFoundError:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
+        except OSError:
+            self._ledger.release(size)
+            raise
+        if replaced is not None:
+            self._ledger.release(replaced.st_size)
+        self._remember(digest, mark)
+
+    def is_known(self, digest: str) -> bool:
+        """Whether a blob is held and was checked before; says that it is used. Costs one stat."""
+        known = self._checked.get(digest)
+        return known is not None and _touch(self.path(digest), known)
+
+    def size(self, digest: str) -> int | None:
+        """Length in bytes; None: not held."""
+        found = _stat(self.path(digest))
+        return None if found is None else found.st_size
+
+    def read(self, digest: str) -> bytes | None:
+        """The blob, checked unless it was before; None: not held, or damaged."""
+        path = self.path(digest)
+        try:
+            with path.open("rb", buffering=0) as file:
+                mark = _mark(os.fstat(file.fileno()))
+                data = file.readall()
+        except FileNotFoundError:
+            return None
+        if self._checked.get(digest) != mark:
+            if hashlib.sha256(data).hexdigest() != digest:
+                self._set_aside(digest, mark)
+                return None
+            self._remember(digest, mark)
+        _touch(path, mark)
+        return data
+
+    def check(self, digest: str) -> bool:
+        """Whether a blob is held, whole."""
+        path = self.path(digest)
+        try:
+            with path.open("rb", buffering=0) as file:
+                mark = _mark(os.fstat(file.fileno()))
+                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                    self._set_aside(digest, mark)
+                    return False
+        except FileNotFoundError:
+            return False
+        self._remember(digest, mark)
+        return _touch(path, mark)
+
+    def _remember(self, digest: str, mark: Mark) -> None:
+        if len(self._checked) >= _CHECKED:
+            with contextlib.suppress(KeyError, StopIteration, RuntimeError):  # other threads remember too
+                del self._checked[next(iter(self._checked))]
+        self._checked[digest] = mark
+
+    def _set_aside(self, digest: str, mark: Mark) -> None:
+        path = self.path(digest)
+        found = _stat(path)
+        if found is None or _mark(found) != mark:
+            return  # somebody has put a whole one in its place
+        folder = self._folder / "quarantine"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.replace(folder / f"{digest}.{secrets.token_hex(4)}")
+            for old in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime_ns)[:-_QUARANTINED]:
+                old.unlink(missing_ok=True)
+            self._ledger.release(found.st_size)
+        except OSError as error:  # a read-only disk: it stays where it is, and is still not served
+            logs.get().warning("blob.not_set_aside", digest=digest, error=str(error))
+        metrics.cache_evictions.labels(reason="damaged").inc()
+        logs.get().warning("blob.damaged", digest=digest, bytes=found.st_size)
+
+    def delete(self, digest: str) -> bool:
+        """Whether it was held."""
+        path = self.path(digest)
+        found = _stat(path)
+        self._checked.pop(digest, None)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        if found is not None:
+            self._ledger.release(found.st_size)
+        return True
+
+    def try_writing(self) -> None:
+        """Fails where a small blob could not be written."""
+        path, handle = self.temporary()
+        try:
+            _write_all(handle, bytes(64 * 1024))
+        finally:
+            os.close(handle)
+            path.unlink(missing_ok=True)
+
+    def sweep(self) -> int:
+        """Removes temporary files whose process is gone, and counts anew what is there; how many there were."""
+        swept = self._remove_strays()
+        self._ledger.recount()
+        return swept
+
+    def _remove_strays(self) -> int:
+        swept = 0
+        for path in _files(self._folder / "tmp"):
+            with contextlib.suppress(FileNotFoundError):
+                handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    if _is_stray(handle):
+                        path.unlink()  # under the lock, so that an owner who comes now sees it
+                        swept += 1
+                finally:
+                    os.close(handle)
+        if swept:
+            logs.get().info("blobs.swept", files=swept)
+        return swept
+
+    def usage(self) -> Usage:
+        """By a look at every file."""
+        sizes = [held.size for held in scan(self._folder)]
+        return Usage(
+            blobs=len(sizes),
+            bytes=sum(sizes),
+            disk_bytes=sum(map(footprint, sizes)),
+            quarantined=len(_files(self._folder / "quarantine")),
+            temporary=len(_files(self._folder / "tmp")),
+        )
+
+    def verify(self) -> Verified:
+        """Reads every blob and sets damaged ones aside."""
+        checked = 0
+        damaged = []
+        for held in scan(self._folder):
+            path = Path(held.path)
+            digest = path.name
+            try:
+                with path.open("rb", buffering=0) as file:
+                    found = os.fstat(file.fileno())
+                    whole = hashlib.file_digest(file, "sha256").hexdigest() == digest
+                    # Looking is not using: it leaves the order of eviction alone.
+                    with contextlib.suppress(OSError):  # read-only
+                        os.utime(file.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
+            except FileNotFoundError:
+                continue
+            checked += 1
+            if not whole:
+                damaged.append(digest)
+                self._set_aside(digest, _mark(found))
+        return Verified(checked, tuple(damaged))
+
+    def collect(self) -> Collected:
+        """Evicts down to the limit, removes stray temporary files and everything that was set aside."""
+        temporary = self._remove_strays()
+        quarantined = _files(self._folder / "quarantine")
+        for path in quarantined:
+            path.unlink(missing_ok=True)
+        return Collected(self._ledger.shrink(), temporary, len(quarantined))
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _mark(found: os.stat_result) -> Mark:
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _touch(path: Path, mark: Mark) -> bool:
+    """Says that a file was used just now; False: it is not the one that was marked."""
+    found = _stat(path)
+    if found is None or _mark(found) != mark:
+        return False
+    now_ns = time.time_ns()
+    if now_ns - found.st_atime_ns > 1_000_000_000 or found.st_atime_ns <= found.st_mtime_ns:
+        with contextlib.suppress(OSError):  # read-only
+            os.utime(path, ns=(now_ns, found.st_mtime_ns))
+    return True
+
+
+def _is_stray(handle: int) -> bool:
+    """Locks a temporary file unless its process lives."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return time.time() - os.fstat(handle).st_mtime > _STRAY_AGE_S
+    return True
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,275 @@
+"""Which stored entry answers for which source URL, and which thumbnails were made of a blob."""
+
+import hashlib
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+from mediasvc import logs, metrics
+from mediasvc.core.entries import Entry, Rendition
+from mediasvc.engines.sqlite import Database
+
+T = TypeVar("T")
+
+_PRUNE_EVERY_S: Final = 60.0
+_PRUNE_ROWS: Final = 500
+_NEWS_KEPT_S: Final = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """News of a purge: forget this URL, and these blobs, to which nothing refers any more."""
+
+    url: str
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostUse:
+    """How much is kept of one host. bytes: of its originals."""
+
+    host: str
+    sources: int
+    bytes: int
+
+
+class Index(Protocol):
+    """Absence is None, and so is a value that cannot be read. Trouble is StoreFailed."""
+
+    async def source(self, url: str) -> Entry | None:
+        """What is known of a source URL."""
+
+    async def put_source(self, entry: Entry) -> None:
+        """Replaces what was known. If that was another blob, to which no URL refers any more, its thumbnails go."""
+
+    async def rendition(self, digest: str, spec_key: str) -> Rendition | None:
+        """The thumbnail of a blob by the key of a spec."""
+
+    async def put_rendition(self, digest: str, spec_key: str, rendition: Rendition) -> None:
+        """Replaces what was known."""
+
+    async def purge(self, url: str) -> tuple[str, ...]:
+        """Forgets a URL, with every thumbnail of its blob unless another URL has the same; announces it.
+
+        Digests to which nothing refers any more, for the caller to delete.
+        """
+
+    async def purges(self, cursor: int | None) -> tuple[int, tuple[Purged, ...]]:
+        """A new cursor, and what was purged by anyone since the cursor; None: from now on."""
+
+    async def stats(self) -> dict[str, int]:
+        """sources, failures, renditions, bytes (of originals)."""
+
+    async def hosts(self, limit: int) -> tuple[HostUse, ...]:
+        """Those with the most bytes, most first."""
+
+    async def prune(self) -> int:
+        """Removes everything that is past its time; how many rows."""
+
+    async def health(self) -> str | None:
+        """None, or what is wrong in words for the operator."""
+
+    async def close(self) -> None:
+        """Ends after everything asked before is done."""
+
+
+_MIGRATIONS: Final = (
+    """
+    CREATE TABLE source (
+      key BLOB PRIMARY KEY, host TEXT NOT NULL, digest TEXT, bytes INTEGER NOT NULL, keep_until INTEGER NOT NULL,
+      entry TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX source_by_digest ON source (digest) WHERE digest IS NOT NULL;
+    CREATE INDEX source_by_end ON source (keep_until);
+    CREATE TABLE rendition (
+      source TEXT NOT NULL, spec TEXT NOT NULL, digest TEXT, put_at INTEGER NOT NULL, rendition TEXT NOT NULL,
+      PRIMARY KEY (source, spec)
+    ) WITHOUT ROWID;
+    CREATE INDEX rendition_by_digest ON rendition (digest) WHERE digest IS NOT NULL;
+    CREATE TABLE purged (
+      cursor INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, url TEXT NOT NULL, digests TEXT NOT NULL
+    );
+    """,
+)
+
+
+class SqliteIndex:
+    """See Index. One file for all processes of a machine; look-ups run on the loop, writes on a thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, _MIGRATIONS, name="index", durable=False)
+        self._prune_at = time.monotonic() + _PRUNE_EVERY_S
+
+    async def source(self, url: str) -> Entry | None:
+        """See Index."""
+        rows = await self._database.read("SELECT entry FROM source WHERE key = ?", (_key(url),))
+        entry = _readable(Entry.from_json, rows)
+        if entry is not None and entry.url != url:
+            entry = None
+        _count(entry is not None)
+        return entry
+
+    async def put_source(self, entry: Entry) -> None:
+        """See Index."""
+        text = entry.to_json()
+        until = max(entry.stale_until, entry.expires_at, entry.revalidate_until).timestamp()
+        size = entry.picture.bytes if entry.picture is not None else 0
+        row = (_key(entry.url), logs.host_of(entry.url), entry.digest, size, int(until) + 1, text)
+
+        def put(connection: sqlite3.Connection) -> None:
+            before = connection.execute("SELECT digest FROM source WHERE key = ?", row[:1]).fetchone()
+            connection.execute("INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?, ?)", row)
+            if before is not None and before[0] not in (None, entry.digest):
+                _drop_renditions(connection, before[0])
+            self._prune_some(connection)
+
+        await self._database.write(put)
+
+    async def rendition(self, digest: str, spec_key: str) -> Rendition | None:
+        """See Index."""
+        rows = await self._database.read(
+            "SELECT rendition FROM rendition WHERE source = ? AND spec = ?", (digest, spec_key)
+        )
+        rendition = _readable(Rendition.from_json, rows)
+        _count(rendition is not None)
+        return rendition
+
+    async def put_rendition(self, digest: str, spec_key: str, rendition: Rendition) -> None:
+        """See Index."""
+        row = (digest, spec_key, rendition.digest, int(time.time()), rendition.to_json())
+        await self._database.write(
+            lambda connection: connection.execute(
+                "INSERT OR REPLACE INTO rendition VALUES (?, ?, ?, ?, ?)", row
+            )
+        )
+
+    async def purge(self, url: str) -> tuple[str, ...]:
+        """See Index."""
+
+        def forget(connection: sqlite3.Connection) -> tuple[str, ...]:
+            found = connection.execute("SELECT digest FROM source WHERE key = ?", (_key(url),)).fetchone()
+            connection.execute("DELETE FROM source WHERE key = ?", (_key(url),))
+            freed: tuple[str, ...] = ()
+            if found is not None and found[0] is not None:
+                freed = _drop_renditions(connection, found[0])
+            now = int(time.time())
+            connection.execute(
+                "INSERT INTO purged (at, url, digests) VALUES (?, ?, ?)", (now, url, " ".join(freed))
+            )
+            connection.execute("DELETE FROM purged WHERE at < ?", (now - _NEWS_KEPT_S,))
+            return freed
+
+        return await self._database.write(forget)
+
+    async def purges(self, cursor: int | None) -> tuple[int, tuple[Purged, ...]]:
+        """See Index."""
+        last = (await self._database.read("SELECT max(cursor) FROM purged"))[0][0] or 0
+        # A smaller one than ours: the file was begun anew.
+        if cursor is None or last == cursor:
+            return last, ()
+        since = cursor if last > cursor else 0
+        rows = await self._database.read(
+            "SELECT cursor, url, digests FROM purged WHERE cursor > ? ORDER BY cursor LIMIT 1000", (since,)
+        )
+        return (rows[-1][0] if rows else last), tuple(
+            Purged(url, tuple(digests.split())) for _, url, digests in rows
+        )
+
+    async def stats(self) -> dict[str, int]:
+        """See Index. Counts rows: not for every request."""
+        ((sources, failures, size),) = await self._database.survey(
+            "SELECT count(*), count(*) - count(digest), coalesce(sum(bytes), 0) FROM source"
+        )
+        ((renditions,),) = await self._database.survey("SELECT count(*) FROM rendition")
+        return {
+            "sources": sources - failures,
+            "failures": failures,
+            "renditions": renditions,
+            "bytes": size,
+        }
+
+    async def hosts(self, limit: int) -> tuple[HostUse, ...]:
+        """See Index."""
+        rows = await self._database.survey(
+            "SELECT host, count(*), sum(bytes) FROM source WHERE digest IS NOT NULL"
+            " GROUP BY host ORDER BY 3 DESC, 1 LIMIT ?",
+            (limit,),
+        )
+        return tuple(HostUse(*row) for row in rows)
+
+    async def prune(self) -> int:
+        """See Index."""
+        removed = 0
+        while rows := await self._database.write(_prune):
+            removed += rows
+        # Thumbnails of blobs that no URL has, put an hour ago: none is about to be given one.
+        hour_ago = int(time.time()) - 3600
+        return removed + await self._database.write(
+            lambda connection: (
+                connection.execute(
+                    "DELETE FROM rendition WHERE put_at < ?"
+                    " AND NOT EXISTS (SELECT 1 FROM source WHERE source.digest = rendition.source)",
+                    (hour_ago,),
+                ).rowcount
+            )
+        )
+
+    async def health(self) -> str | None:
+        """See Index."""
+        return await self._database.health()
+
+    async def close(self) -> None:
+        """See Index."""
+        await self._database.close()
+
+    def _prune_some(self, connection: sqlite3.Connection) -> None:
+        if time.monotonic() >= self._prune_at:
+            removed = _prune(connection)
+            self._prune_at = time.monotonic() + (_PRUNE_EVERY_S if removed < _PRUNE_ROWS else 1.0)
+
+
+def _prune(connection: sqlite3.Connection) -> int:
+    """Removes some sources that are past their time, with their thumbnails; how many sources."""
+    rows = connection.execute(
+        "SELECT key, digest FROM source WHERE keep_until < ? LIMIT ?", (int(time.time()), _PRUNE_ROWS)
+    ).fetchall()
+    for key, digest in rows:
+        connection.execute("DELETE FROM source WHERE key = ?", (key,))
+        if digest is not None:
+            _drop_renditions(connection, digest)
+    return len(rows)
+
+
+def _drop_renditions(connection: sqlite3.Connection, digest: str) -> tuple[str, ...]:
+    """Forgets the thumbnails of a blob that no URL has any more; the digests to which nothing refers then."""
+    if connection.execute("SELECT 1 FROM source WHERE digest = ?", (digest,)).fetchone():
+        return ()
+    made = connection.execute("DELETE FROM rendition WHERE source = ? RETURNING digest", (digest,)).fetchall()
+    candidates = dict.fromkeys([digest, *(found for (found,) in made if found is not None)])
+    return tuple(
+        candidate
+        for candidate in candidates
+        if not connection.execute(
+            "SELECT 1 FROM source WHERE digest = ?1 UNION ALL SELECT 1 FROM rendition WHERE digest = ?1",
+            (candidate,),
+        ).fetchone()
+    )
+
+
+def _readable(read: Callable[[str], T], rows: Sequence[tuple[object, ...]]) -> T | None:
+    try:
+        return read(str(rows[0][0])) if rows else None
+    except ValueError:
+        return None
+
+
+def _key(url: str) -> bytes:
+    # Half a SHA-256 keeps rows short; the URL in the entry itself is compared on reading.
+    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def _count(held: bool) -> None:
+    metrics.cache_requests.labels(layer="index", result="hit" if held else "miss").inc()

@@ -1,0 +1,97 @@
+"""Which article of a batch is done, so that a run that was ended goes on where it stopped."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from mediasvc.engines.sqlite import Database
+
+_PAGE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """One article that is done.
+
+    path: as in its job, with surrogate escapes for bytes that are no UTF-8. key: digest of the input and the options.
+    digest_out: of what was written. report_json: its object in the report.
+    """
+
+    path: str
+    key: str
+    digest_out: str
+    report_json: str
+
+
+class Journal(Protocol):
+    """job: any text that names a run over a folder. Trouble is StoreFailed."""
+
+    async def row(self, job: str, path: str) -> JournalRow | None:
+        """What is recorded of an article."""
+
+    async def record(self, job: str, path: str, key: str, digest_out: str, report_json: str) -> None:
+        """Replaces what was recorded of an article; on the disk when it returns."""
+
+    def rows(self, job: str) -> AsyncIterator[JournalRow]:
+        """Every article of a job, in the order of the bytes of their paths."""
+
+    async def close(self) -> None:
+        """Ends after everything asked before is recorded."""
+
+
+_MIGRATIONS: Final = (
+    """
+    CREATE TABLE done (
+      job BLOB NOT NULL, path BLOB NOT NULL, key TEXT NOT NULL, digest_out TEXT NOT NULL, report TEXT NOT NULL,
+      PRIMARY KEY (job, path)
+    );
+    """,
+)
+
+
+class SqliteJournal:
+    """See Journal. Several runs may share the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, _MIGRATIONS, name="journal", durable=True)
+
+    async def row(self, job: str, path: str) -> JournalRow | None:
+        """See Journal."""
+        rows = await self._database.read(
+            "SELECT key, digest_out, report FROM done WHERE job = ? AND path = ?", (_bytes(job), _bytes(path))
+        )
+        return JournalRow(path, *rows[0]) if rows else None
+
+    async def record(self, job: str, path: str, key: str, digest_out: str, report_json: str) -> None:
+        """See Journal."""
+        row = (_bytes(job), _bytes(path), key, digest_out, report_json)
+
+        def put(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?)", row)
+
+        await self._database.write(put)
+
+    async def rows(self, job: str) -> AsyncIterator[JournalRow]:
+        """See Journal."""
+        last = b""
+        while True:
+            page = await self._database.read(
+                "SELECT path, key, digest_out, report FROM done WHERE job = ? AND path > ?"
+                " ORDER BY path LIMIT ?",
+                (_bytes(job), last, _PAGE),
+            )
+            for path, key, digest_out, report in page:
+                yield JournalRow(path.decode("utf-8", "surrogateescape"), key, digest_out, report)
+            if len(page) < _PAGE:
+                return
+            last = page[-1][0]
+
+    async def close(self) -> None:
+        """See Journal."""
+        await self._database.close()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,345 @@
+"""What every place for blobs does, and what only a folder of files does."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mediasvc.effects.blobs import Blobs
+from mediasvc.effects.blobs.files import FileBlobs
+from mediasvc.errors import StoreFailed
+
+MIB = 1024 * 1024
+ABSENT = hashlib.sha256(b"never kept").hexdigest()
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def blob_files(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("??/??/*") if path.is_file()]
+
+
+@pytest.fixture
+async def files(tmp_path: Path) -> AsyncIterator[FileBlobs]:
+    blobs = FileBlobs(tmp_path / "blobs", 100 * MIB)
+    yield blobs
+    await blobs.close()
+
+
+@pytest.fixture(params=["files"])
+async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Blobs]:
+    local = FileBlobs(tmp_path / "blobs", 100 * MIB)
+    yield local
+    await local.close()
+
+
+# ---------------------------------------------------------------------- every implementation
+
+
+async def test_bytes_come_back_under_their_sha256(blobs: Blobs) -> None:
+    digest = await blobs.put(b"a picture")
+
+    assert digest == sha(b"a picture")
+    assert await blobs.read(digest) == b"a picture"
+    assert await blobs.size(digest) == 9
+
+
+async def test_what_was_never_kept_is_absent(blobs: Blobs) -> None:
+    assert await blobs.read(ABSENT) is None
+    assert await blobs.path(ABSENT) is None
+    assert await blobs.size(ABSENT) is None
+    await blobs.delete(ABSENT)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", "../../etc/passwd", "A" * 64, "a" * 63, "a" * 65, "a" * 63 + "\n", "é" * 64]
+)
+async def test_a_name_that_is_no_digest_is_absent(blobs: Blobs, name: str) -> None:
+    assert await blobs.read(name) is None
+    assert await blobs.path(name) is None
+    assert await blobs.size(name) is None
+    await blobs.delete(name)
+
+
+@pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, 3 * MIB + 5, 7 * MIB])
+async def test_bytes_that_come_in_pieces_are_kept_whole(blobs: Blobs, size: int) -> None:
+    data = os.urandom(size)
+
+    async with blobs.incoming() as incoming:
+        for start in range(0, size, 65_537):
+            await incoming.write(data[start : start + 65_537])
+        assert incoming.digest() == sha(data)
+        digest = await incoming.keep()
+
+    assert digest == sha(data)
+    assert await blobs.read(digest) == data
+    path = await blobs.path(digest)
+    assert path is not None
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("size", [10, 3 * MIB])
+async def test_incoming_bytes_can_be_looked_at_before_they_are_kept(blobs: Blobs, size: int) -> None:
+    data = os.urandom(size)
+
+    async with blobs.incoming() as incoming:
+        await incoming.write(data[: size // 2])
+        await incoming.write(data[size // 2 :])
+        source = await incoming.source()
+        assert (source if isinstance(source, bytes) else source.read_bytes()) == data
+        assert await blobs.read(sha(data)) is None
+        await incoming.keep()
+
+    assert await blobs.read(sha(data)) == data
+
+
+async def test_what_is_not_kept_leaves_nothing_behind(blobs: Blobs) -> None:
+    async with blobs.incoming() as incoming:
+        await incoming.write(os.urandom(3 * MIB))
+        source = await incoming.source()
+
+    assert isinstance(source, Path)
+    assert not source.exists()
+    assert await blobs.read(incoming.digest()) is None
+
+
+@pytest.mark.parametrize("before", [10, 3 * MIB])
+@pytest.mark.parametrize("after", [10, 3 * MIB])
+async def test_a_retry_begins_anew(blobs: Blobs, before: int, after: int) -> None:
+    data = os.urandom(after)
+
+    async with blobs.incoming() as incoming:
+        await incoming.write(os.urandom(before))
+        await incoming.restart()
+        await incoming.write(data)
+        digest = await incoming.keep()
+
+    assert digest == sha(data)
+    assert await blobs.read(digest) == data
+
+
+async def test_keeping_the_same_bytes_twice_is_keeping_them_once(blobs: Blobs) -> None:
+    digests = await asyncio.gather(*(blobs.put(b"the same" * 1000) for _ in range(20)))
+
+    assert set(digests) == {sha(b"the same" * 1000)}
+    assert await blobs.read(digests[0]) == b"the same" * 1000
+
+
+async def test_a_deleted_blob_is_absent_and_can_be_kept_again(blobs: Blobs) -> None:
+    digest = await blobs.put(b"gone soon")
+    await blobs.delete(digest)
+
+    assert await blobs.read(digest) is None
+    assert await blobs.path(digest) is None
+
+    await blobs.put(b"gone soon")
+    assert await blobs.read(digest) == b"gone soon"
+
+
+async def test_a_caller_that_goes_away_while_writing_leaves_nothing_behind(
+    blobs: Blobs, tmp_path: Path
+) -> None:
+    started = asyncio.Event()
+
+    async def write_for_ever() -> None:
+        async with blobs.incoming() as incoming:
+            while True:
+                await incoming.write(os.urandom(MIB))
+                started.set()
+
+    task = asyncio.create_task(write_for_ever())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert list(tmp_path.rglob("tmp/*")) == []
+
+
+async def test_a_working_store_is_healthy(blobs: Blobs) -> None:
+    assert await blobs.health() is None
+
+
+# ---------------------------------------------------------------------- files
+
+
+async def test_a_blob_lies_in_a_folder_of_its_first_digits(files: FileBlobs, tmp_path: Path) -> None:
+    digest = await files.put(b"x")
+
+    assert await files.path(digest) == tmp_path / "blobs" / digest[:2] / digest[2:4] / digest
+
+
+async def test_files_have_no_url_of_their_own(files: FileBlobs) -> None:
+    assert await files.presigned_url(await files.put(b"x"), "image/png", 60) is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "flipped", "grown"])
+@pytest.mark.parametrize("how", ["read", "path"])
+async def test_a_damaged_blob_is_set_aside_and_never_served(tmp_path: Path, damage: str, how: str) -> None:
+    first = FileBlobs(tmp_path, 100 * MIB)
+    data = os.urandom(5000)
+    digest = await first.put(data)
+    (file,) = blob_files(tmp_path)
+    hurt = {"cut": data[:-1], "emptied": b"", "flipped": b"\0" + data[1:], "grown": data + b"x"}[damage]
+    if hurt == data:
+        hurt = b"\1" + data[1:]
+    file.write_bytes(hurt)
+
+    for blobs in (
+        first,
+        FileBlobs(tmp_path, 100 * MIB),
+    ):  # changed under a running process; found by a new one
+        assert (await blobs.read(digest) if how == "read" else await blobs.path(digest)) is None
+        assert blob_files(tmp_path) == []
+        assert len(list((tmp_path / "quarantine").iterdir())) == 1
+        await blobs.put(data)
+        assert await blobs.read(digest) == data
+        (file,) = blob_files(tmp_path)
+        file.write_bytes(hurt)
+        for left in (tmp_path / "quarantine").iterdir():
+            left.unlink()
+        await blobs.close()
+
+
+async def test_verify_finds_exactly_the_damaged_blobs(files: FileBlobs, tmp_path: Path) -> None:
+    digests = [await files.put(os.urandom(3000)) for _ in range(20)]
+    for digest in digests[:3]:
+        (tmp_path / "blobs" / digest[:2] / digest[2:4] / digest).write_bytes(b"torn")
+
+    verified = await files.verify()
+
+    assert verified.checked == 20
+    assert sorted(verified.damaged) == sorted(digests[:3])
+    assert (await files.usage()).quarantined == 3
+    assert (await files.verify()).damaged == ()
+
+
+async def test_the_cache_stays_within_its_limit_and_the_least_recently_used_go_first(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path, 4 * MIB)
+    favourite = await blobs.put(os.urandom(100_000))
+    os.utime(next(iter(blob_files(tmp_path))), ns=(2, 1))  # used long ago
+    most = 0
+
+    for number in range(200):
+        await blobs.put(os.urandom(100_000))
+        if number % 5 == 0:
+            assert await blobs.read(favourite) is not None
+        most = max(most, sum(path.stat().st_blocks * 512 for path in blob_files(tmp_path)))
+
+    assert most <= 4 * MIB
+    assert len(blob_files(tmp_path)) > 30
+    assert await blobs.read(favourite) is not None
+    await blobs.close()
+
+
+async def test_several_processes_share_one_limit(tmp_path: Path) -> None:
+    several = [FileBlobs(tmp_path, 2 * MIB) for _ in range(4)]
+
+    await asyncio.gather(*(blobs.put(os.urandom(50_000)) for _ in range(50) for blobs in several))
+
+    assert sum(path.stat().st_blocks * 512 for path in blob_files(tmp_path)) <= 2 * MIB
+    for blobs in several:
+        await blobs.close()
+
+
+async def test_a_blob_that_was_handed_out_just_now_is_not_evicted(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path, 1 * MIB)
+    digest = await blobs.put(os.urandom(100_000))
+    path = await blobs.path(digest)
+
+    for _ in range(20):
+        await blobs.put(os.urandom(200_000))
+
+    assert path is not None
+    assert sha(path.read_bytes()) == digest
+    await blobs.close()
+
+
+async def test_a_reader_of_an_evicted_blob_reads_to_its_end(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path, 1 * MIB)
+    data = os.urandom(500_000)
+    path = await blobs.path(await blobs.put(data))
+    assert path is not None
+
+    with path.open("rb") as reader:
+        os.utime(path, ns=(1, 1))
+        for _ in range(10):
+            await blobs.put(os.urandom(200_000))
+        assert not path.exists()
+        assert reader.read() == data
+    await blobs.close()
+
+
+async def test_an_image_larger_than_the_cache_is_not_kept_and_evicts_nothing(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path, 1 * MIB)
+    small = await blobs.put(b"small")
+
+    async with blobs.incoming() as incoming:
+        await incoming.write(bytes(2 * MIB))
+        with pytest.raises(StoreFailed):
+            await incoming.keep()
+        source = await incoming.source()
+        assert isinstance(source, Path)
+        assert source.stat().st_size == 2 * MIB
+
+    assert await blobs.read(small) == b"small"
+    assert await blobs.health() is None
+    await blobs.close()
+
+
+async def test_a_wrong_count_is_put_right(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path, 1 * MIB)
+    await blobs.put(os.urandom(100_000))
+    (tmp_path / "total").write_bytes((10**12).to_bytes(8, "little"))
+
+    await blobs.sweep()
+    digests = [await blobs.put(os.urandom(100_000)) for _ in range(5)]
+
+    assert all([await blobs.read(digest) for digest in digests])
+    await blobs.close()
+
+
+async def test_a_smaller_limit_is_reached_by_hand(tmp_path: Path) -> None:
+    roomy = FileBlobs(tmp_path, 100 * MIB)
+    for _ in range(30):
+        await roomy.put(os.urandom(100_000))
+    await roomy.close()
+    blobs = FileBlobs(tmp_path, 1 * MIB)
+
+    collected = await blobs.gc()
+
+    usage = await blobs.usage()
+    assert collected.evicted >= 20
+    assert usage.blobs == 30 - collected.evicted
+    assert 0 < usage.disk_bytes <= 1 * MIB
+    await blobs.close()
+
+
+async def test_usage_counts_what_is_there(files: FileBlobs) -> None:
+    await files.put(b"x" * 100)
+    await files.put(b"y" * 5000)
+
+    usage = await files.usage()
+
+    assert (usage.blobs, usage.bytes, usage.disk_bytes) == (2, 5100, 4096 + 8192)
+
+
+async def test_stray_temporary_files_are_swept_and_those_in_use_are_not(
+    files: FileBlobs, tmp_path: Path
+) -> None:
+    async with files.incoming() as incoming:
+        await incoming.write(os.urandom(2 * MIB))
+        stray = tmp_path / "blobs" / "tmp" / "99999-dead"
+        stray.write_bytes(b"half a picture")
+
+        swept = await files.sweep()
+
+        assert swept == 1
+        assert not stray.exists()
+        digest = await incoming.keep()
+    assert await files.read(digest) is not None
