@@ -42,10 +42,10 @@ def sends_here(origin: Origin) -> FetchPolicy:
     return FetchPolicy(connect_to=parse_connect_to(origin.connect_to))
 
 
-def allows(origin: Origin, *networks: str) -> FetchPolicy:
-    """Loopback addresses that stand for public ones here, and the origin's port."""
+def allows(port: int, *networks: str) -> FetchPolicy:
+    """Loopback addresses that stand for public ones here, and one more port."""
     return FetchPolicy(
-        allowed_ports=frozenset({80, 443, origin.port}),
+        allowed_ports=frozenset({80, 443, port}),
         allowed_cidrs=tuple(ip_network(network) for network in networks or ("127.0.0.1/32",)),
     )
 

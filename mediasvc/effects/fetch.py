@@ -110,6 +110,9 @@ class _Errand:
     validators: Validators | None
     deadline: float
     tries: int = 0
+    host: str = ""
+    failure: SourceFailed | SourceTimeout | None = None
+    """Of the last try."""
     is_begun: bool = False
     """Bytes have been written."""
 
@@ -198,11 +201,21 @@ class Fetcher:
                     errand.tries, error, remaining_s=remaining_s, chance=self._chance()
                 )
                 if wait_s is None:
-                    raise
+                    # One failure a fetch, not one a try; a circuit that opened meanwhile hides what was found before.
+                    found = errand.failure if errand.failure and error.reason == retry.CIRCUIT else error
+                    self._note(errand.host, found)
+                    raise found from error
+                errand.failure = error
             await asyncio.sleep(wait_s)
             if errand.is_begun:
                 await errand.sink.restart()
                 errand.is_begun = False
+
+    def _note(self, host: str, failure: MediaError) -> None:
+        if retry.host_is_down(failure) and self._circuits.failed(
+            host, self._clock(), failure.retry_after_s or 0
+        ):
+            metrics.breaker_open.inc()
 
     async def _follow(self, errand: _Errand) -> Fetched:
         """Every hop by hand: what a redirect names is checked as the first URL was, and nothing else happens to it."""
@@ -224,7 +237,7 @@ class Fetcher:
 
     async def _ask(self, errand: _Errand, here: SourceUrl) -> Fetched | replies.Redirect:
         """One hop, with its host's place in line and its circuit."""
-        host = urlsplit(here).netloc
+        errand.host = host = urlsplit(here).netloc
         _fail_if(self._circuits.left_alone_s(host, self._clock()))
         async with self._connections.slot(host) as waited_s:
             errand.deadline += waited_s
@@ -233,10 +246,7 @@ class Fetcher:
             try:
                 result = await self._exchange(errand, here)
             except MediaError as error:
-                if retry.host_is_down(error):
-                    if self._circuits.failed(host, self._clock(), error.retry_after_s or 0):
-                        metrics.breaker_open.inc()
-                elif not isinstance(error, SourceRefused):
+                if not retry.host_is_down(error) and not isinstance(error, SourceRefused):
                     self._circuits.answered(host)
                 raise
             self._circuits.answered(host)

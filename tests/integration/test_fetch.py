@@ -325,8 +325,7 @@ async def test_a_host_that_is_down_is_left_alone_and_tried_again_by_itself(origi
         while not sink.data:
             try:
                 await it.fetch(at("/a", "down.test"), sink)
-            except SourceFailed as error:
-                assert error.reason == retry.CIRCUIT
+            except SourceFailed:
                 await asyncio.sleep(0.05)
 
     assert (left_alone.value.reason, left_alone.value.retry_after_s) == (retry.CIRCUIT, 1)
@@ -507,7 +506,7 @@ async def test_a_proxy_is_asked_for_http_and_tunnels_https_while_literals_stay_g
         Origin() as proxy,
         Origin(tls=_server_side(made, "secure.test")) as secure,
     ):
-        policy = allows(secure, "192.0.2.0/24")
+        policy = allows(secure.port, "192.0.2.0/24")
         async with fetcher(
             policy, QUICK, ca_file=ca_file, proxy=f"http://user:secret@127.0.0.1:{proxy.port}"
         ) as it:
