@@ -103,18 +103,20 @@ def _guessed(article: bytes) -> str:
     high = len(article) - len(article.translate(None, bytes(range(0x80, 0x100))))
     if wrong * 8 <= high:
         return "utf-8"
-    pairs = lone = ascii_second = 0
+    pairs = lone = ascii_second = adjacent = end = 0
     for match in _PAIR.finditer(article):
         if match[2] is not None:
             lone += 1
             continue
         pairs += 1
         ascii_second += match[1] is not None
+        adjacent += match.start() == end
+        end = match.end()
         if pairs == _SAMPLED_PAIRS:
             break
-    # Common Chinese characters have an ASCII second byte never in GB2312, two in five times in Big5; the accented
-    # letters of western text nearly always stand before one.
-    if pairs == 0 or lone * 4 > pairs or ascii_second * 10 > pairs * 7:
+    # Chinese characters stand together, the accented letters of western text seldom do. Common ones have an ASCII
+    # second byte never in GB2312, two in five times in Big5.
+    if pairs == 0 or lone * 4 > pairs or adjacent * 3 < pairs:
         return "cp1252"
     return "big5hkscs" if ascii_second * 100 > pairs * 15 else "gb18030"
 

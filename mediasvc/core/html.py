@@ -235,6 +235,10 @@ class _Finder:
         stated = {name: element.attr(name) or "" for name in _SIZES if name in spans}
         if not stated:
             return self.default_size, ()
+        for name, text in stated.items():
+            if not text.isascii():  # the parser was given bytes, not characters: "600×400"
+                value = self._value(spans[name])
+                stated[name] = "" if value is None else self._address(value[0], value[1])
         size, warnings = declared_size(stated)
         return size or self.default_size, warnings
 

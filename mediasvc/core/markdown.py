@@ -17,6 +17,7 @@ _OPTIONS = (
     Options.ENABLE_TABLES | Options.ENABLE_STRIKETHROUGH | Options.ENABLE_FOOTNOTES | Options.ENABLE_TASKLISTS
 )
 
+_LONE_CR = re.compile(rb"\r(?!\n)")
 _DEFINITION = re.compile(rb"[ \t>]*\[(?:[^\[\]\\]|\\.)*+\]:", re.DOTALL)
 _BEFORE_DESTINATION = re.compile(rb"[ \t]*(?:(?:\r\n?|\n)[ \t>]*)?")
 _ANGLE = re.compile(rb"<((?:[^<>\\\r\n]|\\.)*+)>")
@@ -115,6 +116,8 @@ class _Finder:
         self.found = FoundInMarkdown()
         self.used: dict[str, _Use] = {}
         page = source.page[body:]
+        if page.count(b"\r") != page.count(b"\r\n"):  # pulldown-cmark sees no blank line between lone CRs
+            page = _LONE_CR.sub(b"\n", page)
         self.text = (
             page.decode("utf-8") if source.utf8 else codecs.charmap_decode(page, "strict", _LETTERS)[0]
         )

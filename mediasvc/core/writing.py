@@ -93,7 +93,17 @@ def _css_bare(text: str) -> str:
 
 
 def _markdown_bare(text: str) -> str:
-    return _REFERENCE_LIKE.sub("&amp;", re.sub(r"[\\()\[\]|]", r"\\\g<0>", text))
+    special = r"[\\|]" if _is_balanced(text) else r"[\\|()]"
+    return _REFERENCE_LIKE.sub("&amp;", re.sub(special, r"\\\g<0>", text))
+
+
+def _is_balanced(text: str) -> bool:
+    depth = 0
+    for parenthesis in re.findall(r"[()]", text):
+        depth += 1 if parenthesis == "(" else -1
+        if not 0 <= depth <= 16:
+            return False
+    return depth == 0
 
 
 def _markdown_angle(text: str) -> str:
