@@ -11,6 +11,7 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from types import TracebackType
 
 import pytest
@@ -61,9 +62,9 @@ class Dns:
             self._scripts[name] = list(answers)
 
     def lookups(self, name: str) -> int:
-        """How often the A record of a name was asked for."""
+        """How often a name was looked up."""
         with self._lock:
-            return self._asked.count((name, "A"))
+            return self._asked.count((name, "AAAA"))
 
     def _reply(self, data: bytes) -> bytes | None:
         query = DNSRecord.parse(data)
@@ -72,8 +73,10 @@ class Dns:
         with self._lock:
             self._asked.append((name, kind))
             script = self._scripts.get(name)
-            # DnsNames asks for AAAA first and for A last, so A ends a lookup.
-            answer = (script.pop(0) if len(script) > 1 and kind == "A" else script[0]) if script else None
+            answer = script[0] if script else None
+            # DnsNames asks for AAAA first, and for A unless that has failed.
+            if script and len(script) > 1 and (kind == "A" or script[0].rcode != "NOERROR"):
+                del script[0]
         if answer is None:
             reply.header.rcode = RCODE.NXDOMAIN
             return bytes(reply.pack())
@@ -87,7 +90,7 @@ class Dns:
         for address in answer.addresses:
             family = "AAAA" if ":" in address else "A"
             if family == kind:
-                rdata = AAAA(address) if family == "AAAA" else A(address)
+                rdata = AAAA(ip_address(address).exploded) if family == "AAAA" else A(address)
                 reply.add_answer(RR(owner, getattr(QTYPE, kind), rdata=rdata, ttl=0))
         return bytes(reply.pack())
 

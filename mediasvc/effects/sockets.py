@@ -59,6 +59,8 @@ class Reply:
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
+        # None: the body has come whole with the head, and what stood behind it has been judged.
+        self._protocol = response.connection.protocol if response.connection else None
         self.status = response.status
         headers: dict[str, str] = {}
         for raw_name, raw_value in response.raw_headers:
@@ -70,12 +72,19 @@ class Reply:
     async def read(self) -> bytes:
         """The next bytes of the body as they come, still in their content coding; empty at its end.
 
-        SourceFailed: it is cut short, garbled, or the connection broke.
+        SourceFailed: it is cut short, garbled, longer than announced, or the connection broke.
         """
         try:
-            return await self._response.content.readany()
+            piece = await self._response.content.readany()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _translated(error) from error
+        if not piece and self._protocol is not None:
+            behind = self._protocol.exception()
+            if isinstance(behind, aiohttp.http_exceptions.HttpProcessingError):
+                raise SourceFailed(
+                    "The source's reply is longer than it says.", reason=retry.PROTOCOL
+                ) from behind
+        return piece
 
 
 class _Slots:

@@ -39,6 +39,21 @@ FAULTS: dict[str, tuple[Reply, type[MediaError], str]] = {
     "shorter than it says": (Reply(body=jpeg(), cut_after=1000), SourceFailed, retry.TRUNCATED),
     "far shorter than it says": (Reply(body=b"", length="900000"), SourceFailed, retry.TRUNCATED),
     "chunked and cut": (Reply(body=jpeg(), chunked=True, cut_after=1000), SourceFailed, retry.TRUNCATED),
+    "longer than it says": (
+        _raw("HTTP/1.1 200 OK\nContent-Length: 3", b"abcdef"),
+        SourceFailed,
+        retry.PROTOCOL,
+    ),
+    "far longer than it says": (
+        _raw("HTTP/1.1 200 OK\nContent-Length: 300000", b"x" * 600_000),
+        SourceFailed,
+        retry.PROTOCOL,
+    ),
+    "longer than its chunks": (
+        _raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked", b"3\r\nabc\r\n0\r\n\r\nxyz"),
+        SourceFailed,
+        retry.PROTOCOL,
+    ),
     "reset before the head": (Reply(reset_after=-1), SourceFailed, retry.RESET),
     "reset in the body": (Reply(body=jpeg(), reset_after=1000), SourceFailed, retry.TRUNCATED),
     "closed before the head": (Reply(raw=b""), SourceFailed, retry.RESET),
@@ -157,7 +172,7 @@ async def test_a_fault_has_its_error(origin: Origin, fault: str) -> None:
     assert "127.0.0.1" not in str(failure.value)
 
 
-async def test_more_bytes_than_announced_are_never_part_of_the_picture_or_of_the_next_reply(
+async def test_a_reply_smuggled_behind_another_never_answers_the_next_request(
     origin: Origin,
 ) -> None:
     origin.on(
