@@ -188,9 +188,7 @@ class Articles:
         """
         found = self._find(article, options, options.prefix)
         targets = self._targets(found, options)
-        outcomes = await self._obtain(
-            {(t.resolution.origin, t.spec): t.resolution for t in targets if isinstance(t, _Target)}
-        )
+        outcomes = await self._obtain([t for t in targets if isinstance(t, _Target)])
         edits: list[Edit] = []
         reports: list[ImageReport] = []
         assets: dict[str, Asset] = {}
@@ -320,37 +318,48 @@ class Articles:
         return address.startswith("/img/") and address.count("/") >= 4 and is_relative(address)
 
     async def _obtain(
-        self, wanted: Mapping[tuple[str, ThumbnailSpec | None], urls.Resolution]
+        self, targets: list[_Target]
     ) -> dict[tuple[str, ThumbnailSpec | None], _Outcome | MediaError]:
+        """What every target asks for; each origin is looked at once, whatever number of places name it."""
+        wanted: dict[str, dict[ThumbnailSpec | None, None]] = {}
+        for target in targets:
+            wanted.setdefault(target.resolution.origin, {})[target.spec] = None
         outcomes: dict[tuple[str, ThumbnailSpec | None], _Outcome | MediaError] = {}
         slots = asyncio.Semaphore(_IMAGES_AT_ONCE)
 
-        async def one(key: tuple[str, ThumbnailSpec | None]) -> None:
-            origin, spec = key
+        async def one(origin: str, specs: tuple[ThumbnailSpec | None, ...]) -> None:
             async with slots:
-                try:
-                    outcomes[key] = await self._image(origin, spec)
-                except MediaError as error:
-                    logs.get().info(
-                        "image.failed", host=logs.host_of(origin), code=error.code, why=str(error)
-                    )
-                    outcomes[key] = error
+                for spec, outcome in (await self._images(origin, specs)).items():
+                    outcomes[origin, spec] = outcome
 
         async with asyncio.TaskGroup() as group:
-            for key in wanted:
-                group.create_task(one(key))
+            for origin, specs in wanted.items():
+                # Thumbnails first: the one that is made while fetching costs no second look at the original.
+                group.create_task(one(origin, tuple(sorted(specs, key=lambda spec: spec is None))))
         return outcomes
 
-    async def _image(self, origin: str, spec: ThumbnailSpec | None) -> _Outcome:
-        held = await self.images.hold(origin, spec)
-        original = await self.images.serve(held, None)
-        shown = original if spec is None else await self.images.serve(held, spec)
-        thumbhash, dominant = await self._placeholder(held, shown)
-        return _Outcome(original, shown, thumbhash, dominant)
+    async def _images(
+        self, origin: str, specs: tuple[ThumbnailSpec | None, ...]
+    ) -> dict[ThumbnailSpec | None, _Outcome | MediaError]:
+        try:
+            held = await self.images.hold(origin, specs[0], placeholder=True)
+            original = await self.images.serve(held, None)
+        except MediaError as error:
+            logs.get().info("image.failed", host=logs.host_of(origin), code=error.code, why=str(error))
+            return dict.fromkeys(specs, error)
+        outcomes: dict[ThumbnailSpec | None, _Outcome | MediaError] = {}
+        thumbhash, dominant = await self._placeholder(held)
+        for spec in specs:
+            try:
+                shown = original if spec is None else await self.images.serve(held, spec, load=False)
+            except MediaError as error:
+                logs.get().info("image.failed", host=logs.host_of(origin), code=error.code, why=str(error))
+                outcomes[spec] = error
+                continue
+            outcomes[spec] = _Outcome(original, shown, thumbhash, dominant)
+        return outcomes
 
-    async def _placeholder(self, held: Held, shown: Served) -> tuple[str | None, str | None]:
-        if shown.thumbhash is not None:
-            return shown.thumbhash, shown.dominant
+    async def _placeholder(self, held: Held) -> tuple[str | None, str | None]:
         try:
             return await self.images.placeholder(held)
         except MediaError:

@@ -165,9 +165,9 @@ class Batch:
         todo: list[_Read] = []
         for one in read:
             if isinstance(one, dict):
-                await self._finish(one, None)
+                self._finish(one)
             elif one.kept is not None and await self._sources_stand(one.kept):
-                await self._finish(one.kept, None, known=True)
+                self._finish(one.kept, known=True)
             else:
                 todo.append(one)
         for chunk in _chunks(todo):
@@ -234,29 +234,71 @@ class Batch:
                 self.store,
             )
         )
-        for one, done in zip(read, results, strict=True):
-            try:
-                await self._write(one, done)
-            except StoreFailed as error:
-                told = report.row(one.item, one.seen.data, done)
-                told |= {"status": "failed", "error": error.code, "message": str(error), "digest_out": None}
-                await self._finish(told, None)
-                continue
-            told = report.row(one.item, one.seen.data, done)
-            key = f"{self._fingerprint} {told['digest_in']}"
-            await self._finish(told, None if done.error else key)
+        lost = await self._place({asset.name: asset for done in results for asset in done.assets})
+        written = await asyncio.to_thread(self._write_all, read, results, lost)
+        rows = [
+            report.row(one.item, one.seen.data, done) | trouble
+            for one, done, trouble in zip(read, results, written, strict=True)
+        ]
+        await asyncio.gather(*(self._record(told) for told in rows if not told["error"]))
+        for told in rows:
+            self._finish(told)
 
-    async def _write(self, one: _Read, done: Done) -> None:
-        """Assets first, then the article that refers to them."""
-        if done.error is not None:
+    async def _place(self, assets: Mapping[str, Asset]) -> dict[str, str]:
+        """Puts assets beside the articles, those that are not there yet; why, of each that cannot be."""
+        missing = await asyncio.to_thread(self._missing, tuple(assets.values()))
+        sources: dict[str, Path] = {}
+        lost: dict[str, str] = {}
+        for asset in missing:
+            if asset.data is not None:
+                continue
+            try:
+                source = await self.articles.images.blobs.path(asset.digest)
+            except StoreFailed as error:
+                lost[asset.name] = str(error)
+                continue
+            if source is None:
+                lost[asset.name] = (
+                    "the cache let go of an image before it was placed; a larger CACHE_MAX_BYTES helps"
+                )
+            else:
+                sources[asset.name] = source
+        lost |= await asyncio.to_thread(self._copy_all, [a for a in missing if a.name not in lost], sources)
+        return lost
+
+    def _missing(self, assets: tuple[Asset, ...]) -> list[Asset]:
+        return [asset for asset in assets if not _is_there(self.where.assets / asset.name, asset.bytes)]
+
+    def _copy_all(self, assets: list[Asset], sources: Mapping[str, Path]) -> dict[str, str]:
+        lost = {}
+        for asset in assets:
+            target = self.where.assets / asset.name
+            try:
+                if asset.data is not None:
+                    files.write_whole(target, asset.data)
+                else:
+                    files.copy_whole(sources[asset.name], target)
+            except StoreFailed as error:
+                lost[asset.name] = str(error)
+        return lost
+
+    def _write_all(
+        self, read: list[_Read], results: tuple[Done, ...], lost: Mapping[str, str]
+    ) -> list[dict[str, str | None]]:
+        """In a thread: writes a chunk's articles; of each, nothing, or what to say of it instead."""
+        return [self._write(one, done, lost) for one, done in zip(read, results, strict=True)]
+
+    def _write(self, one: _Read, done: Done, lost: Mapping[str, str]) -> dict[str, str | None]:
+        why = next((lost[asset.name] for asset in done.assets if asset.name in lost), None)
+        try:
+            if why is not None:
+                raise StoreFailed(why)
             # Under --out the tree is mirrored whole: an article that failed stands there as it was.
-            if not self.where.in_place:
-                await asyncio.to_thread(self._write_article, one, one.seen.data)
-            return
-        for asset in done.assets:
-            await self._place(asset)
-        if done.content is not None or not self.where.in_place:
-            await asyncio.to_thread(self._write_article, one, done.content or one.seen.data)
+            if not self.where.in_place or done.content is not None:
+                self._write_article(one, done.content if done.content is not None else one.seen.data)
+        except MediaError as error:
+            return {"status": "failed", "error": error.code, "message": str(error), "digest_out": None}
+        return {}
 
     def _write_article(self, one: _Read, content: bytes) -> None:
         item = one.item
@@ -267,30 +309,18 @@ class Batch:
             return
         files.write_whole(item.out, content, one.seen.mode)
 
-    async def _place(self, asset: Asset) -> None:
-        """The asset beside the articles. Fetched once more where the cache lost it between making and placing."""
-        target = self.where.assets / asset.name
-        if asset.data is not None:
-            await asyncio.to_thread(_write_once, target, asset.data)
-            return
-        source = await self.articles.images.blobs.path(asset.digest)
-        if source is None:
-            if await asyncio.to_thread(target.exists):
-                return
-            raise StoreFailed(
-                "the cache let go of an image before it was placed; a larger CACHE_MAX_BYTES helps"
+    async def _record(self, told: Row) -> None:
+        key = f"{self._fingerprint} {told['digest_in']}"
+        try:
+            await self.journal.record(
+                self._job, told["out"], key, told["digest_out"], report.to_line(told).decode()
             )
-        await asyncio.to_thread(files.copy_whole, source, target)
+        except StoreFailed as error:
+            # The article is done all the same; only a later run will not know it.
+            logs.get().warning("journal.unkept", why=str(error))
 
-    async def _finish(self, told: Row, key: str | None, *, known: bool = False) -> None:
-        """Journal, then report: an article that the report names is done."""
-        if key is not None:
-            line = report.to_line(told).decode()
-            try:
-                await self.journal.record(self._job, told["out"], key, told["digest_out"], line)
-            except StoreFailed as error:
-                # The article is done all the same; only a later run will not know it.
-                logs.get().warning("journal.unkept", why=str(error))
+    def _finish(self, told: Row, *, known: bool = False) -> None:
+        """Into the report: an article that it names is done."""
         if self.report_file is not None:
             self.report_file.add(told)
         self.totals.add(told, known=known)
@@ -353,6 +383,8 @@ def _holds(path: Path, content: bytes) -> bool:
         return False
 
 
-def _write_once(path: Path, data: bytes) -> None:
-    if not _holds(path, data):
-        files.write_whole(path, data)
+def _is_there(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False

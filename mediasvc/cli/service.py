@@ -10,7 +10,6 @@ import orjson
 from mediasvc import worker as batch_worker
 from mediasvc.cli.context import Common, common_options
 from mediasvc.demo import run as demo_run
-from mediasvc.demo.origin import connect_to
 from mediasvc.errors import InvalidSettings
 from mediasvc.server import supervisor
 from mediasvc.settings import check_serving, describe
@@ -56,9 +55,8 @@ def demo(out: Path | None, and_serve: bool, port: int | None, common: Common) ->
     if and_serve:
         check_serving(settings)
         with demo_run.origin_in_background() as origin_port:
-            own = {"data_dir": folder / "cache", "connect_to": connect_to(origin_port)}
             click.echo("the example article waits on the page; its images come from a bundled origin")
-            return supervisor.serve(settings.model_copy(update=own))
+            return supervisor.serve(demo_run.demo_settings(settings, folder, origin_port))
     return asyncio.run(demo_run.run_demo(settings, folder, echo=click.echo))
 
 

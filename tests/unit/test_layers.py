@@ -17,7 +17,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("wiring",),
     ("batch", "batch.*"),
     ("articles",),
-    ("images",),
+    ("images.*", "images"),
     ("effects.*", "effects"),
     ("engines.*", "engines"),
     ("core.*", "core"),
@@ -27,7 +27,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("errors",),
     ("__init__",),
 ]
-PEERS = ("server.*", "core.*", "cli.*", "batch.*", "demo.*", "effects.blobs.*")
+PEERS = ("server.*", "core.*", "cli.*", "batch.*", "demo.*", "effects.blobs.*", "images.*")
 IMPURE = {"asyncio", "aiohttp", "redis", "os", "time", "random", "logging", "pathlib", "socket", "subprocess"}
 
 

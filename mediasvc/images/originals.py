@@ -1,0 +1,275 @@
+"""Originals of source URLs: from what is kept, or from their origin, one fetch at a time for each."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import assert_never
+
+from mediasvc import errors, logs, metrics
+from mediasvc.core import caching, svg, urls
+from mediasvc.core.caching import CacheRules, Entry
+from mediasvc.core.picture import Format, Rendered, ThumbnailSpec
+from mediasvc.effects.blobs import Blobs, Incoming
+from mediasvc.effects.fetch import Fetched, Fetcher, Validators
+from mediasvc.effects.flights import Flights
+from mediasvc.effects.index import Index
+from mediasvc.effects.workers import ImageWorkers
+from mediasvc.errors import MediaError, StoreFailed
+from mediasvc.images.renditions import CacheStatus, Held, Renditions, remembered
+
+_RECENT_ENTRIES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A source URL, and what is to be made of its original while that is in hand."""
+
+    url: urls.SourceUrl
+    spec: ThumbnailSpec | None = None
+    placeholder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Obtained:
+    """What one flight over a source URL brings home, shared by all who waited for it."""
+
+    entry: Entry
+    cache: CacheStatus
+    unkept: bytes | None = None
+    unkept_renditions: Mapping[str, Rendered] = field(default_factory=dict)
+
+
+class Originals:
+    """Makes sure that we hold an original."""
+
+    def __init__(
+        self,
+        *,
+        renditions: Renditions,
+        fetcher: Fetcher,
+        workers: ImageWorkers,
+        blobs: Blobs,
+        index: Index,
+        flights: Flights,
+        rules: CacheRules,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._renditions = renditions
+        self._fetcher = fetcher
+        self._workers = workers
+        self._blobs = blobs
+        self._index = index
+        self._flights = flights
+        self._rules = rules
+        self._clock = clock
+        self._refreshing: dict[str, asyncio.Task[None]] = {}
+        # Answers while the index does not; never asked while it does.
+        self._recent: OrderedDict[str, Entry] = OrderedDict()
+
+    async def hold(self, resolution: urls.Resolution, wish: Wish) -> Held:
+        """Serve what is fresh, revalidate what is not, fetch what is missing."""
+        return _held(resolution, await self._current(wish))
+
+    async def fetch_again(self, held: Held) -> Held:
+        """The index knows the original and the store has lost it: fetch it as if it were new."""
+        metrics.cache_requests.labels("blobs", "lost").inc()
+        return _held(held.resolution, await self._share(Wish(held.resolution.origin)))
+
+    async def _current(self, wish: Wish) -> _Obtained:
+        entry = await self._look_up(wish.url)
+        decision = caching.decide(entry, self._clock())
+        match decision:
+            case caching.Serve(entry=kept):
+                metrics.cache_requests.labels("index", "hit").inc()
+                return _Obtained(kept, CacheStatus.HIT)
+            case caching.ServeStale(entry=kept):
+                metrics.cache_requests.labels("index", "stale").inc()
+                self._refresh_soon(wish.url)
+                return _Obtained(kept, CacheStatus.STALE)
+            case caching.Revalidate(entry=kept):
+                metrics.cache_requests.labels("index", "revalidate").inc()
+                return await self._revalidate(wish, kept)
+            case caching.Refuse(code=code, retry_after_s=seconds):
+                metrics.cache_requests.labels("index", "negative").inc()
+                raise remembered(code, seconds)
+            case caching.Fetch():
+                metrics.cache_requests.labels("index", "miss").inc()
+                return await self._share(wish)
+            case _:
+                assert_never(decision)
+
+    async def _revalidate(self, wish: Wish, kept: Entry) -> _Obtained:
+        try:
+            return await self._share(wish)
+        except MediaError as error:
+            now = self._clock()
+            if not error.retryable or now >= kept.stale_until:
+                raise
+            logs.get().warning("source.stale", host=logs.host_of(wish.url), code=error.code)
+            # Until then the next requests are answered at once, and one of them asks the origin again.
+            pause = min(now + self._rules.error_ttl, kept.stale_until)
+            await self._remember(replace(kept, revalidate_until=pause))
+            return _Obtained(kept, CacheStatus.STALE)
+
+    async def _share(self, wish: Wish) -> _Obtained:
+        return await self._flights.run(f"source:{wish.url}", lambda: self._obtain(wish))
+
+    async def _obtain(self, wish: Wish) -> _Obtained:
+        """In flight, alone for this URL: ask the index again, then the origin."""
+        entry = await self._look_up(wish.url)
+        match caching.decide(entry, self._clock()):
+            case caching.Serve(entry=kept) if await self._is_kept(kept):
+                return _Obtained(kept, CacheStatus.HIT)
+            case caching.Refuse(code=code, retry_after_s=seconds):
+                raise remembered(code, seconds)
+            case _:
+                pass
+        validators = None
+        if entry is not None and entry.digest is not None and await self._is_kept(entry):
+            validators = Validators(entry.etag, entry.last_modified, entry.final_url)
+        try:
+            async with self._blobs.incoming() as incoming:
+                fetched = await self._fetcher.fetch(wish.url, incoming, validators)
+                if fetched.not_modified and entry is not None:
+                    return await self._confirmed(entry, fetched)
+                return await self._taken(wish, fetched, incoming)
+        except MediaError as error:
+            await self._remember_failure(wish.url, entry, error)
+            raise
+
+    async def _confirmed(self, entry: Entry, fetched: Fetched) -> _Obtained:
+        confirmed = caching.renewed(entry, fetched.headers, self._clock(), self._rules)
+        await self._remember(confirmed)
+        return _Obtained(confirmed, CacheStatus.REVALIDATED)
+
+    async def _taken(self, wish: Wish, fetched: Fetched, incoming: Incoming) -> _Obtained:
+        """Look at what came, make what is wished, and only then keep anything of it."""
+        url = wish.url
+        specs = (wish.spec,) if wish.spec is not None else ()
+        processed = await self._workers.process(await incoming.source(), specs, placeholder=wish.placeholder)
+        sanitised = None
+        if processed.picture.format is Format.SVG:
+            sanitised = await asyncio.to_thread(svg.sanitise, await _bytes_of(await incoming.source()))
+            processed = replace(processed, picture=replace(processed.picture, bytes=len(sanitised)))
+        now = self._clock()
+        storage = caching.assess(fetched.headers, now, self._rules)
+        entry = Entry(
+            url=url,
+            digest=None,
+            picture=processed.picture,
+            fetched_at=now,
+            expires_at=storage.expires_at,
+            stale_until=storage.stale_until,
+            revalidate_until=storage.revalidate_until,
+            etag=storage.etag,
+            last_modified=storage.last_modified,
+            failure=None,
+            final_url=fetched.final_url if fetched.final_url != url else None,
+        )
+        if storage.storable:
+            try:
+                entry = replace(entry, digest=await self._keep(incoming, sanitised))
+            except StoreFailed as error:
+                logs.get().warning("blob.unkept", host=logs.host_of(url), reason=str(error))
+            else:
+                await self._renditions.keep(entry, specs, processed.renditions)
+                if wish.placeholder and entry.digest is not None:
+                    await self._renditions.keep_placeholder(entry.digest, processed)
+                await self._remember(entry)
+                return _Obtained(entry, CacheStatus.MISS)
+        data = sanitised or await _bytes_of(await incoming.source())
+        entry = replace(entry, digest=hashlib.sha256(data).hexdigest())
+        made = {
+            one.key(): rendered
+            for one, rendered in zip(specs, processed.renditions, strict=True)
+            if isinstance(rendered, Rendered)
+        }
+        if not storage.storable:
+            entry = replace(entry, expires_at=now)
+        return _Obtained(entry, CacheStatus.MISS, data, made)
+
+    async def _keep(self, incoming: Incoming, sanitised: bytes | None) -> str:
+        return await incoming.keep() if sanitised is None else await self._blobs.put(sanitised)
+
+    async def close(self) -> None:
+        """Ends refreshes that are under way."""
+        tasks = list(self._refreshing.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _refresh_soon(self, url: urls.SourceUrl) -> None:
+        if url not in self._refreshing and len(self._refreshing) < _RECENT_ENTRIES:
+            task = asyncio.create_task(self._refresh(url))
+            self._refreshing[url] = task
+            task.add_done_callback(lambda _: self._refreshing.pop(url, None))
+
+    async def _refresh(self, url: urls.SourceUrl) -> None:
+        try:
+            await self._share(Wish(url))
+        except MediaError as error:
+            logs.get().warning("source.refresh_failed", host=logs.host_of(url), code=error.code)
+
+    async def _look_up(self, url: urls.SourceUrl) -> Entry | None:
+        try:
+            entry = await self._index.source(url)
+        except StoreFailed:
+            return self._recent.get(url)
+        if entry is not None:
+            self._note(entry)
+        return entry
+
+    def _note(self, entry: Entry) -> None:
+        self._recent[entry.url] = entry
+        self._recent.move_to_end(entry.url)
+        if len(self._recent) > _RECENT_ENTRIES:
+            self._recent.popitem(last=False)
+
+    async def _remember(self, entry: Entry) -> None:
+        self._note(entry)
+        try:
+            await self._index.put_source(entry)
+        except StoreFailed as error:
+            logs.get().warning("index.unkept", host=logs.host_of(entry.url), reason=str(error))
+
+    async def _remember_failure(self, url: urls.SourceUrl, entry: Entry | None, error: MediaError) -> None:
+        now = self._clock()
+        keeps_stale = (
+            entry is not None and entry.digest is not None and error.retryable and now < entry.stale_until
+        )
+        failed = caching.failed_entry(url, error, now, self._rules)
+        if failed is not None and not keeps_stale:
+            await self._remember(failed)
+
+    async def _is_kept(self, entry: Entry) -> bool:
+        try:
+            return entry.digest is not None and await self._blobs.size(entry.digest) is not None
+        except StoreFailed:
+            return True
+
+    def forget(self, url: str) -> None:
+        """Drops what this process alone remembers of a URL."""
+        self._recent.pop(url, None)
+
+
+def _held(resolution: urls.Resolution, obtained: _Obtained) -> Held:
+    entry = obtained.entry
+    if entry.digest is None or entry.picture is None:
+        raise remembered(entry.failure or errors.SourceFailed.code)
+    return Held(
+        resolution,
+        entry,
+        entry.picture,
+        entry.digest,
+        obtained.cache,
+        obtained.unkept,
+        obtained.unkept_renditions,
+    )
+
+
+async def _bytes_of(source: Path | bytes) -> bytes:
+    return source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)

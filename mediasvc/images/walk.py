@@ -1,0 +1,233 @@
+"""Walk A: one image, from the address that was asked for to the bytes that answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mediasvc import errors, metrics
+from mediasvc.core import urls
+from mediasvc.core.caching import CacheRules
+from mediasvc.core.picture import EXTENSIONS, Format, ThumbnailSpec, is_own_thumbnail
+from mediasvc.core.policy import FetchPolicy
+from mediasvc.effects.blobs import Blobs
+from mediasvc.effects.fetch import Fetcher
+from mediasvc.effects.flights import Flights
+from mediasvc.effects.index import Index
+from mediasvc.effects.workers import ImageWorkers
+from mediasvc.errors import SourceMissing, StoreFailed
+from mediasvc.images.originals import Originals, Wish
+from mediasvc.images.renditions import Held, Renditions, Served, asset_name, original
+
+_FORMATS = {extension: form for form, extension in EXTENSIONS.items()}
+_HEX = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """What an address leads to, and whether that may be fetched; needs no network."""
+
+    resolver: urls.Resolver
+    policy: FetchPolicy
+
+    def resolve(self, address: str, base: str | None = None) -> urls.Resolution:
+        """The origin behind an address, layer by layer. InvalidRequest; SourceRefused, for literal addresses too."""
+        resolution = self.resolver.resolve(address, base)
+        self.policy.check_literal(resolution.origin)
+        return resolution
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What is known of an original; sizes in pixels as shown, after orientation."""
+
+    origin: str
+    digest: str
+    format: Format
+    width: int
+    height: int
+    bytes: int
+    animated: bool
+    thumbhash: str | None
+    dominant: str | None
+    fetched_at: datetime
+    expires_at: datetime
+
+
+class Images:
+    """One image at a time, from address to bytes; the only code path for every door."""
+
+    def __init__(
+        self,
+        *,
+        addresses: Addresses,
+        fetcher: Fetcher,
+        workers: ImageWorkers,
+        blobs: Blobs,
+        index: Index,
+        flights: Flights,
+        rules: CacheRules,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """clock: the present moment, aware UTC. The parts are opened and closed by wiring."""
+        self.addresses = addresses
+        self.blobs = blobs
+        self.index = index
+        self._flights = flights
+        self._renditions = Renditions(workers=workers, blobs=blobs, index=index, rules=rules, clock=clock)
+        self._originals = Originals(
+            renditions=self._renditions,
+            fetcher=fetcher,
+            workers=workers,
+            blobs=blobs,
+            index=index,
+            flights=flights,
+            rules=rules,
+            clock=clock,
+        )
+
+    def resolve(self, address: str, base: str | None = None) -> urls.Resolution:
+        """As Addresses.resolve."""
+        return self.addresses.resolve(address, base)
+
+    async def hold(
+        self,
+        address: str,
+        spec: ThumbnailSpec | None = None,
+        *,
+        base: str | None = None,
+        placeholder: bool = False,
+    ) -> Held:
+        """Unwrap, check, and make sure we have the original: from what is kept, or from its origin.
+
+        spec: the thumbnail that will be asked for next; where the original must be fetched, it is made in
+        the same step; so is the placeholder where that is wanted. Raises what the resolver,
+        the policy, the fetch and the decoder raise.
+        """
+        resolution = self.resolve(address, base)
+        try:
+            self.addresses.policy.check_url(resolution.origin)
+        except errors.SourceRefused as error:
+            metrics.refused_sources.labels(error.reason or "policy").inc()
+            raise
+        return await self._originals.hold(resolution, Wish(resolution.origin, spec, placeholder))
+
+    async def serve(self, held: Held, spec: ThumbnailSpec | None, *, load: bool = True) -> Served:
+        """The bytes for a spec (None: the original), made now where nobody made them before.
+
+        load False: a thumbnail that is kept is only known to be there, its bytes are not read.
+        """
+        if spec is None or is_own_thumbnail(held.picture, spec):
+            return await self._original(held)
+        if held.unkept is not None:
+            return await self._renditions.of_unkept(held, spec, held.unkept)
+        ready = await self._renditions.ready(held, spec, load=load)
+        if ready is None:
+            key = f"rendition:{held.digest}:{spec.key()}"
+            ready = await self._flights.run(key, lambda: self._make(held, spec))
+        return await self._original(held) if ready.same_as_original else ready
+
+    async def _original(self, held: Held) -> Served:
+        if held.unkept is None and await self.blobs.size(held.digest) is None:
+            held = await self._originals.fetch_again(held)
+        return original(held)
+
+    async def _make(self, held: Held, spec: ThumbnailSpec) -> Served:
+        """In flight, alone for this rendition: look again, then do the image work."""
+        ready = await self._renditions.ready(held, spec)
+        if ready is not None:
+            return ready
+        held, source = await self._source(held)
+        return await self._renditions.make(held, source, spec)
+
+    async def _source(self, held: Held) -> tuple[Held, Path | bytes]:
+        """The bytes of an original for image work, fetched anew where the store has lost them."""
+        source: Path | bytes | None = held.unkept
+        if source is None:
+            source = await self.blobs.path(held.digest)
+        if source is None:
+            held = await self._originals.fetch_again(held)
+            source = held.unkept if held.unkept is not None else await self.blobs.path(held.digest)
+        if source is None:
+            raise StoreFailed("the original went away while it was being read; ask again")
+        return held, source
+
+    async def read(self, served: Served) -> bytes:
+        """The bytes. StoreFailed where they went away meanwhile."""
+        if served.data is not None:
+            return served.data
+        data = await self.blobs.read(served.digest)
+        if data is None:
+            raise StoreFailed("the stored image went away while it was being read; ask again")
+        return data
+
+    async def path(self, served: Served) -> Path | None:
+        """A file with exactly these bytes, where there is one."""
+        return None if served.data is not None else await self.blobs.path(served.digest)
+
+    async def asset(self, name: str) -> Served:
+        """The asset of that name. SourceMissing where we hold none; StoreFailed."""
+        digest, _, extension = name.partition(".")
+        form = _FORMATS.get(extension)
+        if form is None or len(digest) != 64 or not set(digest) <= _HEX:
+            raise SourceMissing("no asset has such a name")
+        size = await self.blobs.size(digest)
+        if size is None:
+            raise SourceMissing("this asset is not kept here")
+        return Served(digest, form, 0, 0, None, size, same_as_original=False)
+
+    async def known_name(self, origin: urls.SourceUrl, spec: ThumbnailSpec | None) -> str | None:
+        """The asset name that a spec of an origin URL has, if it is held; looks nowhere but into the index."""
+        try:
+            entry = await self.index.source(origin)
+            if entry is None or entry.digest is None or entry.picture is None:
+                return None
+            if spec is None or is_own_thumbnail(entry.picture, spec):
+                return asset_name(entry.digest, entry.picture.format)
+            record = await self.index.rendition(entry.digest, spec.key())
+        except StoreFailed:
+            return None
+        if record is None or record.digest is None:
+            return None
+        return asset_name(record.digest, Format(record.format))
+
+    async def info(self, address: str) -> Info:
+        """What there is to know of the image behind an address; fetches it where needed."""
+        held = await self.hold(address)
+        thumbhash, dominant = await self.placeholder(held)
+        return Info(
+            origin=held.resolution.origin,
+            digest=held.digest,
+            format=held.picture.format,
+            width=held.picture.width,
+            height=held.picture.height,
+            bytes=held.picture.bytes,
+            animated=held.picture.animated,
+            thumbhash=thumbhash,
+            dominant=dominant,
+            fetched_at=held.entry.fetched_at,
+            expires_at=held.entry.expires_at,
+        )
+
+    async def placeholder(self, held: Held) -> tuple[str | None, str | None]:
+        """(thumbhash in base64, dominant colour as #rrggbb); None each where the picture cannot be decoded."""
+        known = None if held.unkept is not None else await self._renditions.known_placeholder(held)
+        if known is not None:
+            return known
+        held, source = await self._source(held)
+        return await self._renditions.placeholder(held, source)
+
+    async def purge(self, address: str) -> None:
+        """Forgets the original behind an address and every thumbnail of it; the news goes to all replicas."""
+        resolution = self.addresses.resolver.resolve(address)
+        self._originals.forget(resolution.origin)
+        for digest in await self.index.purge(resolution.origin):
+            await self.blobs.delete(digest)
+
+    def forget(self, url: str) -> None:
+        """Drops what this process alone remembers of a URL that was purged elsewhere."""
+        self._originals.forget(url)
+
+    async def close(self) -> None:
+        """Ends refreshes that are under way."""
+        await self._originals.close()
