@@ -11,11 +11,13 @@ _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 # What follows entropy-coded data: a marker that is neither a stuffed byte, a restart, nor fill.
-_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 # EXIF, ICC, XMP and the like together; the largest of real cameras stay below (depth maps come after the image).
 _MAX_METADATA_BYTES = 16 << 20
 # Scans of one image: encoders write 10 to 12, and each costs a pass over all coefficients.
 _MAX_SCANS = 256
+_MAX_SEGMENTS = 20_000
+_MAX_FILL_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ def parse(data: bytes) -> JpegHeader:
     size: tuple[int, int] | None = None
     metadata = 0
     position = 2
-    while True:
+    for _ in range(_MAX_SEGMENTS):
         marker, start, end = _segment(data, position)
         if marker == _SOS:
             break
@@ -51,6 +53,8 @@ def parse(data: bytes) -> JpegHeader:
             if metadata > _MAX_METADATA_BYTES:
                 raise Undecodable("the JPEG carries more metadata than allowed", reason="metadata")
         position = end
+    else:
+        raise Undecodable("the JPEG has more segments than allowed", reason="chunks")
     if size is None:
         raise Undecodable("the JPEG does not state its size", reason="corrupt")
     if data.rfind(b"\xff\xd9", position) < 0:
@@ -64,7 +68,7 @@ def end_of_image(data: bytes) -> int:
     Raises Undecodable. Reads all of the entropy-coded data once.
     """
     position, scans = 2, 0
-    while True:
+    for _ in range(_MAX_SEGMENTS):
         marker, _, end = _segment(data, position)
         if marker == _EOI:
             return end
@@ -78,13 +82,16 @@ def end_of_image(data: bytes) -> int:
         if found is None:
             raise Undecodable("the JPEG is truncated", reason="truncated")
         position = found.start()
+    raise Undecodable("the JPEG has more segments than allowed", reason="chunks")
 
 
 def _segment(data: bytes, position: int) -> tuple[int, int, int]:
     """(marker, start of its payload, end) of the segment at or after this position; fill bytes are skipped."""
     found = data.find(b"\xff", position)
     # Encoders pad between segments now and then; decoders skip that, so it is not damage.
-    while 0 <= found < len(data) - 1 and data[found + 1] in (0x00, 0xFF):
+    for _ in range(_MAX_FILL_BYTES):
+        if not 0 <= found < len(data) - 1 or data[found + 1] not in (0x00, 0xFF):
+            break
         found = found + 1 if data[found + 1] == 0xFF else data.find(b"\xff", found + 2)
     if found < 0 or found + 1 >= len(data):
         raise Undecodable("the JPEG is truncated", reason="truncated")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mediasvc.core import errand, png, resample, thumbnail
+from mediasvc.core import errand, resample, thumbnail
 from mediasvc.core.errand import Errand, Outcome
 from mediasvc.core.picture import Limits
 from mediasvc.errors import MediaError, StoreFailed, Undecodable
@@ -31,7 +31,6 @@ def main() -> None:
     # Headers are checked against our own limits before Pillow sees the bytes; its limit may be the lower one.
     Image.MAX_IMAGE_PIXELS = None
     resample.engine_name()
-    png.engine_name()
     with socket.socket(fileno=descriptor) as channel:
         channel.sendall(READY)
         while (received := _receive(channel)) is not None:

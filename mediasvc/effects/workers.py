@@ -23,17 +23,18 @@ from mediasvc.errors import MediaError, Overloaded, ProcessingTimeout, Undecodab
 _MAIN = "mediasvc.effects.worker_main"
 _START_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 2.0
-# A process that has grown to this, or has done this many errands, is replaced between two errands.
-_MAX_RSS_BYTES = 512 << 20
-_MAX_ERRANDS = 5000
 _MAX_ANSWER_BYTES = 1 << 30
 # All that an image process gets of our environment: it has no use for secrets.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "SYSTEMROOT", "TMPDIR")
-# glibc would hand pixel buffers back after every picture, and fetching fresh pages costs more than scaling does.
-_MALLOC = {
+_TUNED = {
+    # glibc would hand pixel buffers back after every picture, and fetching fresh pages costs more than scaling does.
     "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TRIM_THRESHOLD_": "134217728",
     "MALLOC_ARENA_MAX": "1",
+    # One picture, one thread: what libraries set aside for more would count against the address space.
+    "OPENBLAS_NUM_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
 }
 
 
@@ -78,24 +79,34 @@ class ImageWorkers:
         timeout_s: float,
         limits: Limits,
         memory_bytes: int = 2 << 30,
+        max_rss_bytes: int = 512 << 20,
+        max_errands: int = 5000,
     ) -> None:
         """processes: at least 1. queue_depth: errands that may wait while all processes are busy. timeout_s: of one
-        errand, after which its process is killed. memory_bytes: address space of a process, not resident memory."""
+        errand, after which its process is killed. memory_bytes: address space of a process, not resident memory.
+        max_rss_bytes, max_errands: a process that has grown or served so much is replaced between two errands."""
         self._processes = max(1, processes)
         self._queue_depth = queue_depth
         self._timeout_s = timeout_s
+        self._max_rss_bytes, self._max_errands = max_rss_bytes, max_errands
         self._settings = errand.pack_settings(limits, timeout_s, memory_bytes)
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._runners: list[asyncio.Task[None]] = []
-        self._busy = 0
-        self._alive = 0
+        self._pending = 0
+        self._living: set[_Process] = set()
         self._closing = False
         self._mean_s = 0.05
 
     async def __aenter__(self) -> Self:
-        started = await asyncio.gather(*(_Process.start(self._settings) for _ in range(self._processes)))
-        self._runners = [asyncio.create_task(self._run(process)) for process in started]
-        self._alive = len(started)
+        starting = (_Process.start(self._settings) for _ in range(self._processes))
+        started = await asyncio.gather(*starting, return_exceptions=True)
+        self._living.update(process for process in started if isinstance(process, _Process))
+        failure = next((error for error in started if isinstance(error, BaseException)), None)
+        if failure is not None:
+            for process in tuple(self._living):
+                await self._buried(process)
+            raise failure
+        self._runners = [asyncio.create_task(self._run(process)) for process in self._living]
         return self
 
     async def __aexit__(
@@ -105,22 +116,26 @@ class ImageWorkers:
         self._closing = True
         while not self._jobs.empty():
             job = self._jobs.get_nowait()
-            if job is not None and not job.done.done():
-                job.done.set_exception(
-                    Overloaded("the service is going away", retry_after_s=5, reason="draining")
-                )
+            if job is not None:
+                _fail(job, _going_away())
         for runner in self._runners:
             if kind is None:
                 self._jobs.put_nowait(None)
             else:
                 runner.cancel()
         await asyncio.gather(*self._runners, return_exceptions=True)
+        for process in tuple(self._living):
+            await self._buried(process)
 
     def health(self) -> str | None:
         """None if errands are taken; otherwise what is wrong, in words."""
         if self._closing:
             return "image processes are going away"
-        return None if self._alive else "no image process is running"
+        return None if self._living else "no image process is running"
+
+    def pids(self) -> tuple[int, ...]:
+        """Of the processes there are now."""
+        return tuple(sorted(process.pid for process in self._living))
 
     async def process(
         self, source: Path | bytes, specs: Sequence[ThumbnailSpec] = (), *, placeholder: bool = False
@@ -131,13 +146,17 @@ class ImageWorkers:
         was up, Poisonous if it ended the process, Overloaded if the queue is full, StoreFailed if the file cannot be
         read. A rendition that fails alone stands among the renditions as its error.
         """
-        waiting = self._jobs.qsize() + self._busy - self._processes
-        if self._closing or waiting >= self._queue_depth:
+        if self._closing:
+            raise _going_away()
+        waiting = self._pending - self._processes
+        if waiting >= self._queue_depth:
             wait_s = math.ceil(self._mean_s * max(1, waiting) / self._processes)
             raise Overloaded("too many images are waiting", retry_after_s=max(1, wait_s), reason="queue")
         path, data = (str(source.absolute()), b"") if isinstance(source, Path) else (None, source)
         request = errand.pack_errand(Errand(path, data, tuple(specs), placeholder))
         job = _Job(request, asyncio.get_running_loop().create_future())
+        self._pending += 1
+        job.done.add_done_callback(self._settled)
         self._jobs.put_nowait(job)
         metrics.image_queue_depth.set(self._jobs.qsize())
         outcome = await job.done
@@ -146,6 +165,9 @@ class ImageWorkers:
         if outcome.picture is None:
             raise Undecodable("the image could not be read", reason="answer")
         return Processed(outcome.picture, outcome.renditions, outcome.thumbhash, outcome.dominant)
+
+    def _settled(self, _done: asyncio.Future[Outcome]) -> None:
+        self._pending -= 1
 
     async def _run(self, process: "_Process | None") -> None:
         """Owns one process at a time and gives it one job after another."""
@@ -159,20 +181,21 @@ class ImageWorkers:
                         process = await self._replaced(process, "died")
                         continue
                 job, waiting = await waiting, None
+                metrics.image_queue_depth.set(self._jobs.qsize())
                 if job is None:
-                    return
+                    break
                 if job.done.done():  # nobody waits for it any more
                     continue
-                self._busy += 1
                 try:
                     process = await self._serve(process, job)
                 finally:
-                    self._busy -= 1
+                    _fail(job, _going_away())  # says something only if nothing was said
         finally:
             if waiting is not None:
                 waiting.cancel()
-            if process is not None:
-                await process.end()
+        if process is not None:
+            self._living.discard(process)
+            await process.end()
 
     async def _serve(self, process: "_Process | None", job: _Job) -> "_Process | None":
         """Does one job; the process for the next one."""
@@ -209,16 +232,19 @@ class ImageWorkers:
             metrics.image_duration_s.labels(operation, outcome.picture.format.value).observe(seconds)
         if not job.done.done():
             job.done.set_result(outcome)
-        if outcome.rss_bytes > _MAX_RSS_BYTES:
+        if outcome.rss_bytes > self._max_rss_bytes:
             return await self._replaced(process, "grown")
-        return process if process.errands < _MAX_ERRANDS else await self._replaced(process, "old")
+        return process if process.errands < self._max_errands else await self._replaced(process, "old")
+
+    async def _buried(self, process: "_Process") -> None:
+        self._living.discard(process)
+        process.kill()
+        await process.end()
 
     async def _replaced(self, process: "_Process | None", reason: str) -> "_Process | None":
         """A new process in the place of this one; None if none can be started."""
-        self._alive -= process is not None
         if process is not None:
-            process.kill()
-            await process.end()
+            await self._buried(process)
         metrics.worker_restarts.labels(reason).inc()
         logs.get().warning("worker.replaced", reason=reason)
         try:
@@ -226,8 +252,12 @@ class ImageWorkers:
         except (OSError, TimeoutError) as error:
             logs.get().error("worker.start_failed", error=type(error).__name__)
             return None
-        self._alive += 1
+        self._living.add(fresh)
         return fresh
+
+
+def _going_away() -> Overloaded:
+    return Overloaded("the service is going away", retry_after_s=5, reason="draining")
 
 
 def _fail(job: _Job, error: MediaError) -> None:
@@ -242,17 +272,18 @@ class _Process:
         self._process = process
         self._channel = channel
         self.exit = asyncio.create_task(process.wait())
+        self.pid = process.pid
         self.errands = 0
 
     @classmethod
     async def start(cls, settings: str) -> "_Process":
         """Started and ready. Raises OSError, TimeoutError."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        ours.setblocking(False)
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        environment |= _MALLOC
-        environment["PYTHONPATH"] = str(Path(mediasvc.__file__).parents[1])
-        with theirs:
+        environment |= _TUNED | {"PYTHONPATH": str(Path(mediasvc.__file__).parents[1])}
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs, contextlib.ExitStack() as unless_started:
+            unless_started.enter_context(ours)
+            ours.setblocking(False)
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-P", "-s", "-m", _MAIN, str(theirs.fileno()), str(os.getpid()), settings),
@@ -261,6 +292,7 @@ class _Process:
                 pass_fds=(theirs.fileno(),),
                 env=environment,
             )
+            unless_started.pop_all()
         started = cls(process, ours)
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):

@@ -1,0 +1,159 @@
+"""Image processes die, all at once or one by one, and so does their parent."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mediasvc.core.geometry import Size
+from mediasvc.core.picture import Limits, OutputFormat, ThumbnailSpec
+from mediasvc.effects.workers import ImageWorkers, Poisonous
+from mediasvc.errors import MediaError, Undecodable
+from tests import pictures
+
+LIMITS = Limits()
+PHOTO = pictures.saved(pictures.photograph(900, 600), "JPEG", quality=95)
+SMALL = ThumbnailSpec(Size(200, 200))
+
+
+def pool(**options: object) -> ImageWorkers:
+    chosen: dict[str, object] = {"processes": 2, "queue_depth": 500, "timeout_s": 20, "limits": LIMITS}
+    return ImageWorkers(**(chosen | options))  # type: ignore[arg-type]
+
+
+def is_running(pid: int) -> bool:
+    """Neither gone nor a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+async def until(true: object) -> None:
+    """Waits for something outside our loop that nothing announces."""
+    assert callable(true)
+    async with asyncio.timeout(15):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+async def test_killing_a_busy_process_under_load_costs_exactly_its_one_image() -> None:
+    async with pool() as workers:
+        await workers.process(PHOTO)
+        slow = ThumbnailSpec(Size(900, 900), format=OutputFormat.AVIF)
+        tasks = [asyncio.create_task(workers.process(PHOTO, [slow])) for _ in range(40)]
+        await until(lambda: sum(task.done() for task in tasks) >= 4)
+        victim = workers.pids()[0]
+
+        os.kill(victim, signal.SIGSTOP)  # so that it is in the middle of an errand, whatever the timing
+        await until(lambda: sum(task.done() for task in tasks) >= 12)
+        os.kill(victim, signal.SIGKILL)
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+
+        failed = [answer for answer in answers if isinstance(answer, BaseException)]
+        assert [type(answer) for answer in failed] == [Poisonous]
+        assert isinstance(failed[0], Undecodable)
+        assert failed[0].poison  # type: ignore[attr-defined]
+        assert len(workers.pids()) == 2
+        assert victim not in workers.pids()
+
+
+async def test_a_process_killed_while_idle_costs_no_image() -> None:
+    async with pool() as workers:
+        for _ in range(3):
+            for pid in workers.pids():
+                os.kill(pid, signal.SIGKILL)
+
+            answers = await asyncio.gather(*(workers.process(PHOTO, [SMALL]) for _ in range(6)))
+
+            assert all(answer.renditions for answer in answers)
+
+
+async def test_dead_processes_are_replaced_without_being_asked() -> None:
+    async with pool() as workers:
+        before = set(workers.pids())
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+
+        await until(lambda: len(set(workers.pids()) - before) == 2)
+
+        assert workers.health() is None
+
+
+@pytest.mark.parametrize("format", ["PNG", "GIF", "WEBP"])
+async def test_more_memory_than_allowed_is_the_pictures_failure_and_the_process_lives_on(format: str) -> None:
+    large = pictures.saved(Image.new("RGB", (8000, 7000), "white"), format)
+
+    async with pool(processes=1, memory_bytes=330 << 20) as workers:
+        before = workers.pids()
+
+        done = (await asyncio.gather(workers.process(large, [SMALL]), return_exceptions=True))[0]
+
+        failure = done if isinstance(done, BaseException) else done.renditions[0]
+        assert isinstance(failure, Undecodable)
+        assert (await workers.process(PHOTO, [SMALL])).renditions
+        assert failure.reason == "poison" or workers.pids() == before
+
+
+PARENT = """
+import asyncio, sys
+from mediasvc.core.picture import Limits
+from mediasvc.effects.workers import ImageWorkers
+
+async def main():
+    async with ImageWorkers(processes=3, queue_depth=1, timeout_s=20, limits=Limits()) as workers:
+        print(*workers.pids(), flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+async def test_no_process_outlives_its_parent(how: signal.Signals) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    with parent:
+        assert parent.stdout is not None
+        pids = [int(word) for word in (await asyncio.to_thread(parent.stdout.readline)).split()]
+        assert len(pids) == 3
+        assert all(map(is_running, pids))
+
+        parent.send_signal(how)
+
+        await until(lambda: parent.poll() is not None and not any(map(is_running, pids)))
+
+
+async def test_no_process_outlives_a_stopped_parents_death_in_the_middle_of_an_errand() -> None:
+    async with pool(processes=1) as workers:
+        (pid,) = workers.pids()
+        os.kill(pid, signal.SIGSTOP)
+        task = asyncio.create_task(workers.process(PHOTO, [SMALL]))
+        await asyncio.sleep(0)
+        os.kill(pid, signal.SIGCONT)
+
+        assert (await task).renditions
+
+
+async def test_a_picture_that_kills_every_process_does_not_stop_the_others() -> None:
+    async with pool(timeout_s=5) as workers:
+        await workers.process(PHOTO)
+        slow = ThumbnailSpec(Size(900, 900), format=OutputFormat.AVIF)
+        deadly = [asyncio.create_task(workers.process(PHOTO, [slow])) for _ in range(3)]
+        for task in deadly:  # each is the next victim
+            while not task.done():
+                for pid in workers.pids():
+                    os.kill(pid, signal.SIGKILL)
+                await asyncio.wait({task}, timeout=0.5)
+
+        outcomes = await asyncio.gather(*deadly, return_exceptions=True)
+        healthy = await workers.process(PHOTO, [SMALL])
+
+        assert all(isinstance(outcome, MediaError) or outcome.renditions for outcome in outcomes)  # type: ignore[union-attr]
+        assert healthy.renditions
