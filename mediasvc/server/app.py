@@ -15,6 +15,7 @@ from mediasvc.server.lane import Lane, RequestIds
 from mediasvc.server.memory import Memory
 from mediasvc.server.observing import Handler, Observer
 from mediasvc.server.operations import OperationRoutes
+from mediasvc.server.options import Guard
 from mediasvc.server.pages import PageRoutes
 from mediasvc.server.sources import SourceRoutes
 from mediasvc.server.tokens import guarded
@@ -56,8 +57,7 @@ def create_app(settings: Settings, parts: Parts) -> web.Application:
         parts.blobs,
         memory,
         gate,
-        signing_keys=settings.signing_keys,
-        unsigned_allowed=settings.unsigned_allowed,
+        guard=Guard(settings.signing_keys, settings.unsigned_allowed),
         redirects_assets=settings.redirect_assets,
     )
     articles = ArticleRoutes(

@@ -19,7 +19,7 @@ from mediasvc.server.gate import Gate
 from mediasvc.server.images import query_pairs
 
 _MEMBERS = frozenset({"content", "type", "mode", "base_url", "front_matter", "format"})
-_RAW_QUERY = frozenset({"mode", "base_url", "format"})
+_QUERY = frozenset({"mode", "base_url", "format"})
 _RAW_TYPES = {"text/html": ArticleType.HTML, "text/markdown": ArticleType.MARKDOWN}
 _TYPES = {"html": ArticleType.HTML, "markdown": ArticleType.MARKDOWN, "auto": None}
 _MODES = {mode.value: mode for mode in Mode}
@@ -54,10 +54,9 @@ class ArticleRoutes:
         return await self._rewrite_raw(request, kind)
 
     async def _rewrite_json(self, request: web.Request) -> web.StreamResponse:
-        if query_pairs(request):
-            raise InvalidRequest("with JSON everything stands in the object, nothing in the query")
+        by_query = _by_query(request)
         body = await bodies.read(request, self._most_bytes(request))
-        given = bodies.parse_object(body, _MEMBERS)
+        given = {**by_query, **bodies.parse_object(body, _MEMBERS)}
         content = given.get("content")
         if not isinstance(content, str):
             raise InvalidRequest("content is the article, a string")
@@ -73,7 +72,7 @@ class ArticleRoutes:
         return web.Response(body=orjson.dumps(reply), content_type="application/json")
 
     async def _rewrite_raw(self, request: web.Request, kind: ArticleType) -> web.StreamResponse:
-        given: Mapping[str, Any] = options.single_values(query_pairs(request), _RAW_QUERY)
+        given = _by_query(request)
         mode = _chosen(given, "mode", _MODES, Mode.LAZY)
         asked = self._options(given, kind)
         article = await bodies.read(request, self._most_bytes(request))
@@ -127,6 +126,15 @@ class ArticleRoutes:
         if request.content_type == "application/json":
             return _ESCAPED_BYTES * self.max_article_bytes + _ENVELOPE_BYTES
         return self.max_article_bytes
+
+
+def _by_query(request: web.Request) -> Mapping[str, Any]:
+    """Options in the query, each checked, whether or not one of the same name in the object is stronger."""
+    given: Mapping[str, Any] = options.single_values(query_pairs(request), _QUERY)
+    _chosen(given, "mode", _MODES, None)
+    _chosen(given, "format", _FORMATS, None)
+    _base_url(given.get("base_url"))
+    return given
 
 
 def _chosen(given: Mapping[str, Any], name: str, choices: Mapping[str, Any], default: Any) -> Any:

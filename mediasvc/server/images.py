@@ -3,7 +3,7 @@
 import asyncio
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -20,7 +20,7 @@ from mediasvc.server import options, replies, sending
 from mediasvc.server.accept import Accepts, parse_accept
 from mediasvc.server.gate import Gate
 from mediasvc.server.memory import Memory
-from mediasvc.server.options import ImageRequest
+from mediasvc.server.options import Guard, ImageRequest
 from mediasvc.server.replies import Freshness, Ready, Representation
 
 _MAX_QUERY_FIELDS = 32
@@ -39,16 +39,14 @@ class ImageRoutes:
         memory: Memory,
         gate: Gate,
         *,
-        signing_keys: Sequence[bytes],
-        unsigned_allowed: bool,
+        guard: Guard,
         redirects_assets: bool,
     ) -> None:
         self.images = images
         self.blobs = blobs
         self.memory = memory
         self.gate = gate
-        self.signing_keys = tuple(signing_keys)
-        self.unsigned_allowed = unsigned_allowed
+        self.guard = guard
         self.redirects_assets = redirects_assets
 
     async def by_path(self, request: web.Request) -> web.StreamResponse:
@@ -56,12 +54,14 @@ class ImageRoutes:
         segments = request.match_info
         return await self._answer(
             request,
-            lambda: options.parse_path(segments["signature"], segments["options"], segments["source"]),
+            lambda: options.parse_path(
+                self.guard, segments["signature"], segments["options"], segments["source"]
+            ),
         )
 
     async def by_query(self, request: web.Request) -> web.StreamResponse:
         """/v1/image?url=…"""
-        return await self._answer(request, lambda: options.parse_query(query_pairs(request)))
+        return await self._answer(request, lambda: options.parse_query(self.guard, query_pairs(request)))
 
     async def _answer(self, request: web.Request, parse: Callable[[], ImageRequest]) -> web.StreamResponse:
         accepts = parse_accept(accept_field(request))
@@ -71,7 +71,6 @@ class ImageRoutes:
             metrics.cache_requests.labels("memory", "hit").inc()
             return _from_memory(request, ready)
         asked = parse()
-        asked.check_signature(self.signing_keys, self.unsigned_allowed)
         metrics.cache_requests.labels("memory", "miss").inc()
         generation = self.memory.generation
         with self.gate.enter():

@@ -48,30 +48,38 @@ class Options:
         if self.size is None and form is OutputFormat.KEEP:
             return None
         negotiated = accepts.formats if form is OutputFormat.AUTO else frozenset()
+        if self.size is None:  # nothing that fit and dpr could be about
+            return ThumbnailSpec(None, format=form, quality=self.quality, accepts=negotiated)
         return ThumbnailSpec(self.size, self.fit or Fit.FIT, form, self.quality, self.dpr or 1, negotiated)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """address: as the caller gave it. signed_path: what the signature stands over. signature: "" if there is none."""
+    """address: as the caller gave it."""
 
     address: str
     options: Options
-    signed_path: str
-    signature: str
 
-    def check_signature(self, keys: Sequence[bytes], unsigned_allowed: bool) -> None:
-        """BadSignature unless one of the keys signed it, or nobody signed it and that is allowed."""
-        if self.signature in ("", signing.UNSAFE) and unsigned_allowed:
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Which image requests are answered. keys: each verifies."""
+
+    keys: tuple[bytes, ...]
+    unsigned_allowed: bool
+
+    def check(self, signed_path: str, signature: str) -> None:
+        """BadSignature unless a key signed the path, or nobody did (`unsafe`, or "") and that is allowed."""
+        if signature in ("", signing.UNSAFE) and self.unsigned_allowed:
             return
-        if not signing.verify(keys, self.signed_path, self.signature):
+        if not signing.verify(self.keys, signed_path, signature):
             raise BadSignature("the signature is missing or does not fit this request")
 
 
-def parse_path(signature: str, options: str, source: str) -> ImageRequest:
-    """From the three segments behind /img, percent-decoded. InvalidRequest."""
-    address = signing.decode_source(source)
-    return ImageRequest(address, parse_options(options), f"/{options}/{source}", signature)
+def parse_path(guard: Guard, signature: str, options: str, source: str) -> ImageRequest:
+    """From the three segments behind /img, percent-decoded. BadSignature before anything is read; InvalidRequest."""
+    guard.check(f"/{options}/{source}", signature)
+    return ImageRequest(signing.decode_source(source), parse_options(options))
 
 
 def parse_options(text: str) -> Options:
@@ -92,7 +100,6 @@ def parse_options(text: str) -> Options:
             _once("quality", options.quality, further.quality),
             _once("dpr", options.dpr, further.dpr),
         )
-    _check_together(options)
     return options
 
 
@@ -119,8 +126,8 @@ def _once(name: str, before: _Choice | None, now: _Choice | None) -> _Choice | N
     return before if now is None else now
 
 
-def parse_query(pairs: Sequence[tuple[str, str]]) -> ImageRequest:
-    """From the decoded pairs of a query; an empty value counts as not given. InvalidRequest."""
+def parse_query(guard: Guard, pairs: Sequence[tuple[str, str]]) -> ImageRequest:
+    """From the decoded pairs of a query; an empty value counts as not given. InvalidRequest, BadSignature."""
     given = single_values(pairs, _QUERY_NAMES)
     address = given.get("url")
     if address is None:
@@ -132,7 +139,6 @@ def parse_query(pairs: Sequence[tuple[str, str]]) -> ImageRequest:
         quality=_number(given, "quality", 100),
         dpr=_number(given, "dpr", 4),
     )
-    _check_together(options)
     signed_path = signing.options_path(
         address,
         size=None if options.size is None else (options.size.width, options.size.height),
@@ -141,7 +147,8 @@ def parse_query(pairs: Sequence[tuple[str, str]]) -> ImageRequest:
         quality=options.quality,
         dpr=options.dpr,
     )
-    return ImageRequest(address, options, signed_path, given.get("sig", ""))
+    guard.check(signed_path, given.get("sig", ""))
+    return ImageRequest(address, options)
 
 
 def single_values(pairs: Sequence[tuple[str, str]], names: frozenset[str]) -> dict[str, str]:
@@ -180,8 +187,3 @@ def _number(given: Mapping[str, str], name: str, most: int) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= most):
         raise InvalidRequest(f"{name} is a whole number from 1 to {most}")
     return int(text)
-
-
-def _check_together(options: Options) -> None:
-    if options.size is None and (options.fit is not None or options.dpr is not None):
-        raise InvalidRequest("fit and dpr need a size")
