@@ -149,15 +149,16 @@ def started(service: peers.Service, origin: int) -> Iterator[Running]:
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MEDIASVC_")}
     environment |= {name: value.format(origin=origin) for name, value in service.environment.items()}
+    said = tempfile.TemporaryFile()
     process = subprocess.Popen(
-        service.command(port),
-        cwd=service.folder,
-        env=environment,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        service.command(port), cwd=service.folder, env=environment, stderr=said, start_new_session=True
     )
     try:
-        wait_until_it_listens(process, port, service.name)
+        try:
+            wait_until_it_listens(process, port, service.name)
+        except SystemExit as error:
+            said.seek(0)
+            raise SystemExit(f"{error}\n{said.read().decode(errors='replace')[-2000:]}") from None
         yield Running(service, port, process.pid)
     finally:
         process.terminate()

@@ -56,7 +56,7 @@ def _riff(name: bytes, body: bytes) -> bytes:
 
 
 def application(pictures: dict[str, bytes]) -> web.Application:
-    """Answers /{row}/{anything} with that row's picture, marked with the whole path."""
+    """Answers /{row}/{anything} with that row's picture, marked with the whole path; /{row}/stale/… is never fresh."""
     forms: dict[str, Callable[[bytes], bytes]] = {
         key: lambda mark, form=form, key=key, size=size: marked(form, pictures[key], mark, size)  # type: ignore[misc]
         for key, (_, form, size) in ROWS.items()
@@ -66,11 +66,15 @@ def application(pictures: dict[str, bytes]) -> web.Application:
         row = request.match_info["row"]
         if row not in forms:
             raise web.HTTPNotFound
-        kind = f"image/{ROWS[row][1].lower()}"
+        headers = {"Cache-Control": "max-age=86400", "ETag": f'"{zlib.crc32(request.path.encode()):x}"'}
+        if request.match_info["name"].startswith("stale/"):
+            headers["Cache-Control"] = "max-age=0"
+        if request.headers.get("If-None-Match") == headers["ETag"]:
+            return web.Response(status=304, headers=headers)
         return web.Response(
             body=forms[row](request.path.encode()),
-            content_type=kind,
-            headers={"Cache-Control": "max-age=86400", "Connection": "keep-alive"},
+            content_type=f"image/{ROWS[row][1].lower()}",
+            headers=headers,
         )
 
     app = web.Application()
