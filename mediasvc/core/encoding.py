@@ -17,7 +17,7 @@ _LABELS = {
     "iso-8859-1": "cp1252", "latin1": "cp1252", "l1": "cp1252", "ascii": "cp1252", "us-ascii": "cp1252",
     "iso8859-1": "cp1252", "cp1252": "cp1252", "x-cp1252": "cp1252",
     "shift_jis": "cp932", "shift-jis": "cp932", "sjis": "cp932", "x-sjis": "cp932", "windows-31j": "cp932",
-    "euc-kr": "cp949", "ks_c_5601-1987": "cp949", "korean": "cp949", "windows-949": "cp949",
+    "euc-kr": "cp949", "ks_c_5601-1987": "cp949", "korean": "cp949", "windows-949": "cp949", "cp949": "cp949",
     "euc-jp": "euc_jp", "x-euc-jp": "euc_jp", "iso-2022-jp": "iso2022_jp",
 }  # fmt: skip
 _SINGLE_BYTE = re.compile(r"windows-125[0-8]|iso-8859-(?:[2-9]|1[0-6])|koi8-[ru]")

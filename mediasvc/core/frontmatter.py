@@ -13,7 +13,7 @@ from mediasvc.core.reference import Form, Reference, Syntax, Wants, is_fetchable
 # Blank lines may come first; a line that is no "key:" right after the dashes means a thematic break, not a fence.
 _OPENING = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:\r\n?|\n))*---[ \t]*(?:\r\n?|\n)")
 _FIRST_KEY = re.compile(
-    rb"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n))*(?:---|[ \t]*\{|[^\s#:][^\r\n:]{0,200}:(?=[ \t\r\n]))"
+    rb"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n))*(?:---|[ \t]*\{|\? |[^\s#:<>!\[|*][^\r\n:]{0,200}:(?=[ \t\r\n]))"
 )
 _CLOSING = re.compile(rb"[\r\n]---[ \t]*(?:\r\n?|\n|\Z)")
 
@@ -22,23 +22,34 @@ _MAX_DEPTH = 32
 # libyaml counts characters; one per byte, none of them a control or a line break that is not ASCII.
 _YAML_VIEW = bytes(byte if byte in b"\t\n\r" or 0x20 <= byte < 0x7F else ord("x") for byte in range(256))
 
-# The front matter of nearly every article: lines that mean the same with and without a YAML parser.
+# The front matter of nearly every article: lines that mean the same with and without a YAML parser. (No capturing
+# group within a possessive quantifier: that is a SystemError in Python 3.11.)
 _KEY = rb"[A-Za-z_][A-Za-z0-9_-]{0,60}"
 _PLAIN = rb"[A-Za-z0-9/][^\s:#]*+(?:(?::(?=\S)|(?<=\S)#|[ \t]++(?=[^\s#:]))[^\s:#]*+)*+"
-_VALUE = rb"(?:'([^'\r\n]*+(?:''[^'\r\n]*+)*+)'|\"([^\"\\\r\n]*+)\"|(" + _PLAIN + rb"))[ \t]*+\r?"
+_SINGLE = rb"[^'\r\n]*+(?:''[^'\r\n]*+)*+"
+_DOUBLE = rb"[^\"\\\r\n]*+"
+_VALUE = rb"(?:'" + _SINGLE + rb"'|\"" + _DOUBLE + rb"\"|" + _PLAIN + rb")[ \t]*+\r?\n"
+_ITEMS = b"|".join(rb"(?:" + b" " * indent + rb"- ++" + _VALUE + rb")++" for indent in (0, 1, 2, 4))
 _SIMPLE = re.compile(
-    rb"(?:" + _KEY + rb":(?:[ \t]++" + _VALUE + rb"\n"
-    rb"|[ \t]*+\r?\n(?:( *+)- ++" + _VALUE + rb"\n(?:\4- ++" + _VALUE + rb"\n)*+)?+)"
-    rb"|#[^\r\n]*\r?\n|[ ]*\r?\n)*+"
-)  # fmt: skip
-_SIMPLE_VALUE = re.compile(rb":[ \t]++" + _VALUE + rb"\n")
+    rb"(?:"
+    + _KEY
+    + rb":(?:[ \t]++"
+    + _VALUE
+    + rb"|[ \t]*+\r?\n(?:"
+    + _ITEMS
+    + rb")?)|#[^\r\n]*+\r?\n|[ ]*+\r?\n)*"
+)
+_SIMPLE_VALUE = re.compile(
+    rb":[ \t]++(?:'(" + _SINGLE + rb")'|\"(" + _DOUBLE + rb")\"|(" + _PLAIN + rb"))[ \t]*+\r?\n"
+)
 _SIMPLE_FORMS: tuple[Form, ...] = ((), (Syntax.YAML_SINGLE,), (Syntax.YAML_DOUBLE,), (Syntax.YAML_PLAIN,))
 
 _PROPERTIES = re.compile(rb"(?:[&!][^\s]*[ \t\r\n]+)+")
 _NO_ADDRESS = re.compile(r"~|null|true|false|yes|no|on|off|none|[-+]?[0-9.]+", re.IGNORECASE)
-_FOLD = re.compile(r"[ \t]*(\r\n?|\n)((?:[ \t]*(?:\r\n?|\n))*)[ \t]*")
-_DOUBLE_ESCAPE = re.compile(
-    r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(\r\n?|\n)[ \t]*|(.))", re.S
+_FOLD = re.compile(r"[ \t]*(?:\r\n?|\n)((?:[ \t]*(?:\r\n?|\n))*)[ \t]*")
+_DOUBLE_PART = re.compile(
+    r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(\r\n?|\n)[ \t]*|(.))"
+    r"|[ \t]*(?:\r\n?|\n)((?:[ \t]*(?:\r\n?|\n))*)[ \t]*"
 )
 _DOUBLE_NAMES = {"0": "\0", "a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",
                  "N": "\x85", "_": "\xa0", "L": "\u2028", "P": "\u2029"}  # fmt: skip
@@ -195,24 +206,20 @@ def _decoded(text: str, syntax: Syntax) -> str:
     if syntax in (Syntax.YAML_BLOCK, Syntax.LINE):
         return text
     if syntax is Syntax.YAML_DOUBLE:
-        return (
-            _DOUBLE_ESCAPE.sub(_double_escaped, _FOLD.sub(_folded, text))
-            if "\\" in text or "\n" in text
-            else text
-        )
+        return _DOUBLE_PART.sub(_double_part, text)
     if "\n" in text or "\r" in text:
-        text = _FOLD.sub(_folded, text)
+        text = _FOLD.sub(lambda match: _folded(match[1]), text)
     return text.replace("''", "'") if syntax is Syntax.YAML_SINGLE else text
 
 
-def _folded(match: re.Match[str]) -> str:
-    return "\n" * len(re.findall(r"\r\n?|\n", match[2])) or " "
+def _folded(blank_lines: str) -> str:
+    return "\n" * len(re.findall(r"\r\n?|\n", blank_lines)) or " "
 
 
-def _double_escaped(match: re.Match[str]) -> str:
+def _double_part(match: re.Match[str]) -> str:
     code = match[1] or match[2] or match[3]
     if code is not None:
         return chr(int(code, 16)) if int(code, 16) <= 0x10FFFF else "\ufffd"
-    if match[4] is not None:
-        return ""
-    return _DOUBLE_NAMES.get(match[5], match[5])
+    if match[5] is not None:
+        return _DOUBLE_NAMES.get(match[5], match[5])
+    return "" if match[6] is None else _folded(match[6])
