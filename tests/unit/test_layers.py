@@ -16,7 +16,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("demo", "demo.*"),
     ("wiring",),
     ("batch", "batch.*"),
-    ("articles",),
+    ("articles.*", "articles"),
     ("images.*", "images"),
     ("effects.*", "effects"),
     ("engines.*", "engines"),
@@ -27,7 +27,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("errors",),
     ("__init__",),
 ]
-PEERS = ("server.*", "core.*", "cli.*", "batch.*", "demo.*", "effects.blobs.*", "images.*")
+PEERS = ("server.*", "core.*", "cli.*", "batch.*", "demo.*", "effects.blobs.*", "images.*", "articles.*")
 IMPURE = {"asyncio", "aiohttp", "redis", "os", "time", "random", "logging", "pathlib", "socket", "subprocess"}
 
 

@@ -1,0 +1,241 @@
+"""Walk B: one article, text in and text out, its images resolved, fetched, sized and named anew."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from mediasvc import logs, metrics
+from mediasvc.articles.reports import Asset, ImageReport, Rewritten, Status
+from mediasvc.articles.targets import ArticleOptions, Sorted, Target, sort_references
+from mediasvc.core import background, rewrite, signing
+from mediasvc.core.geometry import Size
+from mediasvc.core.picture import EXTENSIONS, OutputFormat, ThumbnailSpec
+from mediasvc.core.rewrite import Edit
+from mediasvc.errors import MediaError
+from mediasvc.images import Held, Images, Served
+
+# A page of thousands of images keeps this many of them in hand at once; the fetcher has its own bounds.
+_IMAGES_AT_ONCE = 16
+_ENDINGS = frozenset(EXTENSIONS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """One image, once for all references that ask for the same."""
+
+    original: Served
+    shown: Served
+    thumbhash: str | None
+    dominant: str | None
+
+
+class Articles:
+    """One article at a time, for every door."""
+
+    def __init__(self, images: Images, *, signing_keys: Sequence[bytes], public_url: str) -> None:
+        """signing_keys: the first signs lazy paths; none gives `unsafe` paths. public_url: stands before them."""
+        self.images = images
+        self.signing_keys = tuple(signing_keys)
+        self.public_url = public_url
+
+    def rewrite_lazily(self, article: bytes, options: ArticleOptions) -> Rewritten:
+        """References become signed /img paths; nothing is fetched and nothing is awaited.
+
+        InvalidRequest for text that cannot be read (UTF-16) and for a <base href> without PUBLIC_URL.
+        """
+        found = self._sort(article, options, self.public_url)
+        edits: list[Edit] = []
+        reports: list[ImageReport] = []
+        for target in found.targets:
+            if isinstance(target, ImageReport):
+                reports.append(target)
+                continue
+            origin = target.resolution.origin
+            original = self.image_path(origin, None, None)
+            thumbnail = self.image_path(origin, target.spec.box, options.format) if target.spec else None
+            edits.append(rewrite.write(target.reference, thumbnail or original))
+            reports.append(_report(target, Status.LOCALISED, original=original, thumbnail=thumbnail))
+        return _finish(article, edits, reports, (), found.warnings)
+
+    async def rewrite(self, article: bytes, options: ArticleOptions) -> Rewritten:
+        """References become asset names; every image is fetched, kept and sized before this returns.
+
+        An image that fails keeps its text and has its code in the report. InvalidRequest as for lazy.
+        """
+        found = self._sort(article, options, options.prefix)
+        outcomes = await self._obtain(found.asking)
+        edits: list[Edit] = []
+        reports: list[ImageReport] = []
+        assets: dict[str, Asset] = {}
+        for target in found.targets:
+            if isinstance(target, ImageReport):
+                reports.append(target)
+                continue
+            outcome = outcomes[target.resolution.origin, target.spec]
+            if isinstance(outcome, MediaError):
+                reports.append(_report(target, Status.FAILED, code=outcome.code))
+                continue
+            edits.extend(self._edits(target, outcome, options))
+            for served in (outcome.original, outcome.shown):
+                assets[served.name] = Asset(
+                    served.digest, served.format, served.data, served.bytes, target.resolution.origin
+                )
+            reports.append(_localised(target, outcome, options.report_prefix))
+        return _finish(article, edits, reports, tuple(assets.values()), found.warnings)
+
+    async def preview(self, article: bytes, options: ArticleOptions) -> Rewritten:
+        """What rewrite would change, fetching nothing: images not yet held get a name made of their address."""
+        found = self._sort(article, options, options.prefix)
+        edits: list[Edit] = []
+        reports: list[ImageReport] = []
+        for target in found.targets:
+            if isinstance(target, ImageReport):
+                reports.append(target)
+                continue
+            name = await self.images.known_name(target.resolution.origin, target.spec)
+            name = name or _name_before_fetching(target.resolution.origin)
+            edits.append(rewrite.write(target.reference, options.prefix + name))
+            path = options.report_prefix + name
+            thumbnail = path if target.spec is not None else None
+            reports.append(
+                _report(target, Status.LOCALISED, original=None if thumbnail else path, thumbnail=thumbnail)
+            )
+        return _finish(article, edits, reports, (), found.warnings)
+
+    def image_path(self, origin: str, box: Size | None, form: OutputFormat | None) -> str:
+        """The path under which the service serves an origin URL, signed and with PUBLIC_URL before it.
+
+        box: None for the original. form: None leaves the choice to the request's Accept header.
+        """
+        options = (
+            "original" if box is None else f"{box.width}x{box.height}" + (f",{form.value}" if form else "")
+        )
+        path = f"/{options}/{signing.encode_source(origin)}"
+        signature = signing.sign(self.signing_keys, path) if self.signing_keys else "unsafe"
+        return f"{self.public_url}/img/{signature}{path}"
+
+    def _sort(self, article: bytes, options: ArticleOptions, prefix: str) -> Sorted:
+        return sort_references(
+            article, options, self.images.addresses, prefix=prefix, public_url=self.public_url
+        )
+
+    async def _obtain(
+        self, targets: list[Target]
+    ) -> dict[tuple[str, ThumbnailSpec | None], _Outcome | MediaError]:
+        """What every target asks for; each origin is looked at once, whatever number of places name it."""
+        wanted: dict[str, dict[ThumbnailSpec | None, None]] = {}
+        for target in targets:
+            wanted.setdefault(target.resolution.origin, {})[target.spec] = None
+        outcomes: dict[tuple[str, ThumbnailSpec | None], _Outcome | MediaError] = {}
+        slots = asyncio.Semaphore(_IMAGES_AT_ONCE)
+
+        async def one(origin: str, specs: tuple[ThumbnailSpec | None, ...]) -> None:
+            async with slots:
+                for spec, outcome in (await self._images(origin, specs)).items():
+                    outcomes[origin, spec] = outcome
+
+        async with asyncio.TaskGroup() as group:
+            for origin, specs in wanted.items():
+                # Thumbnails first: the one that is made while fetching costs no second look at the original.
+                group.create_task(one(origin, tuple(sorted(specs, key=lambda spec: spec is None))))
+        return outcomes
+
+    async def _images(
+        self, origin: str, specs: tuple[ThumbnailSpec | None, ...]
+    ) -> dict[ThumbnailSpec | None, _Outcome | MediaError]:
+        try:
+            held = await self.images.hold(origin, specs[0], placeholder=True)
+            original = await self.images.serve(held, None)
+        except MediaError as error:
+            logs.get().info("image.failed", host=logs.host_of(origin), code=error.code, why=str(error))
+            return dict.fromkeys(specs, error)
+        outcomes: dict[ThumbnailSpec | None, _Outcome | MediaError] = {}
+        thumbhash, dominant = await self._placeholder(held)
+        for spec in specs:
+            try:
+                shown = original if spec is None else await self.images.serve(held, spec, load=False)
+            except MediaError as error:
+                logs.get().info("image.failed", host=logs.host_of(origin), code=error.code, why=str(error))
+                outcomes[spec] = error
+                continue
+            outcomes[spec] = _Outcome(original, shown, thumbhash, dominant)
+        return outcomes
+
+    async def _placeholder(self, held: Held) -> tuple[str | None, str | None]:
+        try:
+            return await self.images.placeholder(held)
+        except MediaError:
+            # A placeholder is a nicety; its failure must not cost the image.
+            return None, None
+
+    def _edits(self, target: Target, outcome: _Outcome, options: ArticleOptions) -> Iterable[Edit]:
+        yield rewrite.write(target.reference, options.prefix + outcome.shown.name)
+        if options.placeholder and outcome.thumbhash is not None:
+            placeholder = rewrite.write_background(
+                target.reference, background.declarations(outcome.thumbhash)
+            )
+            if placeholder is not None:
+                yield placeholder
+
+
+def _name_before_fetching(origin: str) -> str:
+    ending = urlsplit(origin).path.rpartition(".")[2].lower()
+    form = {"jpeg": "jpg"}.get(ending, ending)
+    digest = hashlib.sha256(origin.encode()).hexdigest()[:12]
+    return f"not-fetched-yet-{digest}.{form if form in _ENDINGS else 'jpg'}"
+
+
+def _report(
+    target: Target,
+    status: Status,
+    *,
+    code: str | None = None,
+    original: str | None = None,
+    thumbnail: str | None = None,
+) -> ImageReport:
+    return ImageReport(
+        source=target.reference.address,
+        origin=target.resolution.origin,
+        where=target.reference.where,
+        declared_size=target.declared_size,
+        status=status,
+        code=code,
+        original=original,
+        thumbnail=thumbnail,
+        warnings=target.reference.warnings,
+    )
+
+
+def _localised(target: Target, outcome: _Outcome, prefix: str) -> ImageReport:
+    return ImageReport(
+        source=target.reference.address,
+        origin=target.resolution.origin,
+        where=target.reference.where,
+        declared_size=target.declared_size,
+        status=Status.LOCALISED,
+        original=prefix + outcome.original.name,
+        thumbnail=prefix + outcome.shown.name if target.spec is not None else None,
+        width=outcome.shown.width,
+        height=outcome.shown.height,
+        bytes=outcome.shown.bytes,
+        original_bytes=outcome.original.bytes,
+        original_size=(outcome.original.width, outcome.original.height),
+        thumbhash=outcome.thumbhash,
+        dominant=outcome.dominant,
+        warnings=target.reference.warnings,
+    )
+
+
+def _finish(
+    article: bytes,
+    edits: list[Edit],
+    reports: list[ImageReport],
+    assets: tuple[Asset, ...],
+    warnings: tuple[str, ...],
+) -> Rewritten:
+    for report in reports:
+        metrics.rewritten_references.labels(report.status.value).inc()
+    content = rewrite.splice(article, edits)
+    return Rewritten(content, tuple(reports), assets, rewrite.restorable(edits, article), warnings)
