@@ -29,10 +29,11 @@ _LONGEST: Final = timedelta(days=365)
 _NONE: Final = timedelta(0)
 _MAX_FIELD_CHARS: Final = 8192
 _MAX_VALIDATOR_CHARS: Final = 1024
+_GAP = re.compile(r"[\s,]*")
 _DIRECTIVE = re.compile(
-    r"""[\s,]* ([!#$%&'*+.^_`|~0-9A-Za-z-]+) [ \t]*
-        (?: = [ \t]* (?: "((?:[^"\\]|\\.)*)" | ([^\s,"]*) ) )?  [^,]* (?:,|\Z)""",
-    re.VERBOSE,
+    r"""([!#$%&'*+.^_`|~0-9A-Za-z-]++) [ \t]*+
+        (?: = [ \t]*+ (?: "((?:[^"\\]|\\.)*+)" | ([^\s,"]*+) ) )?  [^,]*+ (?:,|\Z)""",
+    re.VERBOSE | re.DOTALL,
 )
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"\Z')
 # What the origin or the bytes say for good.
@@ -144,6 +145,8 @@ def parse_cache_control(value: str | None) -> dict[str, str | None]:
     text = (value or "")[:_MAX_FIELD_CHARS]
     place = 0
     while place < len(text):
+        gap = _GAP.match(text, place)
+        place = gap.end() if gap else place
         match = _DIRECTIVE.match(text, place)
         if match is None:
             comma = text.find(",", place)

@@ -11,25 +11,30 @@ from mediasvc.core.retry import parse_date
 Headers = Mapping[str, str]
 """Names in lower case, repeated fields joined with ", "."""
 
-_TAG = re.compile(r'\s*,?\s*((?:W/)?"[\x21\x23-\x7e\x80-\xff]*")\s*(?=,|\Z)')
-_RANGE = re.compile(r"(\d{0,20})-(\d{0,20})\Z")
+_GAP = re.compile(r"[ \t,]*")
+_TAG = re.compile(r'((?:W/)?"[\x21\x23-\x7e\x80-\xff]*+")[ \t]*+(?=,|\Z)')
+_RANGE = re.compile(r"([0-9]{0,20})-([0-9]{0,20})\Z")
 _MAX_FIELD_CHARS: Final = 8192
 
 
 def _tags(field: str) -> list[str] | None:
     """Entity tags of a list, as written; None: not such a list. Commas inside a tag belong to it."""
-    tags: list[str] = []
-    place = 0
-    text = field.strip().rstrip(", \t")
-    if len(text) > _MAX_FIELD_CHARS:
+    if len(field) > _MAX_FIELD_CHARS:
         return None
-    while place < len(text):
-        match = _TAG.match(text, place)
+    tags: list[str] = []
+    place = _past_gap(field, 0)
+    while place < len(field):
+        match = _TAG.match(field, place)
         if match is None:
             return None
         tags.append(match[1])
-        place = match.end()
+        place = _past_gap(field, match.end())
     return tags
+
+
+def _past_gap(text: str, place: int) -> int:
+    gap = _GAP.match(text, place)
+    return gap.end() if gap else place
 
 
 def _opaque(tag: str) -> str:

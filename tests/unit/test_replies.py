@@ -1,0 +1,118 @@
+"""What the head of an origin's reply means, and what comes out of its content coding."""
+
+import gzip
+import zlib
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mediasvc.core import codings, retry
+from mediasvc.core.replies import Body, NotModified, Redirect, judge, kept, location_text
+from mediasvc.errors import MediaError, SourceFailed, SourceMissing, SourceTooLarge
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "verdict"),
+    [
+        (200, {}, Body(None)),
+        (203, {"content-length": "5"}, Body(5)),
+        (200, {"content-length": "100"}, Body(100)),
+        (206, {"content-range": "bytes 0-4/5"}, Body(5)),
+        (206, {"content-range": "bytes 0-4/5", "content-length": "5"}, Body(5)),
+        (301, {"location": "/x"}, Redirect("/x")),
+        (304, {}, NotModified()),
+    ],
+)
+def test_good_replies(status: int, headers: dict[str, str], verdict: object) -> None:
+    assert judge(status, headers, NOW, is_conditional=True, max_bytes=100) == verdict
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind", "reason"),
+    [
+        (200, {"content-length": "101"}, SourceTooLarge, "bytes"),
+        (200, {"content-length": "5, 5"}, SourceFailed, retry.PROTOCOL),
+        (200, {"content-length": "+5"}, SourceFailed, retry.PROTOCOL),
+        (206, {}, SourceFailed, retry.PROTOCOL),
+        (206, {"content-range": "bytes 1-4/5"}, SourceFailed, retry.PROTOCOL),
+        (206, {"content-range": "bytes 0-3/5"}, SourceFailed, retry.PROTOCOL),
+        (206, {"content-range": "bytes 0-4/*"}, SourceFailed, retry.PROTOCOL),
+        (206, {"content-range": "bytes 0-100/101"}, SourceTooLarge, "bytes"),
+        (206, {"content-range": "bytes 0-4/5", "content-length": "4"}, SourceFailed, retry.PROTOCOL),
+        (302, {}, SourceFailed, retry.PROTOCOL),
+        (304, {}, SourceFailed, retry.STATUS),
+        (404, {}, SourceMissing, ""),
+        (410, {}, SourceMissing, ""),
+        (403, {}, SourceFailed, retry.STATUS),
+        (429, {}, SourceFailed, retry.BUSY),
+        (500, {}, SourceFailed, retry.STATUS_FOR_NOW),
+        (503, {}, SourceFailed, retry.BUSY),
+    ],
+)
+def test_bad_replies(status: int, headers: dict[str, str], kind: type[MediaError], reason: str) -> None:
+    with pytest.raises(kind) as failure:
+        judge(status, headers, NOW, is_conditional=False, max_bytes=100)
+
+    assert failure.value.reason == reason
+
+
+def test_a_failure_tells_when_to_come_back() -> None:
+    with pytest.raises(SourceFailed) as failure:
+        judge(503, {"retry-after": "Sun, 01 Mar 2026 12:00:30 GMT"}, NOW, is_conditional=False, max_bytes=1)
+
+    assert failure.value.retry_after_s == 30
+
+
+def test_nothing_but_what_caching_needs_is_kept() -> None:
+    assert kept({"etag": "a", "set-cookie": "b", "content-type": "c", "link": "d"}) == {"etag": "a"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [(b"/a", "/a"), ("/图".encode(), "/图"), (b"/\xcd\xbc?\xff", "/%CD%BC?%FF"), (b"/%41", "/%41")],
+)
+def test_a_location_is_read_as_browsers_read_it(raw: bytes, text: str) -> None:
+    assert location_text(raw) == text
+
+
+def _decoded(coding: str, pieces: list[bytes], max_bytes: int = 10_000_000) -> bytes:
+    decoder = codings.decoder_for(coding, max_bytes)
+    assert decoder is not None
+    out = b"".join(piece for arrived in pieces for piece in decoder.feed(arrived))
+    decoder.end()
+    return out
+
+
+@given(st.binary(max_size=2000), st.integers(1, 50), st.sampled_from(["gzip", "deflate"]))
+def test_a_coding_comes_off_however_it_is_cut_up(data: bytes, step: int, coding: str) -> None:
+    packed = gzip.compress(data) if coding == "gzip" else zlib.compress(data)
+
+    assert _decoded(coding, [packed[at : at + step] for at in range(0, len(packed), step)]) == data
+
+
+@pytest.mark.parametrize("coding", ["", "identity", " Identity , ", "identity, identity"])
+def test_no_coding_needs_no_decoder(coding: str) -> None:
+    assert codings.decoder_for(coding, 100) is None
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "gzip, br", "x", "gzip;q=1"])
+def test_other_codings_and_several_are_refused(coding: str) -> None:
+    with pytest.raises(SourceFailed) as failure:
+        codings.decoder_for(coding, 100)
+
+    assert failure.value.reason == retry.CODING
+
+
+def test_a_large_body_comes_in_bounded_pieces() -> None:
+    data = bytes(range(256)) * 4096
+    decoder = codings.decoder_for("gzip", 10_000_000)
+    assert decoder is not None
+
+    pieces = decoder.feed(gzip.compress(data))
+
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces)) <= 256 * 1024
