@@ -15,9 +15,9 @@ _HTTP = re.compile(r"https?:", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _HOST_FIRST = re.compile(r"(?:[^\s/?#:\\@.]+\.)+[^\s/?#:\\@.]+\.?(:[0-9]+)?(?=[/?#]|$)")
 _IMAGE = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|svg|tiff?|heic)$", re.IGNORECASE)
-_ESCAPE = re.compile(r"%[0-7][0-9A-Fa-f]")
+_ESCAPE = re.compile(r"%([0-7][0-9A-Fa-f])")
+_CHARACTERS = {form(f"{code:02x}"): chr(code) for code in range(0x80) for form in (str.lower, str.upper)}
 _BLANKS = ' \t\n\r\f"'
-# How base64 and hex of "http" begin.
 _BASE64_ALPHABET = re.compile(r"[A-Za-z0-9+/_-]*")
 
 
@@ -33,7 +33,12 @@ class Outer(NamedTuple):
 
 def decode_once(text: str) -> str:
     """Percent-decode ASCII only: what is not ASCII would be encoded again, in whatever encoding it was."""
-    return _ESCAPE.sub(lambda escape: chr(int(escape[0][1:], 16)), text) if "%" in text else text
+    if "%" not in text:
+        return text
+    # Split and join instead of sub with a function: a third of the time for 30,000 escapes.
+    pieces = _ESCAPE.split(text)
+    pieces[1::2] = map(_CHARACTERS.__getitem__, pieces[1::2])
+    return "".join(pieces)
 
 
 def carried_by(rule: Rule, outer: Outer) -> str | None:
@@ -57,6 +62,8 @@ def carried_by(rule: Rule, outer: Outer) -> str | None:
             return None
         text = found
     else:
+        if rule.after and not _is_after(rule.after, match[0]):
+            return None
         text = _rest_of_path(rule, outer, match)
     text = _decoded(rule, text)
     if match.re.groups:
@@ -71,18 +78,20 @@ def carried_by(rule: Rule, outer: Outer) -> str | None:
 
 def _parameter(rule: Rule, query: str) -> str | None:
     """Raw value of the first parameter that the rule names; "" when missing; None when it lacks company."""
-    value: str | None = None
-    position = 0
-    companions = not rule.beside
-    for part in query.split("&"):
-        name, equals, text = part.partition("=")
-        if value is None and equals and name in rule.parameters:
-            # An inner URL with a `?` of its own keeps the parameters behind it, where nothing else can.
-            takes_rest = rule.last and "?" in text and _LITERAL.match(text)
-            value = query[position + len(name) + 1 :] if takes_rest else text
-        companions = companions or name in rule.beside
-        position += len(part) + 1
-    return (value or "") if companions else None
+    if rule.beside is not None and not rule.beside.search(query):
+        return None
+    found = rule.parameter.search(query) if rule.parameter is not None else None
+    if found is None:
+        return ""
+    # An inner URL with a `?` of its own keeps the parameters behind it, where nothing else can.
+    takes_rest = rule.last and "?" in found[1] and _LITERAL.match(found[1])
+    return query[found.start(1) :] if takes_rest else found[1]
+
+
+def _is_after(words: tuple[str, ...], path: str) -> bool:
+    """Whether the last segment of the path before the carried URL holds one of the words."""
+    segment = path.rstrip("/").rpartition("/")[2].lower()
+    return any(word in segment for word in words)
 
 
 def _rest_of_path(rule: Rule, outer: Outer, match: re.Match[str]) -> str:
@@ -162,19 +171,19 @@ def _absolute(rule: Rule, outer: Outer, text: str) -> str:
         raise SourceRefused("only http and https are fetched", reason="scheme")
     if rule.relative:
         base = f"{outer.scheme}//{outer.netloc}/" if rule.relative == "self" else rule.relative
-        return (can_ada.parse(base) + text).href
+        try:
+            return (can_ada.parse(base) + text).href
+        except ValueError as error:
+            raise InvalidRequest("the wrapped address cannot be read", reason="unreadable") from error
     raise InvalidRequest("the wrapper carries no usable address", reason="host")
 
 
 def _is_on(parameter: str, query: str | None) -> bool:
     if not parameter or not query:
         return False
-    return any(part in (f"{parameter}=1", f"{parameter}=true") for part in query.split("&"))
+    return f"&{parameter}=1&" in f"&{query}&" or f"&{parameter}=true&" in f"&{query}&"
 
 
 def _with_query(url: str, parameter: str, query: str) -> str:
-    for part in query.split("&"):
-        name, equals, value = part.partition("=")
-        if equals and name == parameter and value:
-            return f"{url.partition('?')[0]}?{decode_once(value)}"
-    return url
+    value = f"&{query}".partition(f"&{parameter}=")[2].partition("&")[0]
+    return f"{url.partition('?')[0]}?{decode_once(value)}" if value else url

@@ -18,8 +18,9 @@ SourceUrl = NewType("SourceUrl", str)
 MAX_LAYERS = 5
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_AUTHORITY = re.compile(r"(?:[A-Za-z]+:)?[/\\]*([^/\\?#]*)")
-_RAW = re.compile(r"(?:https?:)?[/\\]{2,}[^/\\?#]*([^?#]*)(?:\?([^#]*))?", re.IGNORECASE)
+# The standard wants no slashes after a scheme of the web; only with two it surely ignores the base.
+_AUTHORITY = re.compile(r"(?:[A-Za-z]+:[/\\]*|[/\\]{2,})([^/\\?#]*)")
+_IS_ABSOLUTE = re.compile(r"(?:[A-Za-z]+:)?[/\\]{2}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_BREAKS = str.maketrans("", "", "\t\n\r")
 _BLANKS = " \t\n\r\f"
@@ -84,10 +85,9 @@ class Resolver:
         parsed = _parse(text, base)
         url = _href(parsed)
         found = None
-        raw = _RAW.match(text)
-        # Raw first: what a worker gets after its `?` is taken as it was written, `'` and all.
-        if raw is not None:
-            found = self._unwrap(Outer(parsed.protocol, parsed.hostname, parsed.host, raw[1] or "/", raw[2]))
+        # What a wrapper carries is taken as it was written, `'` and all, not as its own URL is normalised.
+        if text != url and _IS_ABSOLUTE.match(text):
+            found = self._unwrap(_outer(parsed, text))
         if found is None:
             found = self._unwrap(_outer(parsed, url))
         layers: list[Layer] = []
@@ -104,14 +104,18 @@ class Resolver:
 
     def _unwrap(self, outer: Outer) -> tuple[str, can_ada.URL, str] | None:
         """(rule's name, what it carries, the same as text); None: a plain URL."""
-        stages = self._stages_for(outer.host)
-        lowered = f"{outer.path}?{outer.query}".lower()
-        hits = {needle for needle in self._needles if needle in lowered}
-        for rules in stages:
+        hits: list[str] | None = None
+        for rules in self._stages_for(outer.host):
             refusal: InvalidRequest | SourceRefused | None = None
-            for rule in rules:
-                if rule.contains and hits.isdisjoint(rule.contains):
-                    continue
+            for gate, rule in rules:
+                if gate:
+                    if hits is None:
+                        lowered = f"{outer.path}?{outer.query}".lower()
+                        hits = [needle for needle in self._needles if needle in lowered]
+                    if not hits:
+                        break
+                    if gate.isdisjoint(hits):
+                        continue
                 try:
                     carried = carried_by(rule, outer)
                     if carried is None:
@@ -128,13 +132,18 @@ class Resolver:
                 raise refusal
         return None
 
-    def _find_stages(self, host: str) -> tuple[tuple[Rule, ...], ...]:
-        """The rules for this host, in the order to try: of each file those that name it, then those for any."""
+    def _find_stages(self, host: str) -> tuple[tuple[tuple[frozenset[str], Rule], ...], ...]:
+        """The rules for this host, each behind what its URLs must contain, in stages in the order to try.
+
+        Of each file first those that name the host, then those for any; within a stage those without a
+        gate come first, so that a URL which passes no gate is soon through.
+        """
         stages = []
         for file in dict.fromkeys(rule.file for rule in self._rules):
             rules = [rule for rule in self._rules if rule.file == file and rule.is_for(host)]
-            stages.append(tuple(rule for rule in rules if rule.hosts))
-            stages.append(tuple(rule for rule in rules if not rule.hosts))
+            for is_named in (True, False):
+                stage = [(rule.contains, rule) for rule in rules if bool(rule.hosts) is is_named]
+                stages.append(tuple(sorted(stage, key=lambda pair: bool(pair[0]))))
         return tuple(stage for stage in stages if stage)
 
 
@@ -168,11 +177,15 @@ def _failing_examples(rule: Rule) -> list[str]:
     return problems
 
 
-def _outer(parsed: can_ada.URL, url: str) -> Outer:
-    search = parsed.search
-    return Outer(
-        parsed.protocol, parsed.hostname, parsed.host, parsed.pathname, search[1:] if search else None
-    )
+def _outer(parsed: can_ada.URL, text: str) -> Outer:
+    """Path and query as they stand in text, which parsed was read from; an empty path is `/`.
+
+    Not parsed.search: that one does not tell `?` from no query at all.
+    """
+    authority = _AUTHORITY.match(text)
+    rest = text[authority.end() if authority else 0 :].partition("#")[0]
+    path, question, query = rest.partition("?")
+    return Outer(parsed.protocol, parsed.hostname, parsed.host, path or "/", query if question else None)
 
 
 def _clean(address: str) -> str:
@@ -187,13 +200,15 @@ def _clean(address: str) -> str:
 def _parse(text: str, base: str | None) -> can_ada.URL:
     if not text or text[0] == "#":
         raise InvalidRequest("there is no address", reason="empty")
-    scheme = _SCHEME.match(text)
-    if scheme is not None and scheme[1].lower() not in ("http", "https"):
-        raise SourceRefused("only http and https are fetched", reason="scheme")
+    has_scheme = text.startswith(("http://", "https://"))
+    if not has_scheme and (scheme := _SCHEME.match(text)):
+        has_scheme = True
+        if scheme[1].lower() not in ("http", "https"):
+            raise SourceRefused("only http and https are fetched", reason="scheme")
     if len(text) > _LONGEST_AUTHORITY or "@" in text:
-        _check_authority(text, scheme is not None)
+        _check_authority(text)
     try:
-        parsed = _joined(text, base) if scheme is None or base is not None else can_ada.parse(text)
+        parsed = can_ada.parse(text) if has_scheme and base is None else _joined(text, base)
     except ValueError as error:
         raise InvalidRequest("the address cannot be read", reason="unreadable") from error
     if parsed.protocol not in ("http:", "https:"):
@@ -212,14 +227,12 @@ def _joined(text: str, base: str | None) -> can_ada.URL:
     raise InvalidRequest("a relative address needs a base", reason="relative")
 
 
-def _check_authority(text: str, has_scheme: bool) -> None:
-    if not has_scheme and not (text[:1] in ("/", "\\") and text[1:2] in ("/", "\\")):
-        return
-    authority = _AUTHORITY.match(text)
-    assert authority is not None, "every part of the expression may be empty"
-    if "@" in authority[1]:
+def _check_authority(text: str) -> None:
+    found = _AUTHORITY.match(text)
+    authority = found[1] if found is not None else ""
+    if "@" in authority:
         raise SourceRefused("a source may not carry user and password", reason="userinfo")
-    if len(authority[1]) > _LONGEST_AUTHORITY:
+    if len(authority) > _LONGEST_AUTHORITY:
         raise InvalidRequest("the address has no usable host", reason="host")
 
 

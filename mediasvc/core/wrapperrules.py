@@ -32,9 +32,10 @@ class Rule:
     path: re.Pattern[str]
     hosts: tuple[HostPattern, ...]
     labels: tuple[re.Pattern[str], ...]
-    contains: tuple[str, ...]
-    parameters: frozenset[str]
-    beside: frozenset[str]
+    contains: frozenset[str]
+    parameter: re.Pattern[str] | None
+    beside: re.Pattern[str] | None
+    after: tuple[str, ...]
     last: bool
     coded: Coded
     decode: tuple[int, int]
@@ -74,7 +75,7 @@ _STRINGS: tuple[str, ...] = (
     "relative",
 )
 _STRINGS += ("ssl_parameter", "query_parameter", "format_mark", "to")
-_LISTS = ("hosts", "labels", "contains", "parameters", "beside")
+_LISTS = ("hosts", "labels", "contains", "parameters", "beside", "after")
 _FLAGS = ("last", "ssl_prefix", "image", "must_carry")
 _KEYS = frozenset((*_STRINGS, *_LISTS, *_FLAGS, "decode", "examples"))
 _CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -86,6 +87,14 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 _DECODE: Mapping[str, tuple[int, int]] = {"query": (0, 2), "parameter": (1, 2), "path": (0, 1)}
 _GROUPS = frozenset({"host", "scheme", "tls", "query"})
+# What a path may say in braces, beside the file's own fragments.
+_FRAGMENTS: Mapping[str, str] = {
+    "url": r"(?=(?i:https?(?::|%3A)(?:/|%2F)))",
+    "segments": r"(?:(?!(?i:https?(?::|%3A)(?:/|%2F)))[^/]*/)*+",
+    "last": r"(?>.*/(?!/?\Z))(?=[^/]{1,80}/?\Z)",
+    "base64": r"(?=aHR0c(?:DovL|HM6Ly)[\w-]+(?:=|%3D){0,2}\Z)",
+}
+_BRACES = re.compile(r"\{([a-z][a-z0-9_-]*)\}")
 _LABEL = re.compile(r"[a-z0-9*_-]+")
 _ENTRY = re.compile(r"\s*\[\[\s*wrapper\s*\]\]")
 
@@ -108,18 +117,21 @@ def read_rules(toml_text: str, name: str) -> tuple[Rule, ...]:
         document = tomllib.loads(toml_text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidSettings(f"{name}:{_line_of(error, toml_text)}: {error}") from error
-    strangers = [key for key in document if key != "wrapper"]
+    strangers = [key for key in document if key not in ("wrapper", "fragments")]
     entries = document.get("wrapper", [])
     if strangers or not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         key = strangers[0] if strangers else "wrapper"
         line = next((n for n, text in _lines(toml_text) if re.match(rf"[\s\[]*{re.escape(key)}\b", text)), 1)
-        raise InvalidSettings(f"{name}:{line}: {key!r}: a file of rules holds [[wrapper]] entries only")
+        raise InvalidSettings(
+            f"{name}:{line}: {key!r}: a file of rules holds [[wrapper]] entries and [fragments] only"
+        )
+    fragments = _fragments(document.get("fragments", {}), toml_text, name)
     problems: list[str] = []
     rules: list[Rule] = []
     starts = _starts(toml_text, len(entries))
     for entry, start in zip(entries, starts, strict=True):
         try:
-            rules.append(_compile(entry, name, start, taken={rule.name for rule in rules}))
+            rules.append(_compile(entry, name, start, {rule.name for rule in rules}, fragments))
         except _Broken as broken:
             line = _key_line(toml_text, start, broken.key)
             problems.append(f"{name}:{line}: wrapper {entry.get('name', '?')!r}: {broken}")
@@ -128,7 +140,9 @@ def read_rules(toml_text: str, name: str) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _compile(entry: Mapping[str, object], file: str, line: int, taken: set[str]) -> Rule:
+def _compile(
+    entry: Mapping[str, object], file: str, line: int, taken: set[str], fragments: Mapping[str, str]
+) -> Rule:
     for key in entry:
         if key not in _KEYS:
             raise _Broken(key, f"unknown key {key!r}")
@@ -149,12 +163,13 @@ def _compile(entry: Mapping[str, object], file: str, line: int, taken: set[str])
         file=file,
         line=line,
         place=place,  # type: ignore[arg-type]  # _string has checked it against the very same literals
-        path=_path(texts["path"], place),
+        path=_path(texts["path"], place, fragments),
         hosts=_hosts(lists["hosts"]),
         labels=_labels(lists["labels"]),
-        contains=tuple(text.lower() for text in lists["contains"]),
-        parameters=frozenset(lists["parameters"]),
-        beside=frozenset(lists["beside"]),
+        contains=frozenset(text.lower() for text in lists["contains"]),
+        parameter=_parameter(lists["parameters"], "=([^&]*)"),
+        beside=_parameter(lists["beside"], "(?:=|&|$)"),
+        after=tuple(word.lower() for word in lists["after"]),
         last=flags["last"] or False,
         coded=texts["coded"] or "percent",  # type: ignore[arg-type]  # checked, as above
         decode=_decode(entry, place),
@@ -221,15 +236,47 @@ def _decode(entry: Mapping[str, object], place: str) -> tuple[int, int]:
     raise _Broken("decode", "decode is [least, most] times, from 0 to 3")
 
 
-def _path(text: str, place: str) -> re.Pattern[str]:
-    anchored = text if place == "path" else rf"(?:{text})\Z" if text else r"(?s:.)*\Z"
+def _fragments(table: object, toml_text: str, name: str) -> Mapping[str, str]:
+    """The grammar's own, and the file's, which may use the former."""
+    own = table if isinstance(table, dict) else {"fragments": None}
+    fragments = dict(_FRAGMENTS)
+    for key, value in own.items():
+        line = next((n for n, text in _lines(toml_text) if re.match(rf"\s*\[?{re.escape(key)}\b", text)), 1)
+        if key in _FRAGMENTS or not _BRACES.fullmatch(f"{{{key}}}"):
+            raise InvalidSettings(
+                f"{name}:{line}: fragment {key!r}: this name is taken or not in small letters"
+            )
+        try:
+            fragments[key] = f"(?:{_filled(value if isinstance(value, str) else '{?', _FRAGMENTS)})"
+            re.compile(fragments[key])
+        except (re.error, KeyError) as error:
+            raise InvalidSettings(
+                f"{name}:{line}: fragment {key!r} is no regular expression: {error}"
+            ) from error
+    return fragments
+
+
+def _filled(text: str, fragments: Mapping[str, str]) -> str:
+    """KeyError when text names a fragment that is not there."""
+    return _BRACES.sub(lambda braces: fragments[braces[1]], text)
+
+
+def _path(text: str, place: str, fragments: Mapping[str, str]) -> re.Pattern[str]:
     try:
-        pattern = re.compile(anchored)
+        filled = _filled(text, fragments)
+        pattern = re.compile(filled if place == "path" or not text else rf"(?:{filled})\Z")
+    except KeyError as error:
+        raise _Broken("path", f"path names an unknown fragment: {error}") from error
     except re.error as error:
         raise _Broken("path", f"path is no regular expression: {error}") from error
     if strange := set(pattern.groupindex) - _GROUPS:
         raise _Broken("path", f"unknown group {sorted(strange)[0]!r}; known: {', '.join(sorted(_GROUPS))}")
     return pattern
+
+
+def _parameter(names: tuple[str, ...], rest: str) -> re.Pattern[str] | None:
+    """A parameter of one of these names, wherever it stands in a query."""
+    return re.compile(f"(?:^|&)(?:{'|'.join(map(re.escape, names))}){rest}") if names else None
 
 
 def _hosts(texts: tuple[str, ...]) -> tuple[HostPattern, ...]:
