@@ -108,6 +108,8 @@ class Resolver:
         for rules in self._stages_for(outer.host):
             refusal: InvalidRequest | SourceRefused | None = None
             for gate, rule in rules:
+                if refusal is not None and not rule.must_carry:
+                    continue
                 if gate:
                     if hits is None:
                         lowered = f"{outer.path}?{outer.query}".lower()

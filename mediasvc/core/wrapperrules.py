@@ -90,7 +90,7 @@ _GROUPS = frozenset({"host", "scheme", "tls", "query"})
 # What a path may say in braces, beside the file's own fragments.
 _FRAGMENTS: Mapping[str, str] = {
     "url": r"(?=(?i:https?(?::|%3A)(?:/|%2F)))",
-    "segments": r"(?:(?!(?i:https?(?::|%3A)(?:/|%2F)))[^/]*/)*+",
+    "segments": r"(?:(?!(?i:https?(?::|%3A)(?:/|%2F)))[^/]*/){0,40}+",
     "last": r"(?>.*/(?!/?\Z))(?=[^/]{1,80}/?\Z)",
     "base64": r"(?=aHR0c(?:DovL|HM6Ly)[\w-]+(?:=|%3D){0,2}\Z)",
 }
