@@ -149,25 +149,25 @@ def started(service: peers.Service, origin: int) -> Iterator[Running]:
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MEDIASVC_")}
     environment |= {name: value.format(origin=origin) for name, value in service.environment.items()}
-    said = tempfile.TemporaryFile()
-    process = subprocess.Popen(
-        service.command(port), cwd=service.folder, env=environment, stderr=said, start_new_session=True
-    )
-    try:
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            service.command(port), cwd=service.folder, env=environment, stderr=said, start_new_session=True
+        )
         try:
-            wait_until_it_listens(process, port, service.name)
-        except SystemExit as error:
-            said.seek(0)
-            raise SystemExit(f"{error}\n{said.read().decode(errors='replace')[-2000:]}") from None
-        yield Running(service, port, process.pid)
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(15)
-        # thumbor's own children outlive it.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+            if not listens(process, port):
+                said.seek(0)
+                raise SystemExit(
+                    f"{service.name} does not start:\n{said.read().decode(errors='replace')[-2000:]}"
+                )
+            yield Running(service, port, process.pid)
+        finally:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+            # thumbor's own children outlive it.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def free_port() -> int:
@@ -178,18 +178,16 @@ def free_port() -> int:
         return port
 
 
-def wait_until_it_listens(process: "subprocess.Popen[Any]", port: int, name: str) -> None:
-    """SystemExit if it ends, or is silent for 30 s."""
+def listens(process: "subprocess.Popen[Any]", port: int) -> bool:
+    """Waits until it does; False if it ends, or is silent for 30 s."""
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise SystemExit(f"{name} ended with {process.returncode} while starting")
+    while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
             probe.settimeout(1)
             if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+                return True
         time.sleep(0.1)
-    raise SystemExit(f"{name} does not listen after 30 s")
+    return False
 
 
 async def measure(services: Sequence[Running], origin: int, rounds: int, scale: float) -> None:
