@@ -20,12 +20,15 @@ from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.files import FileBlobs
 from mediasvc.effects.fetch import Fetcher
 from mediasvc.effects.file_locks import FileLocks
-from mediasvc.effects.flights import Flights
+from mediasvc.effects.flights import Flights, Locks
 from mediasvc.effects.index import Index, SqliteIndex
 from mediasvc.effects.journal import Journal, SqliteJournal
 from mediasvc.effects.names import SystemNames
+from mediasvc.effects.redis_index import RedisIndex
+from mediasvc.effects.redis_locks import RedisLocks
 from mediasvc.effects.sockets import Connections
 from mediasvc.effects.workers import ImageWorkers
+from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import InvalidSettings, StoreFailed
 from mediasvc.images import Addresses, Images
 from mediasvc.settings import Settings
@@ -142,8 +145,7 @@ async def open_parts(
     async with AsyncExitStack() as stack:
         local_blobs = FileBlobs(settings.data_dir / "blobs", settings.cache_max_bytes)
         stack.push_async_callback(local_blobs.close)
-        index = SqliteIndex(settings.data_dir / "index.sqlite")
-        stack.push_async_callback(index.close)
+        index, locks = _shared_or_local(settings, stack)
         journal = SqliteJournal(settings.data_dir / "journal.sqlite")
         stack.push_async_callback(journal.close)
         workers = ImageWorkers(
@@ -168,7 +170,7 @@ async def open_parts(
         fetcher = Fetcher(addresses.policy, fetch_rules, headers, connections)
         if image_work:
             await stack.enter_async_context(workers)
-        flights = Flights(FileLocks(settings.data_dir / "locks"))
+        flights = Flights(locks)
         stack.push_async_callback(flights.close)
         images = Images(
             addresses=addresses,
@@ -183,6 +185,21 @@ async def open_parts(
         stack.push_async_callback(images.close)
         articles = Articles(images, signing_keys=settings.signing_keys, public_url=settings.public_url)
         yield Parts(images, articles, local_blobs, local_blobs, index, journal, workers, fetcher)
+
+
+def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, Locks]:
+    """Index and locks in Redis, for any number of machines, or in the data folder, for this one."""
+    index: Index
+    locks: Locks
+    if settings.index_url:
+        link = RedisLink(settings.index_url)
+        stack.push_async_callback(link.close)
+        index, locks = RedisIndex(link), RedisLocks(link)
+    else:
+        index = SqliteIndex(settings.data_dir / "index.sqlite")
+        locks = FileLocks(settings.data_dir / "locks")
+    stack.push_async_callback(index.close)
+    return index, locks
 
 
 def _make_folder(path: Path) -> None:

@@ -1,0 +1,110 @@
+"""What the README says of settings, errors and commands, made from the code: `python -m tests.readme` rewrites it."""
+
+import re
+from pathlib import Path
+
+import click
+
+from mediasvc import errors
+from mediasvc.cli.main import program
+from mediasvc.settings import PREFIX, Settings
+
+README = Path(__file__).parents[1] / "README.md"
+_WORDS = {
+    "data_dir": "`~/.cache/mediasvc`",
+    "allow_unsigned": "on loopback only",
+    "allowed_ports": "`80,443`",
+}
+
+
+def _size(value: int) -> str:
+    for unit, size in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
+        if value and value % size == 0:
+            return f"{value // size}{unit}"
+    return str(value)
+
+
+def _duration(value: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if value and value % size == 0 and not (unit == "h" and value == 86400):
+            return f"{int(value // size)}{unit}"
+    return f"{value:g}s"
+
+
+def _default(name: str) -> str:
+    if name in _WORDS:
+        return _WORDS[name]
+    field = Settings.model_fields[name]
+    value = field.default
+    if name.endswith(("_ttl", "_timeout")) or name == "stale_if_error":
+        return f"`{_duration(value)}`"
+    if name.endswith("_bytes"):
+        return f"`{_size(value)}`"
+    if name == "fetch_min_speed":
+        return f"`{_size(value)}/s`"
+    if name.startswith("max_") and name.endswith("pixels"):
+        return f"`{value // 1_000_000}M`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if value is None or value in ("", ()) or not isinstance(value, str | int | float):
+        return ""
+    return f"`{value}`"
+
+
+def settings_table() -> str:
+    """Every variable, its default and what it is for."""
+    rows = [
+        f"| `{PREFIX}{name.upper()}` | {_default(name)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(["| variable | default | what it is for |", "|---|---|---|", *rows])
+
+
+def errors_table() -> str:
+    """Every expected failure: its status, its code, the exit code of the command line, and what it means."""
+    rows = [
+        f"| {kind.status} | `{kind.code}` | {kind.exit_code} | {'yes' if kind.retryable else 'no'} "
+        f"| {(kind.__doc__ or '').splitlines()[0]} |"
+        for kind in errors.BY_CODE.values()
+        if kind is not errors.InvalidSettings
+    ]
+    head = ["| status | `code` | exit | may pass | meaning |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+def commands_table() -> str:
+    """Every command and the first sentence of its help."""
+    rows = []
+    for name, command in sorted(program.commands.items()):
+        if isinstance(command, click.Group):
+            rows += [
+                f"| `mediasvc {name} {sub}` | {_first(one)} |"
+                for sub, one in sorted(command.commands.items())
+            ]
+        else:
+            rows.append(f"| `mediasvc {name}` | {_first(command)} |")
+    return "\n".join(["| command | does |", "|---|---|", *rows])
+
+
+def _first(command: click.Command) -> str:
+    text = " ".join((command.help or "").split("\n\n")[0].split())
+    return text.rstrip(".") + "."
+
+
+BLOCKS = {"settings": settings_table, "errors": errors_table, "commands": commands_table}
+
+
+def filled(text: str) -> str:
+    """The README with every marked block made anew."""
+    for name, make in BLOCKS.items():
+        text = re.sub(
+            rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
+            lambda match, make=make: match[1] + make() + "\n" + match[2],
+            text,
+            flags=re.DOTALL,
+        )
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
