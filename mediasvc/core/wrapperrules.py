@@ -231,25 +231,26 @@ def _flag(entry: Mapping[str, object], key: str) -> bool | None:
 def _decode(entry: Mapping[str, object], place: str) -> tuple[int, int]:
     value = entry.get("decode", list(_DECODE.get(place, (0, 0))))
     match value:
-        case [int(least), int(most)] if 0 <= least <= most <= 3:
+        case [int(least), int(most)] if 0 <= least <= most <= 3 and bool not in (type(least), type(most)):
             return least, most
     raise _Broken("decode", "decode is [least, most] times, from 0 to 3")
 
 
 def _fragments(table: object, toml_text: str, name: str) -> Mapping[str, str]:
     """The grammar's own, and the file's, which may use the former."""
-    own = table if isinstance(table, dict) else {"fragments": None}
     fragments = dict(_FRAGMENTS)
-    for key, value in own.items():
+    for key, value in table.items() if isinstance(table, dict) else [("fragments", None)]:
         line = next((n for n, text in _lines(toml_text) if re.match(rf"\s*\[?{re.escape(key)}\b", text)), 1)
         if key in _FRAGMENTS or not _BRACES.fullmatch(f"{{{key}}}"):
             raise InvalidSettings(
                 f"{name}:{line}: fragment {key!r}: this name is taken or not in small letters"
             )
         try:
-            fragments[key] = f"(?:{_filled(value if isinstance(value, str) else '{?', _FRAGMENTS)})"
+            if not isinstance(value, str):
+                raise _Broken(key, "not a text")
+            fragments[key] = f"(?:{_filled(value, _FRAGMENTS)})"
             re.compile(fragments[key])
-        except (re.error, KeyError) as error:
+        except (_Broken, re.error, KeyError) as error:
             raise InvalidSettings(
                 f"{name}:{line}: fragment {key!r} is no regular expression: {error}"
             ) from error
