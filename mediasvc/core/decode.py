@@ -1,23 +1,36 @@
 """Opens pictures with the one decoder that their bytes call for, at a reduced scale where the format allows it."""
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from PIL import Image, ImageFile
+from PIL import (  # named, so that Pillow does not load all of its plugins at the first picture that is no JPEG
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from mediasvc.core import colour, png, resample
 from mediasvc.core.picture import Format
 from mediasvc.core.sniff import DECODED_UPRIGHT, Header
 from mediasvc.core.sniff_chunks import without_png_text
-from mediasvc.errors import Undecodable, UnsupportedMedia
+from mediasvc.errors import Undecodable
 
-try:
-    _open_heif: Callable[[io.BytesIO], Image.Image] | None = import_module("pillow_heif").HeifImageFile
-except ImportError:  # an extra of the package; the sniffer refuses such pictures without it
-    _open_heif = None
-
+_DECODERS = {
+    Format.AVIF: AvifImagePlugin.AvifImageFile.format,
+    Format.BMP: BmpImagePlugin.BmpImageFile.format,
+    Format.GIF: GifImagePlugin.GifImageFile.format,
+    Format.JPEG: JpegImagePlugin.JpegImageFile.format,
+    Format.PNG: PngImagePlugin.PngImageFile.format,
+    Format.TIFF: TiffImagePlugin.TiffImageFile.format,
+    Format.WEBP: WebPImagePlugin.WebPImageFile.format,
+}
 # How much larger than the target the reduced scale has to stay, so that the resampler still decides the quality.
 _DRAFT_GAP = 2.0
 _TURNS = {
@@ -46,14 +59,11 @@ def open_picture(data: bytes, header: Header) -> Image.Image:
     image: Image.Image
     try:
         if header.format is Format.HEIC:
-            if _open_heif is None:
-                raise UnsupportedMedia("HEIC cannot be read here", reason="heic")
-            image = _open_heif(io.BytesIO(data))
+            # An extra of the package; the sniffer refuses such pictures without it.
+            image = import_module("pillow_heif").HeifImageFile(io.BytesIO(data))
         else:
             # An MPO is a JPEG with more JPEGs behind it; only the first is wanted, so the JPEG decoder it is.
-            image = Image.open(io.BytesIO(data), formats=[header.format.value.upper()])
-    except UnsupportedMedia:
-        raise
+            image = Image.open(io.BytesIO(data), formats=[_DECODERS[header.format] or ""])
     except Exception as error:  # decoders raise every class there is on hostile bytes
         raise Undecodable("the image cannot be read", reason="corrupt") from error
     if image.size != (header.decoded.width, header.decoded.height) and header.frames == 1:

@@ -7,11 +7,16 @@ from PIL import Image
 
 from mediasvc.core import png
 from mediasvc.core.picture import Format
+from mediasvc.errors import TooManyPixels
 
 DEFAULT_QUALITY = 80
 # From here on a progressive JPEG is smaller and shows itself early; below, the second pass is not worth its time.
 _PROGRESSIVE_PIXELS = 480_000
-MAX_SIDE_PX = {Format.WEBP: 16_383, Format.JPEG: 65_500}
+# Beyond some 16 million pixels of one colour Pillow's median cut overflows and gives another colour.
+_MAX_QUANTISED_PIXELS = 4_000_000
+_MAX_SIDE_PX = {Format.WEBP: 16_383, Format.JPEG: 65_500}
+# JPEG quality: the AVIF setting with the same SSIM at speed 9; medians over seven photographs at 600x400.
+_AVIF_QUALITY = ((1, 20), (40, 43), (50, 47), (60, 52), (70, 56), (80, 67), (90, 82), (95, 91), (100, 100))
 
 
 def encode(
@@ -20,7 +25,10 @@ def encode(
     """picture: L, RGB or RGBA in sRGB. quality: on JPEG's scale, None is 80; PNG has none.
 
     palette: the source was a palette picture, so a PNG may be one again. JPEG puts transparency on white.
+    Raises TooManyPixels where a side is longer than the format can state.
     """
+    if not can_hold(format, picture):
+        raise TooManyPixels(f"{format.value} cannot hold a side of {max(picture.size)} pixels", reason="side")
     out = io.BytesIO()
     wanted = DEFAULT_QUALITY if quality is None else quality
     options: dict[str, Any]  # Any: Pillow's save options are of many types
@@ -48,9 +56,17 @@ def encode(
     return out.getvalue()
 
 
+def can_hold(format: Format, picture: Image.Image) -> bool:
+    """Whether the format has room for sides of this length."""
+    return max(picture.size) <= _MAX_SIDE_PX.get(format, 65_535)
+
+
 def avif_quality(quality: int) -> int:
-    """The AVIF setting whose SSIM is that of this JPEG quality (measured on photographs at 600x400)."""
-    return max(1, min(100, quality - 10))
+    """The AVIF setting that looks like this JPEG quality."""
+    (low, start), (high, end) = next(
+        pair for pair in zip(_AVIF_QUALITY, _AVIF_QUALITY[1:], strict=False) if quality <= pair[1][0]
+    )
+    return round(start + (end - start) * (max(quality, low) - low) / (high - low))
 
 
 def on_white(picture: Image.Image) -> Image.Image:
@@ -77,7 +93,7 @@ def _without_needless_alpha(picture: Image.Image) -> Image.Image:
 
 def _for_png(picture: Image.Image, *, palette: bool) -> Image.Image:
     picture = _without_needless_alpha(picture)
-    if not palette or picture.mode == "L":
+    if not palette or picture.mode == "L" or picture.width * picture.height > _MAX_QUANTISED_PIXELS:
         return picture
     method = Image.Quantize.FASTOCTREE if picture.mode == "RGBA" else Image.Quantize.MEDIANCUT
     return picture.quantize(256, method)

@@ -8,6 +8,7 @@ from mediasvc.errors import Undecodable, UnsupportedMedia
 
 # SOF0 to SOF15 without DHT, JPG and DAC; 12-bit and lossless ones are the decoder's to refuse.
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 # What follows entropy-coded data: a marker that is neither a stuffed byte, a restart, nor fill.
@@ -31,7 +32,7 @@ def parse(data: bytes) -> JpegHeader:
     """Reads up to the first scan, and looks for the end marker behind it. Raises Undecodable."""
     turned = 1
     size: tuple[int, int] | None = None
-    metadata = 0
+    metadata, progressive = 0, False
     position = 2
     for _ in range(_MAX_SEGMENTS):
         marker, start, end = _segment(data, position)
@@ -42,6 +43,7 @@ def parse(data: bytes) -> JpegHeader:
         if marker in _FRAME_HEADERS:
             if end - start < 6:
                 raise Undecodable("the JPEG's frame header is cut off", reason="corrupt")
+            progressive = marker in _PROGRESSIVE
             size = (
                 int.from_bytes(data[start + 3 : start + 5], "big"),
                 int.from_bytes(data[start + 1 : start + 3], "big"),
@@ -59,6 +61,9 @@ def parse(data: bytes) -> JpegHeader:
         raise Undecodable("the JPEG does not state its size", reason="corrupt")
     if data.rfind(b"\xff\xd9", position) < 0:
         raise Undecodable("the JPEG is truncated", reason="truncated")
+    # In entropy-coded data FF is always followed by 00 or a restart, so what is counted are scans.
+    if progressive and data.count(b"\xff\xda", position) > _MAX_SCANS:
+        raise Undecodable("the JPEG has more scans than allowed", reason="scans")
     return JpegHeader(size[0], size[1], turned)
 
 

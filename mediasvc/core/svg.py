@@ -1,8 +1,8 @@
 """Makes an SVG harmless: only drawing elements and attributes of an allow-list, nothing remote, no document type."""
 
 import re
+from html import escape
 from xml.parsers import expat
-from xml.sax.saxutils import escape, quoteattr
 
 from mediasvc.errors import Undecodable, UnsupportedMedia
 
@@ -153,7 +153,7 @@ class _Writer:
         local = self._open.pop()
         if self._style is not None:
             css = "".join(self._style)
-            self.out.append(escape(css) if _is_harmless_css(css) else "")
+            self.out.append(escape(css, quote=False) if _is_harmless_css(css) else "")
             self._style = None
         self.out.append(f"</{local}>")
 
@@ -163,7 +163,7 @@ class _Writer:
         if self._style is not None:
             self._style.append(data)
         elif self._open:
-            self.out.append(escape(data))
+            self.out.append(escape(data, quote=False))
 
 
 def _attribute(element: str, name: str, value: str) -> str | None:
@@ -174,12 +174,18 @@ def _attribute(element: str, name: str, value: str) -> str | None:
         raster = element == "image" and _RASTER_DATA.fullmatch(value.strip()) is not None
         if not fragment and not raster:
             return None
-        return f"{'xlink:href' if namespace else 'href'}={quoteattr(value.strip())}"
+        return _written("xlink:href" if namespace else "href", value.strip())
     if namespace == _XML and local == "space":
-        return f"xml:space={quoteattr(value)}"
+        return _written("xml:space", value)
     if namespace or local not in _ATTRIBUTES or not _is_harmless_css(value):
         return None
-    return f"{local}={quoteattr(value)}"
+    return _written(local, value)
+
+
+def _written(name: str, value: str) -> str:
+    """White space other than blanks is written as numbers: the next reader would turn it into blanks."""
+    quoted = escape(value).replace("\n", "&#10;").replace("\r", "&#13;").replace("\t", "&#9;")
+    return f'{name}="{quoted}"'
 
 
 def _is_harmless_css(value: str) -> bool:

@@ -25,10 +25,13 @@ __all__ = [
     "Picture",
     "Rendered",
     "ThumbnailSpec",
+    "describe",
     "inspect",
     "is_own_thumbnail",
     "placeholders",
+    "read_header",
     "render",
+    "render_known",
 ]
 
 _PLACEHOLDER_BOX = Size(100, 100)
@@ -40,7 +43,11 @@ def render(data: bytes | memoryview, spec: ThumbnailSpec, limits: Limits) -> Ren
     Raises UnsupportedMedia, Undecodable, TooManyPixels as inspect does, and Undecodable for what only decoding finds.
     """
     data = bytes(data) if isinstance(data, memoryview) else data
-    header = read_header(data, limits)
+    return render_known(data, read_header(data, limits), spec)
+
+
+def render_known(data: bytes, header: Header, spec: ThumbnailSpec) -> Rendered:
+    """As render, for those who have read the header already. Raises Undecodable."""
     picture = describe(header, len(data))
     if is_own_thumbnail(picture, spec):
         return _original(picture)
@@ -51,9 +58,8 @@ def render(data: bytes | memoryview, spec: ThumbnailSpec, limits: Limits) -> Ren
     return _lighter(picture, spec, _still(data, header, picture, spec))
 
 
-def placeholders(data: bytes, limits: Limits) -> tuple[str, str] | None:
-    """(thumbhash in base64, dominant colour as #rrggbb) of the first frame; None for an SVG."""
-    header = read_header(data, limits)
+def placeholders(data: bytes, header: Header) -> tuple[str, str] | None:
+    """(thumbhash in base64, dominant colour as #rrggbb) of the first frame; None for an SVG. Raises Undecodable."""
     if header.format is Format.SVG:
         return None
     cut = cut_for(header, ThumbnailSpec(_PLACEHOLDER_BOX))
@@ -70,7 +76,11 @@ def _still(data: bytes, header: Header, picture: Picture, spec: ThumbnailSpec) -
         case OutputFormat.KEEP:
             wanted = [kept]
         case OutputFormat.AUTO:
-            wanted = [kept, *(f for f in (Format.AVIF, Format.WEBP) if f in spec.accepts and f is not kept)]
+            named = (Format.AVIF, Format.WEBP)
+            wanted = [
+                kept,
+                *(f for f in named if f in spec.accepts and f is not kept and encode.can_hold(f, small)),
+            ]
         case _:
             wanted = [Format(spec.format.value)]
     return _smallest(small, wanted, spec.quality, palette=palette)

@@ -12,7 +12,8 @@ from PIL import Image
 
 from mediasvc.core import errand, resample, thumbnail
 from mediasvc.core.errand import Errand, Outcome
-from mediasvc.core.picture import Limits
+from mediasvc.core.picture import Limits, Rendered, ThumbnailSpec
+from mediasvc.core.sniff import Header
 from mediasvc.errors import MediaError, StoreFailed, Undecodable
 
 READY = b"\x06"
@@ -42,27 +43,28 @@ def run(errand: Errand, limits: Limits) -> Outcome:
     """Inspects the picture and renders every spec; a rendition that fails does not hinder the others."""
     try:
         data = errand.data if errand.path is None else _read(errand.path)
-        picture = thumbnail.inspect(data, limits)
-        renditions = tuple(_render(data, spec, limits) for spec in errand.specs)
-        found = _placeholders(data, limits) if errand.placeholder else None
+        header = thumbnail.read_header(data, limits)
+        renditions = tuple(_render(data, header, spec) for spec in errand.specs)
+        found = _placeholders(data, header) if errand.placeholder else None
     except MediaError as error:
         return Outcome(None, error, rss_bytes=_rss_bytes())
     thumbhash, dominant = found or (None, None)
+    picture = thumbnail.describe(header, len(data))
     return Outcome(picture, None, renditions, thumbhash, dominant, _rss_bytes())
 
 
-def _render(data: bytes, spec: thumbnail.ThumbnailSpec, limits: Limits) -> thumbnail.Rendered | MediaError:
+def _render(data: bytes, header: Header, spec: ThumbnailSpec) -> Rendered | MediaError:
     try:
-        return thumbnail.render(data, spec, limits)
+        return thumbnail.render_known(data, header, spec)
     except MediaError as error:
         return error
     except MemoryError:
         return Undecodable("the image needs more memory than allowed", reason="memory")
 
 
-def _placeholders(data: bytes, limits: Limits) -> tuple[str, str] | None:
+def _placeholders(data: bytes, header: Header) -> tuple[str, str] | None:
     try:
-        return thumbnail.placeholders(data, limits)
+        return thumbnail.placeholders(data, header)
     except (MediaError, MemoryError):  # broken pixels; the header still has something to tell
         return None
 

@@ -89,7 +89,7 @@ async def test_dead_processes_are_replaced_without_being_asked() -> None:
 async def test_more_memory_than_allowed_is_the_pictures_failure_and_the_process_lives_on(format: str) -> None:
     large = pictures.saved(Image.new("RGB", (8000, 7000), "white"), format)
 
-    async with pool(processes=1, memory_bytes=330 << 20) as workers:
+    async with pool(processes=1, memory_bytes=230 << 20) as workers:
         before = workers.pids()
 
         done = (await asyncio.gather(workers.process(large, [SMALL]), return_exceptions=True))[0]

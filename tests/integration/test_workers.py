@@ -12,7 +12,7 @@ import uvloop
 
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, Format, Limits, OutputFormat, Rendered, ThumbnailSpec
-from mediasvc.core.thumbnail import inspect, placeholders, render
+from mediasvc.core.thumbnail import inspect, placeholders, read_header, render
 from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import (
     MediaError,
@@ -70,7 +70,7 @@ async def test_a_picture_is_described_and_scaled_as_in_this_process(workers: Ima
 
     assert done.picture == inspect(PHOTO, LIMITS)
     assert list(done.renditions) == [render(PHOTO, spec, LIMITS) for spec in specs]
-    assert (done.thumbhash, done.dominant) == placeholders(PHOTO, LIMITS)
+    assert (done.thumbhash, done.dominant) == placeholders(PHOTO, read_header(PHOTO, LIMITS))
 
 
 async def test_a_file_is_read_by_the_process_itself(workers: ImageWorkers, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from mediasvc.core import placeholder
-from mediasvc.core.thumbnail import Limits, placeholders
+from mediasvc.core.thumbnail import Limits, placeholders, read_header
 from tests import pictures
 
 LIMITS = Limits()
@@ -51,14 +51,16 @@ def test_what_is_see_through_counts_as_white() -> None:
 def test_every_format_has_placeholders(format: str) -> None:
     data = pictures.saved(pictures.photograph(300, 200), format)
 
-    found = placeholders(data, LIMITS)
+    found = placeholders(data, read_header(data, LIMITS))
 
     assert found is not None
     assert found[1].startswith("#")
 
 
 def test_an_svg_has_none() -> None:
-    assert placeholders(b"<svg xmlns='http://www.w3.org/2000/svg'/>", Limits(allow_svg=True)) is None
+    data = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+
+    assert placeholders(data, read_header(data, Limits(allow_svg=True))) is None
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3000, 2), (2, 3000)])

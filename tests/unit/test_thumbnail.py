@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from bench.ssim import ssim
+from mediasvc.core import encode
 from mediasvc.core.geometry import Size
 from mediasvc.core.thumbnail import Fit, Format, Limits, OutputFormat, Rendered, ThumbnailSpec, render
 from mediasvc.errors import MediaError, TooManyPixels, Undecodable
@@ -354,3 +355,30 @@ def test_png_photographs_and_png_drawings_are_both_deflated_the_way_that_suits_t
         assert made.data is not None
         assert len(made.data) <= plain * 1.06
         assert opened(made).convert("RGB").tobytes() == picture.tobytes()
+
+
+def test_a_side_that_a_format_cannot_state_is_said_so_and_never_chosen() -> None:
+    long = pictures.saved(Image.new("RGB", (17_000, 20), "white"), "PNG")
+
+    with pytest.raises(TooManyPixels):
+        render(long, ThumbnailSpec(None, format=OutputFormat.WEBP), LIMITS)
+    auto = ThumbnailSpec(None, format=OutputFormat.AUTO, accepts=frozenset({Format.WEBP}))
+    assert render(long, auto, LIMITS).format is Format.PNG
+
+
+def test_an_mpo_shows_its_first_picture() -> None:
+    first, second = pictures.photograph(300, 200), pictures.corners(300, 200)
+    out = io.BytesIO()
+    first.save(out, "MPO", save_all=True, append_images=[second], quality=95)
+
+    made = render(out.getvalue(), ThumbnailSpec(BOX), LIMITS)
+
+    assert made.format is Format.JPEG
+    assert ssim(opened(made).convert("RGB"), reference(100, 67)) > 0.93
+
+
+def test_avif_quality_rises_with_jpeg_quality_over_the_whole_scale() -> None:
+    settings = [encode.avif_quality(quality) for quality in range(1, 101)]
+
+    assert settings == sorted(settings)
+    assert (settings[0], settings[79], settings[99]) == (20, 67, 100)
