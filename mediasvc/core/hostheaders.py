@@ -5,13 +5,14 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
 
 from mediasvc.errors import InvalidSettings
 
 AGENT: Final = "{agent}"
 """Stands for our own User-Agent inside a header value of the table."""
 
+# Formats by name would make hosts that negotiate send something else than the original.
+_ACCEPT: Final = "image/*,*/*;q=0.5"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VALUE = re.compile(r"[\x20-\x7e]*\Z")
 _PATTERN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
@@ -59,6 +60,16 @@ class HostRule:
     headers: Mapping[str, str] = field(default_factory=dict)
     placeholder_paths: tuple[str, ...] = ()
     placeholder_digests: frozenset[str] = frozenset()
+
+    def is_placeholder(self, path: str) -> bool:
+        """True: what this path of these hosts shows is a stand-in, whoever was sent there."""
+        return any(
+            path.startswith(known[:-1]) if known.endswith("*") else path == known
+            for known in self.placeholder_paths
+        )
+
+
+NO_RULE: Final = HostRule(())
 
 
 def parse_rules(toml_text: str, name: str) -> tuple[HostRule, ...]:
@@ -131,8 +142,8 @@ class HostHeaders:
                 table = self._below if host.startswith("*.") else self._exact
                 table.setdefault(host.removeprefix("*."), rule)
 
-    def rule_for(self, host: str) -> HostRule | None:
-        """The rule of a host; of several that name it, the one that was given first."""
+    def rule_for(self, host: str) -> HostRule:
+        """The rule of a host; of several that name it, the one that was given first; NO_RULE where none does."""
         name = host.lower().rstrip(".")
         found = [self._exact[name]] if name in self._exact else []
         labels = name.split(".")
@@ -140,26 +151,19 @@ class HostHeaders:
             rule = self._below.get(".".join(labels[start:]))
             if rule is not None:
                 found.append(rule)
-        return min(found, key=lambda rule: self._order[id(rule)], default=None)
+        return min(found, key=lambda rule: self._order[id(rule)], default=NO_RULE)
 
-    def headers_for(self, host: str, agent: str) -> dict[str, str]:
-        """Header fields to add or replace; an empty value takes the field away. agent: our own User-Agent."""
-        rule = self.rule_for(host)
-        return {k: v.replace(AGENT, agent) for k, v in rule.headers.items()} if rule else {}
 
-    def digests_for(self, url: str) -> frozenset[str]:
-        """SHA-256 digests that would show a reply from this URL's host to be a stand-in."""
-        rule = self.rule_for(urlsplit(url).hostname or "")
-        return rule.placeholder_digests if rule else frozenset()
+def request_fields(rule: HostRule, agent: str, via: str, conditions: Mapping[str, str]) -> dict[str, str]:
+    """Every field of a request but Host. agent: our own User-Agent. via: our name in Via. conditions: validators.
 
-    def is_placeholder_url(self, url: str) -> bool:
-        """True: what this address shows is a stand-in, whoever was sent here."""
-        parts = urlsplit(url)
-        rule = self.rule_for(parts.hostname or "")
-        return rule is not None and any(
-            parts.path.startswith(known[:-1]) if known.endswith("*") else parts.path == known
-            for known in rule.placeholder_paths
-        )
+    No Referer unless the rule has one; nothing of whoever asked us.
+    """
+    fields = {"User-Agent": agent, "Accept": _ACCEPT}
+    for name, value in rule.headers.items():
+        fields[name] = value.replace(AGENT, agent)
+    fields |= {"Accept-Encoding": "identity", "Via": f"1.1 {via}", **conditions}
+    return {name: value for name, value in fields.items() if value}
 
 
 def has_passed(via: str | None, pseudonym: str) -> bool:

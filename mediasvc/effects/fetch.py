@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from mediasvc import __version__, logs, metrics
 from mediasvc.core import codings, replies, retry, urls
 from mediasvc.core.breaker import BreakerRules, Circuits
-from mediasvc.core.hostheaders import HostHeaders
+from mediasvc.core.hostheaders import HostHeaders, HostRule, request_fields
 from mediasvc.core.policy import FetchPolicy
 from mediasvc.core.replies import FetchRules, Headers
 from mediasvc.core.urls import SourceUrl
@@ -23,7 +23,6 @@ from mediasvc.errors import MediaError, SourceFailed, SourceRefused, SourceTimeo
 
 AGENT: Final = f"mediasvc/{__version__} (+https://pypi.org/project/mediasvc/)"
 VIA: Final = "mediasvc"
-_ACCEPT: Final = "image/*,*/*;q=0.5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +153,7 @@ class Fetcher:
         self._via = via
         self._circuits = Circuits(breaker or BreakerRules())
         self._backoff = retry.Backoff(rules.retries)
+        self._log = logs.get()
         self._clock = clock
         self._today = today
         self._chance = chance
@@ -181,7 +181,7 @@ class Fetcher:
             seconds = time.monotonic() - began
             metrics.fetches.labels(outcome).inc()
             metrics.fetch_duration_s.observe(seconds)
-            logs.get().info(
+            self._log.info(
                 "source.fetched",
                 host=logs.host_of(url),
                 outcome=outcome,
@@ -222,8 +222,6 @@ class Fetcher:
         here = errand.url
         for _ in range(self._rules.max_redirects + 1):
             self._policy.check_url(here)
-            if self._headers.is_placeholder_url(here):
-                raise SourceFailed("The source shows a stand-in for the picture.", reason=retry.PLACEHOLDER)
             result = await self._ask(errand, here)
             if isinstance(result, Fetched):
                 return result
@@ -237,14 +235,18 @@ class Fetcher:
 
     async def _ask(self, errand: _Errand, here: SourceUrl) -> Fetched | replies.Redirect:
         """One hop, with its host's place in line and its circuit."""
-        errand.host = host = urlsplit(here).netloc
+        parts = urlsplit(here)
+        errand.host = host = parts.netloc
+        rule = self._headers.rule_for(parts.hostname or "")
+        if rule.is_placeholder(parts.path):
+            raise _stand_in()
         _fail_if(self._circuits.left_alone_s(host, self._clock()))
         async with self._connections.slot(host) as waited_s:
             errand.deadline += waited_s
             # Again: while this one stood in line, others may have found the host down.
             _fail_if(self._circuits.retry_after_s(host, self._clock()))
             try:
-                result = await self._exchange(errand, here)
+                result = await self._exchange(errand, here, rule)
             except MediaError as error:
                 if not retry.host_is_down(error) and not isinstance(error, SourceRefused):
                     self._circuits.answered(host)
@@ -252,13 +254,14 @@ class Fetcher:
             self._circuits.answered(host)
             return result
 
-    async def _exchange(self, errand: _Errand, here: SourceUrl) -> Fetched | replies.Redirect:
+    async def _exchange(self, errand: _Errand, here: SourceUrl, rule: HostRule) -> Fetched | replies.Redirect:
         conditions = errand.conditions(here)
+        fields = request_fields(rule, self._agent, self._via, conditions)
         watch: _SpeedWatch | None = None
         try:
             async with (
                 asyncio.timeout_at(errand.deadline) as scope,
-                self._connections.exchange(here, self._request_headers(here, conditions)) as reply,
+                self._connections.exchange(here, fields) as reply,
             ):
                 verdict = replies.judge(
                     reply.status,
@@ -274,7 +277,7 @@ class Fetcher:
                         return Fetched(304, replies.kept(reply.headers), here, 0, not_modified=True)
                     case replies.Body(length=length):
                         watch = _SpeedWatch(self._rules, scope)
-                        size = await self._receive(errand, here, reply, watch, length)
+                        size = await self._receive(errand, reply, watch, length, rule.placeholder_digests)
                         return Fetched(200, replies.kept(reply.headers), here, size, not_modified=False)
                     case _:
                         assert_never(verdict)
@@ -291,19 +294,16 @@ class Fetcher:
                 watch.stop()
                 metrics.fetched_bytes.inc(watch.bytes)
 
-    def _request_headers(self, here: SourceUrl, conditions: Mapping[str, str]) -> dict[str, str]:
-        host = urlsplit(here).hostname or ""
-        headers = {"User-Agent": self._agent, "Accept": _ACCEPT}
-        headers.update(self._headers.headers_for(host, self._agent))
-        headers |= {"Accept-Encoding": "identity", "Via": f"1.1 {self._via}", **conditions}
-        return {name: value for name, value in headers.items() if value}
-
     async def _receive(
-        self, errand: _Errand, here: SourceUrl, reply: Reply, watch: _SpeedWatch, length: int | None
+        self,
+        errand: _Errand,
+        reply: Reply,
+        watch: _SpeedWatch,
+        length: int | None,
+        stand_ins: frozenset[str],
     ) -> int:
         """The body into the sink; its bytes, counted after the content coding is taken off."""
         decoder = codings.decoder_for(reply.headers.get("content-encoding", ""), self._rules.max_bytes)
-        stand_ins = self._headers.digests_for(here)
         digest = hashlib.sha256() if stand_ins else None
         size = 0
         while arrived := await reply.read():
@@ -321,7 +321,7 @@ class Fetcher:
         if decoder:
             decoder.end()
         if digest and digest.hexdigest() in stand_ins:
-            raise SourceFailed("The source shows a stand-in for the picture.", reason=retry.PLACEHOLDER)
+            raise _stand_in()
         return size
 
 
@@ -330,3 +330,7 @@ def _fail_if(left_alone_s: float | None) -> None:
         raise SourceFailed(
             "The source's host is down.", reason=retry.CIRCUIT, retry_after_s=math.ceil(left_alone_s)
         )
+
+
+def _stand_in() -> SourceFailed:
+    return SourceFailed("The source shows a stand-in for the picture.", reason=retry.PLACEHOLDER)

@@ -129,6 +129,18 @@ class _Slots:
             else:
                 self._hosts[host] = (line, users - 1)
 
+    async def _wait_in_line(self, line: asyncio.Semaphore, held: list[asyncio.Semaphore]) -> None:
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._rules.max_wait_s):
+                for semaphore in (line, self._all):
+                    await semaphore.acquire()
+                    held.append(semaphore)
+        except TimeoutError as error:
+            raise Overloaded("The source's host has too many fetches waiting.", retry_after_s=5) from error
+        finally:
+            self._waiting -= 1
+
 
 class Connections:
     """Opens exchanges. Async context manager; nothing is shared with, or kept from, one user or host to the next.

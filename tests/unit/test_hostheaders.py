@@ -1,10 +1,11 @@
 """Per-host request headers and stand-ins: the grammar of the table, and the table in the package."""
 
 from importlib import resources
+from urllib.parse import urlsplit
 
 import pytest
 
-from mediasvc.core.hostheaders import HostHeaders, has_passed, parse_rules
+from mediasvc.core.hostheaders import NO_RULE, HostHeaders, HostRule, has_passed, parse_rules, request_fields
 from mediasvc.errors import InvalidSettings
 
 BUILT_IN = resources.files("mediasvc.core").joinpath("hotlink.toml").read_text(encoding="utf-8")
@@ -42,11 +43,32 @@ def table() -> HostHeaders:
 def test_the_package_knows_the_hosts_that_are_sure(
     table: HostHeaders, host: str, referer: str | None
 ) -> None:
-    assert table.headers_for(host, AGENT).get("Referer") == referer
+    assert table.rule_for(host).headers.get("Referer") == referer
 
 
 def test_even_an_agent_that_must_look_like_a_browser_says_who_we_are(table: HostHeaders) -> None:
-    assert table.headers_for("wx1.sinaimg.cn", AGENT)["User-Agent"] == f"Mozilla/5.0 (compatible; {AGENT})"
+    fields = request_fields(table.rule_for("wx1.sinaimg.cn"), AGENT, "mediasvc", {})
+
+    assert fields["User-Agent"] == f"Mozilla/5.0 (compatible; {AGENT})"
+
+
+def test_a_request_says_who_we_are_and_nothing_else() -> None:
+    assert request_fields(NO_RULE, AGENT, "mediasvc", {"If-None-Match": '"1"'}) == {
+        "User-Agent": AGENT,
+        "Accept": "image/*,*/*;q=0.5",
+        "Accept-Encoding": "identity",
+        "Via": "1.1 mediasvc",
+        "If-None-Match": '"1"',
+    }
+
+
+def test_an_empty_value_takes_a_field_away() -> None:
+    rule = HostRule(("a.test",), {"Accept": "", "Referer": "https://a.test/"})
+
+    fields = request_fields(rule, AGENT, "mediasvc", {})
+
+    assert "Accept" not in fields
+    assert fields["Referer"] == "https://a.test/"
 
 
 @pytest.mark.parametrize(
@@ -63,24 +85,26 @@ def test_even_an_agent_that_must_look_like_a_browser_says_who_we_are(table: Host
     ],
 )
 def test_known_stand_ins_are_known_by_their_address(table: HostHeaders, url: str, expected: bool) -> None:
-    assert table.is_placeholder_url(url) is expected
+    parts = urlsplit(url)
+
+    assert table.rule_for(parts.hostname or "").is_placeholder(parts.path) is expected
 
 
 def test_the_first_table_that_names_a_host_decides() -> None:
     mine = parse_rules('[[host]]\nhosts = ["*.example.com"]\nheaders = { Referer = "mine" }', "mine.toml")
     theirs = parse_rules('[[host]]\nhosts = ["a.example.com"]\nheaders = { Referer = "theirs" }', "built-in")
 
-    assert HostHeaders((*mine, *theirs)).headers_for("a.example.com", AGENT) == {"Referer": "mine"}
-    assert HostHeaders((*theirs, *mine)).headers_for("a.example.com", AGENT) == {"Referer": "theirs"}
-    assert HostHeaders((*theirs, *mine)).headers_for("b.a.example.com", AGENT) == {"Referer": "mine"}
+    assert HostHeaders((*mine, *theirs)).rule_for("a.example.com").headers == {"Referer": "mine"}
+    assert HostHeaders((*theirs, *mine)).rule_for("a.example.com").headers == {"Referer": "theirs"}
+    assert HostHeaders((*theirs, *mine)).rule_for("b.a.example.com").headers == {"Referer": "mine"}
 
 
 def test_digests_of_stand_ins_go_by_host() -> None:
     digest = "ab" * 32
     table = HostHeaders(parse_rules(f'[[host]]\nhosts = ["a.test"]\nplaceholder_digests = ["{digest}"]', "t"))
 
-    assert table.digests_for("http://a.test/x") == {digest}
-    assert table.digests_for("http://b.test/x") == frozenset()
+    assert table.rule_for("a.test").placeholder_digests == {digest}
+    assert table.rule_for("b.test").placeholder_digests == frozenset()
 
 
 BAD = {
