@@ -51,10 +51,10 @@ def _percent(match: re.Match[str]) -> str:
 
 
 def _encoded(text: str, encoding: str) -> bytes:
-    try:
-        return text.encode(encoding)
-    except UnicodeEncodeError:
-        return re.sub(r"[^\x00-\x7f]+", _percent, text).encode("ascii")
+    def present(match: re.Match[str]) -> str:
+        return match[0] if match[0].encode(encoding, "ignore") else _percent(match)
+
+    return re.sub(r"[^\x00-\x7f]", present, text).encode(encoding)
 
 
 def _html_double(text: str) -> str:
