@@ -4,12 +4,12 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from mediasvc import logs, metrics
 from mediasvc.core.entries import Entry, Rendition
+from mediasvc.core.upkeep import HostUse, Purged
 from mediasvc.engines.sqlite import Database
 
 T = TypeVar("T")
@@ -19,23 +19,6 @@ _PRUNE_ROWS: Final = 500
 _NEWS_KEPT_S: Final = 24 * 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Purged:
-    """News of a purge: forget this URL, and these blobs, to which nothing refers any more."""
-
-    url: str
-    digests: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HostUse:
-    """How much is kept of one host. bytes: of its originals."""
-
-    host: str
-    sources: int
-    bytes: int
-
-
 class Index(Protocol):
     """Absence is None, and so is a value that cannot be read. Trouble is StoreFailed."""
 
@@ -43,7 +26,7 @@ class Index(Protocol):
         """What is known of a source URL."""
 
     async def put_source(self, entry: Entry) -> None:
-        """Replaces what was known. If that was another blob, to which no URL refers any more, its thumbnails go."""
+        """Replaces what was known. Thumbnails of a blob to which no URL refers any more go sooner or later."""
 
     async def rendition(self, digest: str, spec_key: str) -> Rendition | None:
         """The thumbnail of a blob by the key of a spec."""

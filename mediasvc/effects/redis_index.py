@@ -1,0 +1,288 @@
+"""The index in Redis, for any number of machines; every key there ends by itself."""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from mediasvc import logs, metrics
+from mediasvc.core.entries import Entry, Rendition
+from mediasvc.core.upkeep import HostUse, Purged
+from mediasvc.engines.redis import RedisLink
+
+T = TypeVar("T")
+
+_MAX_VALUE_BYTES: Final = 65_536
+_RENDITION_TTL_S: Final = 30 * 24 * 3600
+_NEWS_KEPT: Final = 10_000
+_SHARERS: Final = 1000
+_SAMPLE: Final = 5000
+_SAMPLE_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Some of the keys, drawn evenly. scale: how many keys each of them stands for."""
+
+    at: float
+    scale: float
+    entries: tuple[Entry, ...]
+    renditions: int
+
+
+class RedisIndex:
+    """See Index.
+
+    Keys, after the prefix: `s:URL` an entry, `r:DIGEST:SPEC` a rendition, `m:DIGEST` its specs and what each made,
+    `u:DIGEST` the URLs that have it, `b:DIGEST` the blobs it was made of, `news` a stream of purges. URL and SPEC are
+    hashes. Values are JSON, read up to 64 KiB; what is larger, of another type or unreadable counts as absent.
+    """
+
+    def __init__(self, link: RedisLink) -> None:
+        """link: closed by whoever made it."""
+        self._link = link
+        self._sample: _Sample | None = None
+
+    async def source(self, url: str) -> Entry | None:
+        """See Index."""
+        entry = await self._get(Entry.from_json, self._source_key(url))
+        if entry is not None and entry.url != url:
+            entry = None
+        _count(entry is not None)
+        return entry
+
+    async def put_source(self, entry: Entry) -> None:
+        """See Index. Thumbnails of a blob that no URL has any more end with their own time."""
+        text = entry.to_json().encode()
+        until = max(entry.stale_until, entry.expires_at, entry.revalidate_until)
+        until_ms = max(int(until.timestamp() * 1000), int(time.time() * 1000)) + 1000
+        key = self._source_key(entry.url)
+
+        async def put(client: Redis) -> None:
+            async with client.pipeline(transaction=False) as pipe:
+                pipe.set(key, text, pxat=until_ms)
+                if entry.digest is not None:
+                    sharers = self._key("u", entry.digest)
+                    pipe.sadd(sharers, key)
+                    pipe.pexpireat(sharers, until_ms, nx=True)
+                    pipe.pexpireat(sharers, until_ms, gt=True)
+                _raise_first(await pipe.execute(raise_on_error=False))
+
+        await self._link.ask("write", put)
+
+    async def rendition(self, digest: str, spec_key: str) -> Rendition | None:
+        """See Index."""
+        rendition = await self._get(Rendition.from_json, self._key("r", digest, _hash(spec_key)))
+        _count(rendition is not None)
+        return rendition
+
+    async def put_rendition(self, digest: str, spec_key: str, rendition: Rendition) -> None:
+        """See Index."""
+        text = rendition.to_json().encode()
+        spec = _hash(spec_key)
+
+        async def put(client: Redis) -> None:
+            async with client.pipeline(transaction=False) as pipe:
+                pipe.set(self._key("r", digest, spec), text, ex=_RENDITION_TTL_S)
+                pipe.hset(self._key("m", digest), spec, rendition.digest or "")
+                pipe.expire(self._key("m", digest), _RENDITION_TTL_S)
+                if rendition.digest not in (None, digest):
+                    pipe.sadd(self._key("b", str(rendition.digest)), digest)
+                    pipe.expire(self._key("b", str(rendition.digest)), _RENDITION_TTL_S)
+                _raise_first(await pipe.execute(raise_on_error=False))
+
+        await self._link.ask("write", put)
+
+    async def purge(self, url: str) -> tuple[str, ...]:
+        """See Index. In several steps: what another replica puts meanwhile stays, and is whole."""
+        key = self._source_key(url)
+        entry = await self._get(Entry.from_json, key)
+        await self._link.ask("write", lambda client: client.delete(key))
+        freed: tuple[str, ...] = ()
+        if entry is not None and entry.digest is not None:
+            freed = await self._drop(entry.digest, key)
+        fields: dict[Any, Any] = {"url": url.encode("utf-8", "surrogatepass"), "digests": " ".join(freed)}
+        await self._link.ask(
+            "write",
+            lambda client: client.xadd(self._key("news"), fields, maxlen=_NEWS_KEPT, approximate=True),
+        )
+        return freed
+
+    async def purges(self, cursor: int | None) -> tuple[int, tuple[Purged, ...]]:
+        """See Index. The cursor is of the clock of Redis, so that it still counts after Redis was emptied."""
+        if cursor is None:
+            last = await self._link.ask("read", lambda client: client.xrevrange(self._key("news"), count=1))
+            if last:
+                return _cursor(last[0][0]), ()
+            seconds, microseconds = await self._link.ask("read", lambda client: client.time())
+            return (int(seconds) * 1000 + int(microseconds) // 1000) << 20, ()
+        after = f"({cursor >> 20}-{cursor & 0xFFFFF}"
+        news = (
+            await self._link.ask(
+                "read", lambda client: client.xrange(self._key("news"), min=after, count=1000)
+            )
+            or []
+        )
+        return (_cursor(news[-1][0]) if news else cursor), tuple(_purged(fields or {}) for _, fields in news)
+
+    async def stats(self) -> dict[str, int]:
+        """See Index. Estimated from 5,000 keys where there are more; counted at most every ten seconds."""
+        sample = await self._look()
+        kept = [entry for entry in sample.entries if entry.picture is not None]
+        return {
+            "sources": round(len(kept) * sample.scale),
+            "failures": round((len(sample.entries) - len(kept)) * sample.scale),
+            "renditions": round(sample.renditions * sample.scale),
+            "bytes": round(sum(entry.picture.bytes for entry in kept if entry.picture) * sample.scale),
+        }
+
+    async def hosts(self, limit: int) -> tuple[HostUse, ...]:
+        """See Index. Estimated as in stats."""
+        sample = await self._look()
+        sources: Counter[str] = Counter()
+        sizes: Counter[str] = Counter()
+        for entry in sample.entries:
+            if entry.picture is not None:
+                sources[logs.host_of(entry.url)] += 1
+                sizes[logs.host_of(entry.url)] += entry.picture.bytes
+        return tuple(
+            HostUse(host, round(sources[host] * sample.scale), round(size * sample.scale))
+            for host, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:limit]
+        )
+
+    async def prune(self) -> int:
+        """0: Redis does it."""
+        return 0
+
+    async def health(self) -> str | None:
+        """See Index."""
+        return await self._link.health()
+
+    async def close(self) -> None:
+        """Nothing of its own."""
+
+    # ------------------------------------------------------------------ keys and values
+
+    def _key(self, *parts: str) -> str:
+        return self._link.prefix + ":".join(parts)
+
+    def _source_key(self, url: str) -> str:
+        return self._key("s", _hash(url))
+
+    async def _get(self, read: Callable[[str], T], key: str) -> T | None:
+        return _readable(read, (await self._get_raw([key]))[0])
+
+    async def _get_raw(self, keys: Sequence[str]) -> list[Any]:  # bytes, or an error in its place
+        async def get(client: Redis) -> list[Any]:
+            async with client.pipeline(transaction=False) as pipe:
+                for key in keys:
+                    pipe.getrange(key, 0, _MAX_VALUE_BYTES)  # not GET: a hostile value may be huge
+                answers = await pipe.execute(raise_on_error=False)
+            _raise_first(answers, but="WRONGTYPE")
+            return answers
+
+        return await self._link.ask("read", get)
+
+    async def _drop(self, digest: str, key: str) -> tuple[str, ...]:
+        """Forgets the thumbnails of a blob unless another URL has it; the digests to which nothing refers then."""
+        sharers = self._key("u", digest)
+
+        async def leave(client: Redis) -> set[str]:
+            await client.srem(sharers, key)
+            _, others = await client.sscan(sharers, count=_SHARERS)
+            return {_text(other) for other in others}
+
+        others = await self._link.ask("write", leave)
+        if others:
+            values = await self._get_raw(sorted(others))
+            if any(
+                e is not None and e.digest == digest for e in (_readable(Entry.from_json, v) for v in values)
+            ):
+                return ()
+
+        async def forget(client: Redis) -> list[str]:
+            made = await client.hgetall(self._key("m", digest))
+            gone = [self._key("r", digest, _text(spec)) for spec in made]
+            await client.delete(sharers, self._key("m", digest), *gone)
+            freed = []
+            for candidate in dict.fromkeys([digest, *(_text(thumbnail) for thumbnail in made.values())]):
+                if not candidate:
+                    continue
+                makers = self._key("b", candidate)
+                await client.srem(makers, digest)
+                if not await client.exists(makers, self._key("u", candidate)):
+                    freed.append(candidate)
+            return freed
+
+        return tuple(await self._link.ask("write", forget))
+
+    async def _look(self) -> _Sample:
+        if self._sample is not None and time.monotonic() - self._sample.at < _SAMPLE_S:
+            return self._sample
+        total = await self._link.ask("read", lambda client: client.dbsize())
+        cursor, seen, renditions = 0, 0, 0
+        sources: list[str] = []
+        while True:
+            cursor, keys = await self._scan(cursor)
+            seen += len(keys)
+            for text in keys:
+                if text.startswith(self._key("s", "")):
+                    sources.append(text)
+                elif text.startswith(self._key("r", "")):
+                    renditions += 1
+            if not cursor or seen >= _SAMPLE:
+                break
+        entries: list[Entry] = []
+        for start in range(0, len(sources), 500):
+            for value in await self._get_raw(sources[start : start + 500]):
+                entry = _readable(Entry.from_json, value)
+                if entry is not None:
+                    entries.append(entry)
+        scale = max(1.0, total / seen) if cursor and seen else 1.0
+        self._sample = _Sample(time.monotonic(), scale, tuple(entries), renditions)
+        return self._sample
+
+    async def _scan(self, cursor: int) -> tuple[int, list[str]]:
+        following, keys = await self._link.ask("read", lambda client: client.scan(cursor, count=1000))
+        return int(following), [_text(key) for key in keys]
+
+
+def _readable(read: Callable[[str], T], value: object) -> T | None:
+    if not isinstance(value, bytes) or not 0 < len(value) <= _MAX_VALUE_BYTES:
+        return None
+    try:
+        return read(value.decode())
+    except ValueError:
+        return None
+
+
+def _raise_first(answers: Sequence[object], *, but: str = "\0") -> None:
+    for answer in answers:
+        if isinstance(answer, Exception) and not (isinstance(answer, ResponseError) and but in str(answer)):
+            raise answer
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _cursor(stream_id: object) -> int:
+    milliseconds, _, number = _text(stream_id).partition("-")
+    return (int(milliseconds) << 20) | min(int(number or 0), 0xFFFFF)
+
+
+def _purged(fields: Mapping[Any, Any]) -> Purged:  # of bytes; the library's types allow for text as well
+    return Purged(_text(fields.get(b"url")), tuple(_text(fields.get(b"digests")).split()))
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+
+
+def _count(held: bool) -> None:
+    metrics.cache_requests.labels(layer="index", result="hit" if held else "miss").inc()

@@ -1,0 +1,111 @@
+"""What every journal does."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mediasvc.effects.journal import Journal, JournalRow, SqliteJournal
+
+
+@pytest.fixture(params=[SqliteJournal])
+def open_journal(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Journal]:
+    """Opens the same journal again and again, as run after run does."""
+    return lambda: request.param(tmp_path / "journal.sqlite")
+
+
+async def all_rows(journal: Journal, job: str) -> list[JournalRow]:
+    return [row async for row in journal.rows(job)]
+
+
+async def test_what_is_recorded_is_there_in_the_next_run(open_journal: Callable[[], Journal]) -> None:
+    journal = open_journal()
+    assert await journal.row("job", "a.md") is None
+    await journal.record("job", "a.md", "key", "out", '{"path": "a.md"}')
+    await journal.close()
+
+    journal = open_journal()
+    assert await journal.row("job", "a.md") == JournalRow("a.md", "key", "out", '{"path": "a.md"}')
+    await journal.close()
+
+
+async def test_a_later_record_replaces_the_earlier(open_journal: Callable[[], Journal]) -> None:
+    journal = open_journal()
+    await journal.record("job", "a.md", "key", "out", "{}")
+    await journal.record("job", "a.md", "key 2", "out 2", "[]")
+
+    assert await all_rows(journal, "job") == [JournalRow("a.md", "key 2", "out 2", "[]")]
+    await journal.close()
+
+
+async def test_jobs_do_not_see_each_other(open_journal: Callable[[], Journal]) -> None:
+    journal = open_journal()
+    await journal.record("one", "a.md", "key", "out", "{}")
+
+    assert await journal.row("two", "a.md") is None
+    assert await all_rows(journal, "two") == []
+    await journal.close()
+
+
+@pytest.mark.parametrize(
+    "path", ["空 格/图.md", 'it\'s "quoted".md', "😀.md", "x" * 250, "caf\udce9.md", "\udcff\udcfe", "a\nb"]
+)
+async def test_paths_of_every_kind_come_back_as_they_were(
+    open_journal: Callable[[], Journal], path: str
+) -> None:
+    journal = open_journal()
+    await journal.record(path, path, "key", "out", "{}")
+
+    assert await journal.row(path, path) == JournalRow(path, "key", "out", "{}")
+    assert [row.path for row in await all_rows(journal, path)] == [path]
+    await journal.close()
+
+
+async def test_rows_come_in_the_order_of_their_paths_however_many_there_are(
+    open_journal: Callable[[], Journal],
+) -> None:
+    journal = open_journal()
+    paths = [f"posts/{number * 7919 % 1001:04}.md" for number in range(1001)]
+    await asyncio.gather(*(journal.record("job", path, "key", "out", "{}") for path in paths))
+
+    assert [row.path for row in await all_rows(journal, "job")] == sorted(paths)
+    await journal.close()
+
+
+async def test_two_runs_at_once_lose_nothing(open_journal: Callable[[], Journal]) -> None:
+    runs = [open_journal(), open_journal()]
+
+    await asyncio.gather(
+        *(
+            run.record("job", f"{n}.md", "key", str(number), "{}")
+            for n in range(300)
+            for number, run in enumerate(runs)
+        )
+    )
+
+    for run in runs:
+        assert len(await all_rows(run, "job")) == 300
+        await run.close()
+
+
+async def test_a_run_that_is_killed_right_after_a_record_has_it(
+    open_journal: Callable[[], Journal], tmp_path: Path
+) -> None:
+    code = (
+        "import asyncio, os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from mediasvc.effects.journal import SqliteJournal\n"
+        "async def main():\n"
+        "    journal = SqliteJournal(Path(sys.argv[1]))\n"
+        "    await journal.record('job', 'a.md', 'key', 'out', '{}')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    run = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(tmp_path / "journal.sqlite"))
+    assert await run.wait() == -9
+
+    journal = open_journal()
+    assert await journal.row("job", "a.md") is not None
+    await journal.close()
