@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("mediasvc:")}
+DOCKERFILES = ("Dockerfile", "deploy/caddy.Dockerfile", "deploy/seaweedfs.Dockerfile")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -39,10 +40,15 @@ def test_the_compose_file_fits_the_compose_specification() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_dockerfile_has_no_finding_of_its_linter() -> None:
-    done = run("hadolint", "--no-color", "Dockerfile")
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_a_dockerfile_is_pinned_ends_as_a_plain_user_and_has_no_finding_of_its_linter(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+
+    done = run("hadolint", "--no-color", name)
 
     assert (done.returncode, done.stdout) == (0, "")
+    assert all(re.search(r":v?\d+\.\d+", base) for base in re.findall(r"^FROM (\S+)", text, re.MULTILINE))
+    assert re.findall(r"^USER (\S+)", text, re.MULTILINE)[-1] == "10001:10001"
 
 
 def test_caddy_accepts_the_front_of_the_single_node_form() -> None:
@@ -174,6 +180,16 @@ def test_the_image_pins_a_version_of_every_dependency_that_fits_pyproject() -> N
     ]
 
     assert unpinned == [], "run: make pin"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_that_is_built_has_the_tag_of_what_it_is_built_from(name: str) -> None:
+    build = SERVICES[name].get("build")
+
+    if build is not None and "dockerfile" in build:
+        text = (ROOT / build["context"] / build["dockerfile"]).read_text(encoding="utf-8")
+        tag = SERVICES[name]["image"].rpartition(":")[2]
+        assert re.search(rf"^FROM \S+:{re.escape(tag)}(?:-alpine)?$", text, re.MULTILINE)
 
 
 def test_the_compose_file_builds_the_version_that_pyproject_names() -> None:
