@@ -1,0 +1,105 @@
+"""POST /v1/rewrite, lazy, on the bundled article: requests for each second of CPU that the service spends.
+
+    python bench/rewrite_http.py            # needs wrk
+
+One server process. CPU is of that process alone, so the figure is that of one whole core, whatever else runs.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import orjson
+import psutil
+
+from bench import results, serving
+
+_ARTICLE = serving.ROOT / "mediasvc" / "demo" / "article.md"
+_SCRIPT = 'wrk.method = "POST"\nwrk.headers["Content-Type"] = {kind}\nwrk.body = {body}\n'
+
+
+def lua_string(data: bytes) -> str:
+    """A Lua literal of any bytes."""
+    return '"' + "".join(f"\\{byte:03d}" for byte in data) + '"'
+
+
+def server_process(pid: int) -> psutil.Process:
+    """The one server process below the supervisor."""
+    for child in psutil.Process(pid).children():
+        if "mediasvc.server.process" in child.cmdline():
+            return child
+    raise SystemExit("the service has no server process")
+
+
+def measured(process: psutil.Process, load: Callable[[], serving.Run]) -> tuple[float, float, float]:
+    """(requests a CPU second, requests a second, p99 in ms)."""
+    before = process.cpu_times()
+    run = load()
+    after = process.cpu_times()
+    spent_s = after.user + after.system - before.user - before.system
+    return run.requests / spent_s, run.per_s, run.p99_ms
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=int, default=6, help="of each run")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-save", action="store_true", help="leave bench/results alone")
+    options = parser.parse_args()
+    article = _ARTICLE.read_bytes()
+    bodies = {
+        "JSON": (b"application/json", orjson.dumps({"content": article.decode(), "type": "markdown"})),
+        "raw": (b"text/markdown", article),
+    }
+    figures: dict[str, list[tuple[float, float, float]]] = {name: [] for name in bodies}
+    with (
+        tempfile.TemporaryDirectory(prefix="mediasvc-bench-") as name,
+        serving.mediasvc("", WORKERS="1", SIGNING_KEYS="00" * 32) as (address, pid),
+    ):
+        process = server_process(pid)
+        for number in range(options.rounds):
+            for form, (kind, body) in bodies.items():
+                script = Path(name) / f"{form}.lua"
+                script.write_text(
+                    _SCRIPT.format(kind=lua_string(kind), body=lua_string(body)), encoding="ascii"
+                )
+
+                def load(script: Path = script) -> serving.Run:
+                    url = f"{address}/v1/rewrite"
+                    return serving.wrk(url, seconds=options.seconds, connections=16, script=script)
+
+                one = measured(process, load)
+                figures[form].append(one)
+                print(
+                    f"round {number + 1}  {form:<5} {one[0]:6.0f} a CPU second  {one[1]:6.0f} a second",
+                    flush=True,
+                )
+    rows = []
+    for form, some in figures.items():
+        per_cpu_s, per_s, p99_ms = (statistics.median(one[place] for one in some) for place in range(3))
+        print(
+            f"{form}: {len(article)} bytes, {per_cpu_s:.0f} requests a CPU second (at least 2000), "
+            f"{per_s:.0f} a second beside the client, p99 {p99_ms:.1f} ms"
+        )
+        rows.append(
+            {
+                "name": f"rewrite lazily over HTTP, {form}, article of {len(article) / 1000:.1f} kB",
+                "unit": "requests a CPU second",
+                "ours": round(per_cpu_s),
+                "peers": {},
+                "target": 2000,
+            }
+        )
+    if not options.no_save:
+        print(results.save("rewrite_http", "python bench/rewrite_http.py", rows))
+
+
+if __name__ == "__main__":
+    main()
