@@ -166,19 +166,19 @@ class _Finder:
         return self.found
 
     def _ended(self, ended: _Open) -> None:
+        marks = [] if ended.has_image and not ended.is_image else [ended.mark]
         if ended.kind == "Inline":
             label_end = self.utf8.find(b"](", ended.children_end, ended.end)
             spot = self._destination(label_end + 2, ended.end, ended.address) if label_end >= 0 else None
-            marks = [] if ended.has_image and not ended.is_image else [ended.mark]
             self._add(spot, ended.is_image, ended.address, marks, (ended.start, ended.end))
         elif ended.kind in ("Reference", "Collapsed", "Shortcut"):
             use = self.used.get(_label(ended.label))
             if use is None or (ended.is_image and not use.is_image):
                 self.used[_label(ended.label)] = _Use(
-                    ended.is_image, ended.address, [ended.mark], (ended.start, ended.end)
+                    ended.is_image, ended.address, marks, (ended.start, ended.end)
                 )
             elif ended.is_image or not use.is_image:
-                use.marks.append(ended.mark)
+                use.marks += marks
 
     def _definitions(self) -> None:
         for label, definition in pyromark.reference_definitions(self.text, options=_OPTIONS).items():

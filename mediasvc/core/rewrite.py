@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from mediasvc.core.edits import Edit, restorable, restore, splice
 from mediasvc.core.encoding import Source, read_source
@@ -69,11 +69,12 @@ def find_references(article: bytes, type: ArticleType, options: FindOptions | No
     warnings: tuple[str, ...] = ()
     if type is ArticleType.HTML:
         in_html = find_in_html(source, html_page(source.page, body), options.default_size)
-        images, links = in_html.images, in_html.links
+        seen = _Seen([(image.start, image.address) for image in in_html.images], in_html.links)
+        references += in_html.images
     else:
-        in_html, images, links, warnings = _in_markdown(source, body, options)
-    references += images
-    references += _links(links, images)
+        in_html, images, seen, warnings = _in_markdown(source, body, options)
+        references += images
+    references += _links(seen)
     references.sort(key=lambda reference: reference.start)
     return Found(tuple(_apart(references)), in_html.base_href, source.encoding, warnings)
 
@@ -89,37 +90,47 @@ def detect_type(article: bytes) -> ArticleType:
     return ArticleType.MARKDOWN
 
 
+@dataclass(slots=True)
+class _Seen:
+    """images: where a reader sees each, which for `![a][label]` is not where its address stands; and the address."""
+
+    images: list[tuple[int, str]]
+    links: list[LinkSpan]
+
+
 def _in_markdown(
     source: Source, body: int, options: FindOptions
-) -> tuple[FoundInHtml, list[Reference], list[LinkSpan], tuple[str, ...]]:
+) -> tuple[FoundInHtml, list[Reference], _Seen, tuple[str, ...]]:
     found = find_in_markdown(source, body, options.default_size)
-    if not found.html:
-        in_html, live = FoundInHtml(), None
-    else:
+    in_html, live = FoundInHtml(), None
+    if found.html:
         marks = bool(found.images or found.links)
         page = html_page(html_in_markdown(source.page, found), body)
         in_html = find_in_html(source, page, options.default_size, marks=marks)
         live = in_html.live_marks
 
-    images = [one.item for one in found.images if live is None or not live.isdisjoint(one.marks)]
+    images = [one for one in found.images if live is None or not live.isdisjoint(one.marks)]
     links = [
         one.item for one in found.links if live is None or not one.marks or not live.isdisjoint(one.marks)
     ]
-    return in_html, images + in_html.images, links + in_html.links, tuple(found.warnings)
+    seen = [(mark, one.item.address) for one in images for mark in one.marks]
+    seen += [(image.start, image.address) for image in in_html.images]
+    references = [one.item for one in images] + in_html.images
+    return in_html, references, _Seen(seen, links + in_html.links), tuple(found.warnings)
 
 
-def _links(links: list[LinkSpan], images: list[Reference]) -> list[Reference]:
+def _links(seen: _Seen) -> list[Reference]:
     """The links that may lead to an image's original: around an image, or to what looks like one of the article."""
-    if not links or not images:
+    if not seen.links or not seen.images:
         return []
-    ordered = sorted(images, key=lambda image: image.start)
-    starts = [image.start for image in ordered]
-    tails = {_tail(image.address) for image in images}
+    ordered = sorted(seen.images)
+    positions = [position for position, _ in ordered]
+    tails = {_tail(address) for _, address in ordered}
     kept: list[Reference] = []
-    for link in links:
-        first = bisect_left(starts, link.inner_start)
-        inside = ordered[first : first + _MOST_INSIDE]
-        addresses = tuple(dict.fromkeys(image.address for image in inside if image.start < link.inner_end))
+    for link in seen.links:
+        first = bisect_left(positions, link.inner_start)
+        last = min(bisect_left(positions, link.inner_end), first + _MOST_INSIDE)
+        addresses = tuple(dict.fromkeys(address for _, address in ordered[first:last]))
         reference = link.reference
         if addresses or _tail(reference.address) in tails or may_be_picture(reference.address):
             kept.append(replace(reference, same_as=addresses))
