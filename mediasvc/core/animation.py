@@ -10,7 +10,12 @@ from mediasvc.core import colour, decode, encode, resample
 from mediasvc.core.decode import Cut
 from mediasvc.core.picture import Format, OutputFormat, Picture, Rendered, ThumbnailSpec
 from mediasvc.core.sniff import Header
-from mediasvc.errors import Undecodable
+from mediasvc.errors import TooManyPixels, Undecodable
+
+# What a GIF can state.
+_MAX_DURATION_MS = 655_350
+# Frames are held scaled until they are encoded, four bytes a pixel.
+_MAX_FILM_PIXELS = 128_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +30,13 @@ class Film:
 def render(data: bytes, header: Header, cut: Cut, picture: Picture, spec: ThumbnailSpec) -> Rendered | None:
     """The animation as a whole; None where what was asked for is a still picture (JPEG, PNG by name).
 
-    Raises Undecodable.
+    Raises Undecodable, and TooManyPixels for more scaled pixels than memory should hold.
     """
     formats = _formats(picture, spec)
     if not formats:
         return None
+    if header.frames * cut.size[0] * cut.size[1] > _MAX_FILM_PIXELS:
+        raise TooManyPixels("the animation would be larger than allowed", reason="film")
     film = read_film(data, header, cut)
     width, height = film.frames[0].size
     if len(film.frames) == 1:
@@ -70,7 +77,9 @@ def read_film(data: bytes, header: Header, cut: Cut) -> Film:
     frames: list[Image.Image] = []
     durations: list[int] = []
     try:
-        for index in range(header.frames):
+        # An APNG may begin with a picture for those who show no films; it is not one of the frames.
+        first = 1 if image.info.get("default_image") else 0
+        for index in range(first, first + header.frames):
             image.seek(index)
             image.load()
             durations.append(_duration_ms(image))
@@ -82,6 +91,8 @@ def read_film(data: bytes, header: Header, cut: Cut) -> Film:
     except EOFError as error:
         if not frames:
             raise Undecodable("the image is truncated or corrupt", reason="corrupt") from error
+    except MemoryError:
+        raise
     except Exception as error:  # decoders raise every class there is on hostile bytes
         raise Undecodable("the image is truncated or corrupt", reason="corrupt") from error
     return Film(frames, durations, _plays(image, header.format))
@@ -117,7 +128,7 @@ def _any_alpha(film: Film) -> bool:
 
 
 def _duration_ms(image: Image.Image) -> int:
-    return max(0, min(65_535_0, round(float(image.info.get("duration", 0) or 0))))
+    return max(0, min(_MAX_DURATION_MS, round(float(image.info.get("duration", 0) or 0))))
 
 
 def _plays(image: Image.Image, format: Format) -> int:

@@ -12,11 +12,6 @@ _SPACES = {"RGB ": ("RGB", "RGBA"), "GRAY": ("L",), "CMYK": ("CMYK",), "Lab ": (
 _SIXTEEN_TO_EIGHT = [value >> 8 for value in range(65536)]
 
 
-def is_srgb(profile: bytes | None) -> bool:
-    """Whether samples under this profile can be shown as they are: none, unreadable, or sRGB by its own words."""
-    return not profile or _transform(profile, "RGB") is None
-
-
 def to_plain_mode(picture: Image.Image) -> Image.Image:
     """The same picture as L, RGB, RGBA, CMYK, YCbCr or LAB: no palettes, no 16-bit samples, no colour keys."""
     match picture.mode:

@@ -64,9 +64,13 @@ def open_picture(data: bytes, header: Header) -> Image.Image:
         else:
             # An MPO is a JPEG with more JPEGs behind it; only the first is wanted, so the JPEG decoder it is.
             image = Image.open(io.BytesIO(data), formats=[_DECODERS[header.format] or ""])
+    except MemoryError:
+        raise
     except Exception as error:  # decoders raise every class there is on hostile bytes
         raise Undecodable("the image cannot be read", reason="corrupt") from error
-    if image.size != (header.decoded.width, header.decoded.height) and header.frames == 1:
+    # Later frames of a GIF may still enlarge its canvas to what the header's parser has seen.
+    grows = header.format is Format.GIF and header.frames > 1
+    if image.size != (header.decoded.width, header.decoded.height) and not grows:
         raise Undecodable("the image is not as large as its header says", reason="corrupt")
     return image
 
@@ -83,6 +87,8 @@ def read_cut(image: Image.Image, header: Header, cut: Cut, *, turn: bool = True)
             scale = _draft(image, cut)
             left, top, right, bottom = (side / scale for side in cut.box)
         plain = colour.to_plain_mode(_loaded(image, header))
+    except MemoryError:
+        raise
     except Exception as error:  # as above
         raise Undecodable("the image is truncated or corrupt", reason="corrupt") from error
     box = (left, top, min(right, plain.width), min(bottom, plain.height))

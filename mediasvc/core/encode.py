@@ -1,6 +1,7 @@
 """Writes pictures: the cheapest encoder settings that lose neither quality nor bytes, and no metadata."""
 
 import io
+from itertools import pairwise
 from typing import Any
 
 from PIL import Image
@@ -63,9 +64,7 @@ def can_hold(format: Format, picture: Image.Image) -> bool:
 
 def avif_quality(quality: int) -> int:
     """The AVIF setting that looks like this JPEG quality."""
-    (low, start), (high, end) = next(
-        pair for pair in zip(_AVIF_QUALITY, _AVIF_QUALITY[1:], strict=False) if quality <= pair[1][0]
-    )
+    (low, start), (high, end) = next(pair for pair in pairwise(_AVIF_QUALITY) if quality <= pair[1][0])
     return round(start + (end - start) * (max(quality, low) - low) / (high - low))
 
 

@@ -99,7 +99,7 @@ def unpack_outcome(text: bytes, blobs: bytes) -> Outcome:
             dominant=_text(message["dominant"]),
             rss_bytes=int(message["rss_bytes"]),
         )
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise ValueError("not an outcome") from error
 
 

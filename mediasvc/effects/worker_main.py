@@ -103,12 +103,14 @@ def _confine(parent: int, memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         # Root may do it alone; others need a user namespace, which some hosts forbid. Then it is left with what holds
         # anyway: no descriptor but its own socket.
         if libc.unshare(_CLONE_NEWNET) != 0:
             libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+        libc.prctl(
+            _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0
+        )  # last: new credentials would clear it (prctl(2))
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     if os.getppid() != parent:  # gone before PDEATHSIG was set
         sys.exit(0)

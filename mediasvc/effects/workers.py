@@ -123,9 +123,12 @@ class ImageWorkers:
                 self._jobs.put_nowait(None)
             else:
                 runner.cancel()
-        await asyncio.gather(*self._runners, return_exceptions=True)
+        ended = await asyncio.gather(*self._runners, return_exceptions=True)
         for process in tuple(self._living):
             await self._buried(process)
+        for outcome in ended:
+            if isinstance(outcome, Exception):
+                raise outcome
 
     def health(self) -> str | None:
         """None if errands are taken; otherwise what is wrong, in words."""
@@ -215,7 +218,7 @@ class ImageWorkers:
                     ProcessingTimeout(f"the image took longer than {self._timeout_s:g} s", reason="deadline"),
                 )
                 return await self._replaced(process, "deadline")
-            except ValueError:
+            except (ValueError, OSError):
                 _fail(job, Poisonous("the image could not be read", reason="poison"))
                 return await self._replaced(process, "nonsense")
             except _Ended as ended:

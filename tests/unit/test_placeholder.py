@@ -49,7 +49,7 @@ def test_what_is_see_through_counts_as_white() -> None:
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "HEIC"])
 def test_every_format_has_placeholders(format: str) -> None:
-    data = pictures.saved(pictures.photograph(300, 200), format)
+    data = pictures.saved(pictures.photograph(120, 80), format)
 
     found = placeholders(data, read_header(data, LIMITS))
 

@@ -60,12 +60,12 @@ def test_every_format_in_becomes_every_format_out(format: str, output: OutputFor
 def test_a_large_picture_scaled_while_it_is_decoded_looks_like_one_decoded_whole(
     format: str, least: float
 ) -> None:
-    picture = pictures.photograph(900, 600)
+    picture = pictures.photograph(600, 400)
     data = pictures.saved(picture, format, **({"quality": 95} if format != "PNG" else {}))
 
-    made = render(data, ThumbnailSpec(Size(200, 200)), LIMITS)
+    made = render(data, ThumbnailSpec(Size(150, 150)), LIMITS)
 
-    expected = picture.resize((200, 133), Image.Resampling.LANCZOS)
+    expected = picture.resize((150, 100), Image.Resampling.LANCZOS)
     assert ssim(opened(made).convert("RGB"), expected) > least
 
 
@@ -325,7 +325,7 @@ def test_limits_hold_when_rendering_too() -> None:
 
 def test_text_chunks_that_inflate_into_bombs_are_never_inflated() -> None:
     png = photo("PNG")
-    bomb = b"Comment\x00\x00" + zlib.compress(bytes(200_000_000), 9)
+    bomb = b"Comment\x00\x00" + zlib.compress(bytes(20_000_000), 6)
     data = png[:33] + pictures.png_chunk(b"zTXt", bomb) * 3 + png[33:]
 
     made = render(data, ThumbnailSpec(BOX, format=OutputFormat.JPEG), LIMITS)
