@@ -18,7 +18,7 @@ class Decoder(Protocol):
 
     def feed(self, piece: bytes) -> list[bytes]: ...
 
-    def end(self) -> None: ...
+    def end(self) -> list[bytes]: ...
 
 
 @dataclass(slots=True)
@@ -37,38 +37,41 @@ class Inflater:
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Pieces of at most 256 KiB. SourceFailed: not what its coding says. SourceTooLarge: over a bound."""
-        pieces: list[bytes] = []
         self._arrived += len(piece)
         if self._engine is None:
             # "deflate" is zlib's format, but some servers send it bare (RFC 9110 section 8.4.1.2).
             bare = not self.gzip and (piece[:1] or b"\0")[0] & 0x0F != 8
             self._engine = zlib.decompressobj(31 if self.gzip else -15 if bare else 15)
-        try:
-            while piece:
-                if self._engine.eof:
-                    # A second member or rubbish: each costs its own set-up, and no picture needs it.
-                    raise SourceFailed(
-                        "The source's compressed reply goes on after its end.", reason=retry.CODING
-                    )
-                inflated = self._engine.decompress(piece, _STEP_BYTES)
-                piece = self._engine.unconsumed_tail or self._engine.unused_data
-                self._inflated += len(inflated)
-                if self._inflated > self.max_bytes:
-                    raise SourceTooLarge(
-                        "The source is larger than allowed once decompressed.", reason="bytes"
-                    )
-                if self._inflated > max(_FREE_BYTES, self.max_ratio * self._arrived):
-                    raise SourceTooLarge("The source's reply is a decompression bomb.", reason="ratio")
-                if inflated:
-                    pieces.append(inflated)
-        except zlib.error as error:
-            raise SourceFailed("The source's compressed reply is broken.", reason=retry.CODING) from error
+        pieces: list[bytes] = []
+        while piece:
+            if self._engine.eof:
+                # A second member or rubbish: each costs its own set-up, and no picture needs it.
+                raise SourceFailed(
+                    "The source's compressed reply goes on after its end.", reason=retry.CODING
+                )
+            pieces += self._step(self._engine, piece)
+            piece = self._engine.unconsumed_tail or self._engine.unused_data
         return pieces
 
-    def end(self) -> None:
-        """SourceFailed: the compressed stream is not whole."""
+    def end(self) -> list[bytes]:
+        """What was held back. SourceFailed: the compressed stream is not whole."""
+        # A bare stream has no trailer: its last bytes can be in when a step was full.
+        pieces = self._step(self._engine, b"") if self._engine and not self._engine.eof else []
         if self._engine is None or not self._engine.eof:
             raise SourceFailed("The source's compressed reply is cut short.", reason=retry.TRUNCATED)
+        return pieces
+
+    def _step(self, engine: "zlib._Decompress", piece: bytes) -> list[bytes]:
+        try:
+            inflated = engine.decompress(piece, _STEP_BYTES)
+        except zlib.error as error:
+            raise SourceFailed("The source's compressed reply is broken.", reason=retry.CODING) from error
+        self._inflated += len(inflated)
+        if self._inflated > self.max_bytes:
+            raise SourceTooLarge("The source is larger than allowed once decompressed.", reason="bytes")
+        if self._inflated > max(_FREE_BYTES, self.max_ratio * self._arrived):
+            raise SourceTooLarge("The source's reply is a decompression bomb.", reason="ratio")
+        return [inflated] if inflated else []
 
 
 def decoder_for(content_encoding: str, max_bytes: int) -> Decoder | None:

@@ -6,7 +6,7 @@ import hashlib
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol, assert_never
@@ -204,6 +204,8 @@ class Fetcher:
                     # One failure a fetch, not one a try; a circuit that opened meanwhile hides what was found before.
                     found = errand.failure if errand.failure and error.reason == retry.CIRCUIT else error
                     self._note(errand.host, found)
+                    if found is error:
+                        raise
                     raise found from error
                 errand.failure = error
             await asyncio.sleep(wait_s)
@@ -306,20 +308,26 @@ class Fetcher:
         decoder = codings.decoder_for(reply.headers.get("content-encoding", ""), self._rules.max_bytes)
         digest = hashlib.sha256() if stand_ins else None
         size = 0
-        while arrived := await reply.read():
-            watch.bytes += len(arrived)
-            if watch.bytes > self._rules.max_bytes:
-                raise SourceTooLarge("The source is larger than allowed.", reason="bytes")
-            for piece in decoder.feed(arrived) if decoder else (arrived,):
-                size += len(piece)
+
+        async def give(pieces: Iterable[bytes]) -> int:
+            given = 0
+            for piece in pieces:
+                given += len(piece)
                 errand.is_begun = True
                 if digest:
                     digest.update(piece)
                 await errand.sink.write(piece)
+            return given
+
+        while arrived := await reply.read():
+            watch.bytes += len(arrived)
+            if watch.bytes > self._rules.max_bytes:
+                raise SourceTooLarge("The source is larger than allowed.", reason="bytes")
+            size += await give(decoder.feed(arrived) if decoder else (arrived,))
         if length is not None and watch.bytes != length:
             raise SourceFailed("The source's reply is not as long as it says.", reason=retry.TRUNCATED)
         if decoder:
-            decoder.end()
+            size += await give(decoder.end())
         if digest and digest.hexdigest() in stand_ins:
             raise _stand_in()
         return size

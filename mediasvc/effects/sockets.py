@@ -98,8 +98,6 @@ class _Slots:
 
     @contextlib.asynccontextmanager
     async def one(self, host: str) -> AsyncIterator[float]:
-        if self._waiting >= self._rules.max_waiting:
-            raise Overloaded("Too many fetches are waiting.", retry_after_s=1)
         line, users = self._hosts.get(host, (None, 0))
         line = line or asyncio.Semaphore(self._rules.per_host)
         self._hosts[host] = (line, users + 1)
@@ -107,18 +105,12 @@ class _Slots:
         # The host's own line first: those who wait for a slow host hold none of the places that all share.
         held: list[asyncio.Semaphore] = []
         try:
-            self._waiting += 1
-            try:
-                async with asyncio.timeout(self._rules.max_wait_s):
-                    for semaphore in (line, self._all):
-                        await semaphore.acquire()
-                        held.append(semaphore)
-            except TimeoutError as error:
-                raise Overloaded(
-                    "The source's host has too many fetches waiting.", retry_after_s=5
-                ) from error
-            finally:
-                self._waiting -= 1
+            if line.locked() or self._all.locked():
+                await self._wait_in_line(line, held)
+            else:  # at once, and without a timer
+                for semaphore in (line, self._all):
+                    await semaphore.acquire()
+                    held.append(semaphore)
             yield time.monotonic() - began
         finally:
             for semaphore in reversed(held):
@@ -130,6 +122,8 @@ class _Slots:
                 self._hosts[host] = (line, users - 1)
 
     async def _wait_in_line(self, line: asyncio.Semaphore, held: list[asyncio.Semaphore]) -> None:
+        if self._waiting >= self._rules.max_waiting:
+            raise Overloaded("Too many fetches are waiting.", retry_after_s=1)
         self._waiting += 1
         try:
             async with asyncio.timeout(self._rules.max_wait_s):
@@ -248,7 +242,8 @@ class Connections:
             response = await session.get(
                 address, headers=headers, allow_redirects=False, proxy=proxy, server_hostname=server_name
             )
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            # ValueError: a name that cannot be looked up. RuntimeError: uvloop's word for some failed connections.
             raise _translated(error) from error
         async with response:
             yield Reply(response)
@@ -271,8 +266,12 @@ def _translated(error: Exception) -> MediaError:
             return SourceRefused("The source's address may not be fetched from.", reason=str(os_error))
         case aiohttp.ClientConnectorError() | aiohttp.ClientHttpProxyError():
             return SourceFailed("The source's host cannot be reached.", reason=retry.CONNECT)
+        case UnicodeError():
+            return SourceFailed("The source's host name cannot be looked up.", reason=retry.NAME)
         case aiohttp.InvalidURL():
             return SourceRefused("The source's URL cannot be asked for.", reason="url")
+        case RuntimeError():
+            return SourceFailed("The source's host cannot be reached.", reason=retry.CONNECT)
         case aiohttp.ClientPayloadError():
             return SourceFailed("The source's reply is cut short or garbled.", reason=retry.TRUNCATED)
         case aiohttp.ClientResponseError():

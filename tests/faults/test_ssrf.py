@@ -157,6 +157,15 @@ async def test_a_name_that_does_not_exist_is_not_asked_for_again_and_one_that_fa
     assert (fetched.status, dns.lookups("broken.test")) == (200, 2)
 
 
+@pytest.mark.parametrize("host", ["a" * 70 + ".test", "x" + ".a" * 200 + ".test", "a..b.test", "-._.test"])
+async def test_names_that_no_name_service_takes_are_failures(origin: Origin, host: str) -> None:
+    async with fetcher(allows(origin.port), ONCE) as it:
+        with pytest.raises(MediaError):
+            await it.fetch(SourceUrl(f"http://{host}:{origin.port}/"), Kept())
+
+    assert origin.connections == 0
+
+
 async def test_the_systems_name_service_is_guarded_as_well(origin: Origin) -> None:
     async with fetcher(FetchPolicy(allowed_ports=frozenset({origin.port})), ONCE) as it:
         with pytest.raises(SourceRefused):

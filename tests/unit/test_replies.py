@@ -83,8 +83,7 @@ def _decoded(coding: str, pieces: list[bytes], max_bytes: int = 10_000_000) -> b
     decoder = codings.decoder_for(coding, max_bytes)
     assert decoder is not None
     out = b"".join(piece for arrived in pieces for piece in decoder.feed(arrived))
-    decoder.end()
-    return out
+    return out + b"".join(decoder.end())
 
 
 @given(st.binary(max_size=2000), st.integers(1, 50), st.sampled_from(["gzip", "deflate"]))
@@ -116,3 +115,11 @@ def test_a_large_body_comes_in_bounded_pieces() -> None:
 
     assert b"".join(pieces) == data
     assert max(map(len, pieces)) <= 256 * 1024
+
+
+@pytest.mark.parametrize("extra", range(-300, 300, 7))
+def test_the_last_bytes_of_a_bare_stream_are_not_lost_where_a_step_is_full(extra: int) -> None:
+    data = b"abc" * ((256 * 1024 + extra) // 3)
+    engine = zlib.compressobj(wbits=-15)
+
+    assert _decoded("deflate", [engine.compress(data) + engine.flush()]) == data
