@@ -67,9 +67,6 @@ class RedisLink:
             # It answers, but not this: read-only, out of memory, a value of another type.
             self._circuits.answered(_SERVER)
             raise self._failed(operation, error) from error
-        except asyncio.CancelledError:
-            self._circuits.answered(_SERVER) if self._trouble is None else None
-            raise
         self._circuits.answered(_SERVER)
         if self._trouble is not None and operation in ("write", "health"):
             logs.get().info("store.recovered", store="redis")

@@ -3,14 +3,19 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import aiohttp
+import obstore
 import pytest
 
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.files import FileBlobs
-from mediasvc.errors import StoreFailed
+from mediasvc.effects.blobs.objects import ObjectBlobs, Store, open_store
+from mediasvc.errors import InvalidSettings, StoreFailed
+from tests.servers import SeaweedS3
 
 MIB = 1024 * 1024
 ABSENT = hashlib.sha256(b"never kept").hexdigest()
@@ -31,10 +36,22 @@ async def files(tmp_path: Path) -> AsyncIterator[FileBlobs]:
     await blobs.close()
 
 
-@pytest.fixture(params=["files"])
+@pytest.fixture
+def open_s3(s3: SeaweedS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Store]:
+    """Opens the part of the store that belongs to this test."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    prefix = f"tests/{tmp_path.name}-{secrets.token_hex(4)}"
+    return lambda: open_store(s3.url(prefix))
+
+
+@pytest.fixture(params=["files", "s3"])
 async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Blobs]:
     local = FileBlobs(tmp_path / "blobs", 100 * MIB)
-    yield local
+    if request.param == "files":
+        yield local
+    else:
+        yield ObjectBlobs(request.getfixturevalue("open_s3")(), local)
     await local.close()
 
 
@@ -343,3 +360,141 @@ async def test_stray_temporary_files_are_swept_and_those_in_use_are_not(
         assert not stray.exists()
         digest = await incoming.keep()
     assert await files.read(digest) is not None
+
+
+# ---------------------------------------------------------------------- object stores
+
+
+@pytest.fixture
+async def replicas(
+    open_s3: Callable[[], Store], tmp_path: Path
+) -> AsyncIterator[tuple[ObjectBlobs, ObjectBlobs]]:
+    """Two machines with one store."""
+    locals_ = [FileBlobs(tmp_path / name, 100 * MIB) for name in ("one", "two")]
+    yield ObjectBlobs(open_s3(), locals_[0]), ObjectBlobs(open_s3(), locals_[1])
+    for local in locals_:
+        await local.close()
+
+
+@pytest.mark.parametrize("size", [0, 100, 3 * MIB, 9 * MIB])
+async def test_what_one_machine_keeps_the_other_reads(
+    replicas: tuple[ObjectBlobs, ObjectBlobs], size: int, tmp_path: Path
+) -> None:
+    data = os.urandom(size)
+    digest = await replicas[0].put(data)
+
+    assert await replicas[1].size(digest) == size
+    assert await replicas[1].read(digest) == data
+    assert [path.name for path in blob_files(tmp_path / "two")] == [digest]
+
+
+async def test_a_path_is_that_of_a_local_copy(
+    replicas: tuple[ObjectBlobs, ObjectBlobs], tmp_path: Path
+) -> None:
+    data = os.urandom(2 * MIB)
+    digest = await replicas[0].put(data)
+
+    paths = await asyncio.gather(*(replicas[1].path(digest) for _ in range(20)))
+
+    assert len(set(paths)) == 1
+    assert paths[0] is not None
+    assert paths[0].read_bytes() == data
+    assert paths[0].is_relative_to(tmp_path / "two")
+
+
+async def test_what_was_evicted_here_comes_back_from_the_store(
+    open_s3: Callable[[], Store], tmp_path: Path
+) -> None:
+    local = FileBlobs(tmp_path, 1 * MIB)
+    blobs = ObjectBlobs(open_s3(), local)
+    pieces = [os.urandom(200_000) for _ in range(10)]
+    digests = [await blobs.put(piece) for piece in pieces]
+    assert len(blob_files(tmp_path)) < 10
+
+    assert [await blobs.read(digest) for digest in digests] == pieces
+    await local.close()
+
+
+async def test_without_a_working_disk_blobs_are_kept_and_read_all_the_same(
+    open_s3: Callable[[], Store], tmp_path: Path
+) -> None:
+    (tmp_path / "broken").write_text("a file where a folder should be")
+    local = FileBlobs(tmp_path / "broken", 100 * MIB)
+    blobs = ObjectBlobs(open_s3(), local)
+    data = os.urandom(3 * MIB)
+
+    digest = await blobs.put(data)
+
+    assert await blobs.read(digest) == data
+    assert "cannot be kept" in (await blobs.health() or "")
+    with pytest.raises(StoreFailed):
+        await blobs.path(digest)
+    await local.close()
+
+
+async def test_an_object_with_other_bytes_is_never_served_and_is_replaced(
+    replicas: tuple[ObjectBlobs, ObjectBlobs], open_s3: Callable[[], Store], tmp_path: Path
+) -> None:
+    digest = await replicas[0].put(b"the right bytes")
+    await obstore.put_async(open_s3(), f"{digest[:2]}/{digest}", b"other bytes")
+
+    assert await replicas[1].read(digest) is None
+    assert await replicas[1].path(digest) is None
+    assert blob_files(tmp_path / "two") == []
+
+    await replicas[1].put(b"the right bytes")
+    assert (
+        bytes(await (await obstore.get_async(open_s3(), f"{digest[:2]}/{digest}")).bytes_async())
+        == b"the right bytes"
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "media_type"),
+    [
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"\x89PNG\r\n\x1a\n", "image/png"),
+        (b"GIF89a", "image/gif"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
+        (b"\0\0\0\x20ftypavif", "image/avif"),
+        (b"<svg xmlns=", "application/octet-stream"),
+        (b"<html><script>", "application/octet-stream"),
+    ],
+)
+async def test_a_presigned_url_gives_the_bytes_under_their_own_type(
+    replicas: tuple[ObjectBlobs, ObjectBlobs], head: bytes, media_type: str
+) -> None:
+    data = head + os.urandom(100)
+    digest = await replicas[0].put(data)
+    url = await replicas[0].presigned_url(digest, "image/whatever", 60)
+    assert url is not None
+
+    async with aiohttp.ClientSession() as session:
+        async with session.get(url) as reply:
+            assert (reply.status, reply.headers["Content-Type"]) == (200, media_type)
+            assert await reply.read() == data
+        async with session.get(url.partition("?")[0]) as reply:
+            assert reply.status == 403
+
+
+async def test_wrong_credentials_are_trouble_not_absence(
+    open_s3: Callable[[], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    local = FileBlobs(tmp_path, 100 * MIB)
+    blobs = ObjectBlobs(open_s3(), local)
+
+    for call in (blobs.put(b"x"), blobs.read(ABSENT), blobs.size(ABSENT)):
+        with pytest.raises(StoreFailed) as failed:
+            await call
+        assert "127.0.0.1" not in str(failed.value)
+    assert await blobs.health() == "the object store does not answer"
+    await local.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://", "s3:x", "ftp://bucket/x", "file:///tmp", "memory:///", "http://127.0.0.1/x"]
+)
+def test_a_url_of_no_object_store_is_refused_at_once(url: str) -> None:
+    with pytest.raises(InvalidSettings, match="MEDIASVC_STORE_URL"):
+        open_store(url)
