@@ -31,11 +31,6 @@ class HostPattern:
         name = host.rstrip(".")
         return name == self.text if self.expression is None else self.expression.fullmatch(name) is not None
 
-    @property
-    def literal_suffix(self) -> str:
-        """The labels after the last `*`: what every matching host ends with; "" when nothing is sure."""
-        return self.text.rpartition("*")[2].partition(".")[2] if "*" in self.text else self.text
-
 
 def parse_host_pattern(text: str) -> HostPattern:
     """ValueError when text is neither a host nor a pattern. Unicode names become punycode, as in URLs."""

@@ -33,29 +33,29 @@ def parse_connect_to(text: str) -> tuple[ConnectTo, ...]:
 
 
 def _connect_to(text: str) -> ConnectTo:
-    left, equals, right = text.partition("=")
     try:
-        host, port = _host_and_port(left, may_be_any=True)
-        to_host, to_port = _host_and_port(right, may_be_any=False)
+        left, right = text.split("=")
+        host, port = _host_and_port(left)
+        to_host, to_port = _host_and_port(right)
+        if to_host == "*":
+            raise ValueError("* cannot be connected to")
+        return ConnectTo(host, None if port == "*" else _port(port), to_host, _port(to_port))
     except ValueError as error:
         raise InvalidSettings(f"CONNECT_TO: {text!r} is not host:port=addr:port ({error})") from error
-    if not equals or to_port is None:
-        raise InvalidSettings(f"CONNECT_TO: {text!r} is not host:port=addr:port")
-    return ConnectTo(host, port, to_host, to_port)
 
 
-def _host_and_port(text: str, *, may_be_any: bool) -> tuple[str, int | None]:
-    host, colon, port = text.strip().rpartition(":")
-    if not colon:
-        raise ValueError("a port is missing")
+def _host_and_port(text: str) -> tuple[str, str]:
+    host, _, port = text.strip().rpartition(":")
     pattern = parse_host_pattern(host)
-    if pattern.expression is not None and not (may_be_any and pattern.text == "*"):
+    if pattern.expression is not None and pattern.text != "*":
         raise ValueError("only a whole host, or * alone, can stand there")
-    if port == "*" and may_be_any:
-        return pattern.text, None
-    if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
+    return pattern.text, port
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 65535):
         raise ValueError("a port is a number from 1 to 65535")
-    return pattern.text, int(port)
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)

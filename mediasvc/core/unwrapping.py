@@ -18,7 +18,7 @@ _IMAGE = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|svg|tiff?|heic)$", r
 _ESCAPE = re.compile(r"%([0-7][0-9A-Fa-f])")
 _CHARACTERS = {form(f"{code:02x}"): chr(code) for code in range(0x80) for form in (str.lower, str.upper)}
 _BLANKS = ' \t\n\r\f"'
-_BASE64_ALPHABET = re.compile(r"[A-Za-z0-9+/_-]*")
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/_-]")
 
 
 class Outer(NamedTuple):
@@ -121,8 +121,8 @@ def _decoded(rule: Rule, text: str) -> str:
 
 
 def _from_base64(text: str) -> str:
-    bare = _BASE64_ALPHABET.match(text.replace("%3D", "="))
-    digits = bare[0].replace("/", "").replace("-", "+").replace("_", "/") if bare else ""
+    # A slash only splits long ones; an ending, or padding however written, is where the digits stop.
+    digits = _NOT_BASE64.split(text, maxsplit=1)[0].replace("/", "").replace("-", "+").replace("_", "/")
     try:
         return b64decode(digits + "=" * (-len(digits) % 4), validate=True).decode("utf-8").strip(_BLANKS)
     except (binascii.Error, UnicodeDecodeError) as error:

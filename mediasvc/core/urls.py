@@ -213,8 +213,6 @@ def _parse(text: str, base: str | None) -> can_ada.URL:
         parsed = can_ada.parse(text) if has_scheme and base is None else _joined(text, base)
     except ValueError as error:
         raise InvalidRequest("the address cannot be read", reason="unreadable") from error
-    if parsed.protocol not in ("http:", "https:"):
-        raise SourceRefused("only http and https are fetched", reason="scheme")
     if not is_host(parsed.hostname):
         raise InvalidRequest("the address has no usable host", reason="host")
     return parsed

@@ -1,16 +1,20 @@
 """The table of wrappers and its grammar: every entry does what it says, every broken one is named with its line."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from mediasvc.core.urls import Resolver, parse_rules
-from mediasvc.core.wrapperrules import Rule
+from mediasvc.core.wrapperfields import FRAGMENTS
+from mediasvc.core.wrapperrules import KEYS, Rule
 from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError, SourceRefused
 
 BUILT_IN = (Path(__file__).parents[2] / "mediasvc/core/wrappers.toml").read_text(encoding="utf-8")
 RULES = parse_rules(BUILT_IN, "wrappers.toml")
 RESOLVER = Resolver(RULES)
+
+MANUAL = (Path(__file__).parents[2] / "docs/wrappers.md").read_text(encoding="utf-8")
 
 GOOD = """\
 [[wrapper]]
@@ -85,7 +89,12 @@ def test_every_entry_holds_its_examples_among_all_the_others(rule: Rule) -> None
         "https://ex.com/aHR0cDovL2V4LmNvbS9hLmpwZw/edit",
         "https://ex.com/0f6def1cb147b0e84f39cbddc5ea10c80253a6f3/a.jpg",
         "https://ex.com/0f6def1cb147b0e84f39cbddc5ea10c80253a6f3?url=http%3A%2F%2Fex.org%2Fa.jpg",
+        "https://ex.com/0f6def1cb147b0e84f39cbddc5ea10c80253a6f3/687474703a2f2f7",
+        "https://ex.com/D23vHLFHsOhPOcvdxeoQyAJTpvM/aHR0cDovL____w",
         "https://ex.com/plain/a.jpg",
+        "https://ex.com/resize?url=https%3A%2F%2Fex.org%2Fa.jpg",
+        "https://ex.com/resize?url=https%3A%2F%2Fex.org%2Fa&w=300",
+        "https://ex.com/cdn-cgi/image/w=300/%5C%5C[",
         "https://ex.com/insecure/plain/s3://bucket/a.jpg",
         "https://wiki.ex.com/http:_a_title",
         "https://wiki.ex.com/wiki/http://ex.com/page",
@@ -176,6 +185,16 @@ def test_the_operator_can_leave_a_wrapper_on() -> None:
     assert resolver.resolve("https://images.weserv.nl/?url=ex.com").layers == ()
 
 
+def test_a_rule_that_sends_an_address_to_itself_is_refused() -> None:
+    own = (
+        '[[wrapper]]\nname="a"\nplace="host"\nhosts=["*.ex.com"]\nto="a.ex.com"\n'
+        'examples=[["https://b.ex.com/x","https://a.ex.com/x"]]'
+    )
+
+    with pytest.raises(InvalidSettings, match="itself"):
+        parse_rules(own, "own.toml")
+
+
 def test_rules_that_send_an_address_in_a_circle_are_refused() -> None:
     own = "\n".join(
         f'[[wrapper]]\nname="{a}"\nplace="host"\nhosts=["{a}.ex.com"]\nto="{b}.ex.com"\n'
@@ -205,6 +224,19 @@ examples = [["https://img.corp.example/30x20/https://ex.com/a", "https://ex.com/
     assert (
         Resolver(parse_rules(own, "own.toml")).resolve("https://img.corp.example/3x2/http://ex.com/").layers
     )
+
+
+@pytest.mark.parametrize("block", re.findall(r"```toml\n(.*?)```", MANUAL, re.DOTALL))
+def test_the_manuals_examples_work(block: str) -> None:
+    assert parse_rules(block, "docs/wrappers.md")
+
+
+def test_the_manual_names_every_key_and_fragment_and_no_other() -> None:
+    keys = set(re.findall(r"^\| `([a-z_0-9]+)` \|", MANUAL, re.MULTILINE))
+    fragments = set(re.findall(r"^\| `\{(\w+)\}` \|", MANUAL, re.MULTILINE))
+
+    assert keys == KEYS
+    assert fragments == set(FRAGMENTS)
 
 
 BROKEN = [
@@ -288,6 +320,13 @@ def test_all_broken_entries_are_named_together() -> None:
         parse_rules(text, "own.toml")
 
     assert [line.split(": ")[0] for line in str(caught.value).splitlines()] == ["own.toml:3", "own.toml:11"]
+
+
+def test_what_one_entry_lacks_is_not_looked_for_in_the_next() -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        parse_rules(GOOD.replace('name = "ours"\n', "") + GOOD, "own.toml")
+
+    assert str(caught.value).startswith("own.toml:1: wrapper '?': name is missing")
 
 
 def test_an_empty_file_has_no_rules() -> None:
