@@ -28,6 +28,8 @@ _USES = ("thumbnail", "original", "skip")
 # JSON writes a control character of the article in six bytes; the rest is for the other members.
 _ESCAPED_BYTES = 6
 _ENVELOPE_BYTES = 64 * 1024
+# Largest bodies that are held at once; more small ones.
+_BODIES_TOGETHER = 4
 # Longer ones are rewritten in a thread, so that the others need not wait for them.
 _QUICK_BYTES = 128 * 1024
 
@@ -41,6 +43,7 @@ class ArticleRoutes:
         self.articles = articles
         self.blobs = blobs
         self.gate = gate
+        self.bodies = bodies.Bodies(_BODIES_TOGETHER * (_ESCAPED_BYTES * max_article_bytes + _ENVELOPE_BYTES))
         self.max_article_bytes = max_article_bytes
         self.public_url = public_url
 
@@ -55,15 +58,15 @@ class ArticleRoutes:
 
     async def _rewrite_json(self, request: web.Request) -> web.StreamResponse:
         by_query = _by_query(request)
-        body = await bodies.read(request, self._most_bytes(request))
-        given = {**by_query, **bodies.parse_object(body, _MEMBERS)}
-        content = given.get("content")
-        if not isinstance(content, str):
-            raise InvalidRequest("content is the article, a string")
-        article = content.encode()
-        self._check_size(article)
-        asked = self._options(given, _chosen(given, "type", _TYPES, None))
-        rewritten = await self._rewritten(article, asked, _chosen(given, "mode", _MODES, Mode.LAZY))
+        async with self.bodies.read(request, self._most_bytes(request)) as body:
+            given = {**by_query, **bodies.parse_object(body, _MEMBERS)}
+            content = given.get("content")
+            if not isinstance(content, str):
+                raise InvalidRequest("content is the article, a string")
+            article = content.encode()
+            self._check_size(article)
+            asked = self._options(given, _chosen(given, "type", _TYPES, None))
+            rewritten = await self._rewritten(article, asked, _chosen(given, "mode", _MODES, Mode.LAZY))
         reply = {
             "content": rewritten.content.decode(),
             "images": [image.to_json() for image in rewritten.images],
@@ -75,8 +78,8 @@ class ArticleRoutes:
         given = _by_query(request)
         mode = _chosen(given, "mode", _MODES, Mode.LAZY)
         asked = self._options(given, kind)
-        article = await bodies.read(request, self._most_bytes(request))
-        rewritten = await self._rewritten(article, asked, mode)
+        async with self.bodies.read(request, self._most_bytes(request)) as article:
+            rewritten = await self._rewritten(article, asked, mode)
         # The very value that came, charset and all: the bytes are still in that charset.
         return web.Response(
             body=rewritten.content, headers={"Content-Type": request.headers.get("Content-Type", "text/html")}

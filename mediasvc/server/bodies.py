@@ -1,13 +1,16 @@
 """Request bodies, bounded in size and in time."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError
+from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, Overloaded
 
 # Long enough for 8 MiB over a poor line.
 _TIMEOUT_S = 60.0
@@ -19,27 +22,54 @@ class BodyTooSlow(MediaError):
     status, code, exit_code, retryable = 408, "request_timeout", 4, True
 
 
-async def read(request: web.Request, most_bytes: int) -> bytes:
-    """The whole body. BodyTooLarge, BodyTooSlow, InvalidRequest where it breaks off or comes encoded."""
-    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding not in ("", "identity"):
-        raise InvalidRequest("send the body without Content-Encoding")
-    if request.content_length is not None and request.content_length > most_bytes:
-        raise _too_large(most_bytes)
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            async for piece in request.content.iter_any():
-                size += len(piece)
-                if size > most_bytes:
-                    raise _too_large(most_bytes)
-                pieces.append(piece)
-    except TimeoutError as error:
-        raise BodyTooSlow("the body did not arrive in time") from error
-    except (web.RequestPayloadError, HttpProcessingError) as error:
-        raise InvalidRequest("the body is not framed as its headers say") from error
-    return b"".join(pieces)
+class Bodies:
+    """Reads bodies, and bounds what all that are being read or worked on take together."""
+
+    def __init__(self, most_bytes_together: int) -> None:
+        self._most = most_bytes_together
+        self._held = 0
+
+    @asynccontextmanager
+    async def read(self, request: web.Request, most_bytes: int) -> AsyncIterator[bytes]:
+        """The whole body; it counts until the block ends.
+
+        BodyTooLarge, BodyTooSlow, Overloaded; InvalidRequest where it breaks off or comes encoded.
+        """
+        coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+        if coding not in ("", "identity"):
+            raise InvalidRequest("send the body without Content-Encoding")
+        if request.content_length is not None and request.content_length > most_bytes:
+            raise _too_large(most_bytes)
+        share = _Share()
+        try:
+            yield await self._gathered(request, most_bytes, share)
+        finally:
+            self._held -= share.bytes
+
+    async def _gathered(self, request: web.Request, most_bytes: int, share: "_Share") -> bytes:
+        pieces: list[bytes] = []
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                async for piece in request.content.iter_any():
+                    share.bytes += len(piece)
+                    self._held += len(piece)
+                    if share.bytes > most_bytes:
+                        raise _too_large(most_bytes)
+                    if self._held > self._most:
+                        raise Overloaded("too many large bodies at once; ask again", retry_after_s=1)
+                    pieces.append(piece)
+        except TimeoutError as error:
+            raise BodyTooSlow("the body did not arrive in time") from error
+        except (web.RequestPayloadError, HttpProcessingError) as error:
+            raise InvalidRequest("the body is not framed as its headers say") from error
+        return b"".join(pieces)
+
+
+@dataclass(slots=True)
+class _Share:
+    """What one body takes of the whole."""
+
+    bytes: int = 0
 
 
 def _too_large(most_bytes: int) -> BodyTooLarge:

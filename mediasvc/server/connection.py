@@ -126,7 +126,7 @@ class Connection(RequestHandler):
 
 
 def _is_one_bodiless_request(data: bytes) -> bool:
-    if data.find(_END) != len(data) - len(_END):
+    if not data.endswith(_END) or data.find(_END) != len(data) - len(_END):
         return False
     fields = data.lower()
     return not any(name in fields for name in (b"content-length", b"transfer-encoding", b"upgrade"))

@@ -20,6 +20,7 @@ from mediasvc.server.memory import Memory
 
 _URL = frozenset({"url"})
 _MAX_WARM_BODY_BYTES = 1024 * 1024
+_WARM_BODIES_TOGETHER = 32
 _MAX_WARM_IMAGES = 1000
 _WARM_AT_ONCE = 4
 
@@ -34,6 +35,7 @@ class SourceRoutes:
         self.images = images
         self.memory = memory
         self.gate = gate
+        self._bodies = bodies.Bodies(_WARM_BODIES_TOGETHER * _MAX_WARM_BODY_BYTES)
         self._ahead: asyncio.Queue[Wanted] = asyncio.Queue(max(queue_depth, _MAX_WARM_IMAGES))
 
     async def resolve(self, request: web.Request) -> web.StreamResponse:
@@ -70,8 +72,8 @@ class SourceRoutes:
 
     async def warm(self, request: web.Request) -> web.StreamResponse:
         """Takes all of the images or, with 503, none."""
-        body = await bodies.read(request, _MAX_WARM_BODY_BYTES)
-        wanted = self._wanted(bodies.parse_object(body, frozenset({"images"})).get("images"))
+        async with self._bodies.read(request, _MAX_WARM_BODY_BYTES) as body:
+            wanted = self._wanted(bodies.parse_object(body, frozenset({"images"})).get("images"))
         self.gate.check()
         if self._ahead.qsize() + len(wanted) > self._ahead.maxsize:
             raise Overloaded("too many images wait to be fetched already; ask again", retry_after_s=5)

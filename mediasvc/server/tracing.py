@@ -1,5 +1,6 @@
 """Traces by OpenTelemetry, where the extra is installed and an OTLP endpoint is set; else nothing at all."""
 
+import asyncio
 import importlib.util
 import os
 
@@ -7,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from mediasvc import __version__, logs
+from mediasvc.errors import MediaError
 
 # The SDK's own variables; it reads the rest of them (headers, sampling, resource) by itself.
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -36,7 +38,7 @@ def middleware() -> Middleware | None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     named = Resource.create({SERVICE_VERSION: __version__})
-    if "OTEL_SERVICE_NAME" not in os.environ:
+    if str(named.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         named = named.merge(Resource({SERVICE_NAME: "mediasvc"}))
     provider = TracerProvider(resource=named)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -50,14 +52,36 @@ def middleware() -> Middleware | None:
             f"{request.method} {route}",
             context=propagate.extract(request.headers),
             kind=trace.SpanKind.SERVER,
+            # Expected failures are replies like others; they are told from bugs below.
+            record_exception=False,
+            set_status_on_exception=False,
             attributes={
                 "http.request.method": request.method,
                 "http.route": route,
                 "mediasvc.request_id": logs.request_id.get(),
             },
         ) as span:
-            reply = await handler(request)
-            span.set_attribute("http.response.status_code", reply.status)
+            status = 500
+            try:
+                reply = await handler(request)
+                status = reply.status
+            except MediaError as error:
+                status = error.status
+                span.set_attribute("error.type", error.code)
+                raise
+            except web.HTTPException as error:
+                status = error.status
+                raise
+            except asyncio.CancelledError:
+                status = 499  # the client left
+                raise
+            except Exception as error:
+                span.record_exception(error)
+                raise
+            finally:
+                span.set_attribute("http.response.status_code", status)
+                if status >= 500:
+                    span.set_status(trace.StatusCode.ERROR)
             if "cache" in request:
                 span.set_attribute("mediasvc.cache", request["cache"])
             if "host" in request:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from mediasvc.core import signing
 from tests.origin import Origin, Reply, jpeg
 from tests.service import Reply as Answer
-from tests.service import Service
+from tests.service import Service, eventually
 
 KEY = b"k" * 32
 URL = "http://news.example/pictures/a.jpg"
@@ -262,6 +263,32 @@ def test_a_chunked_body_that_grows_too_large_is_refused(service: Service) -> Non
 
     assert connection.getresponse().status == 413
     connection.close()
+
+
+def test_large_bodies_are_only_so_many_at_once(service: Service) -> None:
+    """Each client promises the most that is allowed and sends half of it."""
+    largest = 6 * 100 * 1024 + 65536
+    head = (
+        f"POST /v1/rewrite HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {largest}\r\n\r\n"
+    ).encode()
+    clients = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(12)]
+    for one in clients:
+        one.sendall(head + b" " * (largest // 2))
+
+    eventually(lambda: any(b" 503 " in peeked(one) for one in clients))
+    full = b'{"content":"' + b"\\u000a" * 90_000 + b'"}'
+    assert service.get("/healthz").status == 200
+    for one in clients:
+        one.close()
+    eventually(lambda: post(service, full).status == 200)
+
+
+def peeked(connection: socket.socket) -> bytes:
+    connection.settimeout(0.05)
+    try:
+        return connection.recv(100, socket.MSG_PEEK)
+    except (TimeoutError, ConnectionError):
+        return b""
 
 
 # -- tokens -----------------------------------------------------------------------------------------------

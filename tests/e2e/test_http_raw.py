@@ -101,6 +101,20 @@ def test_a_head_begun_in_one_piece_is_not_mistaken_for_a_new_request(service: Se
     assert all(b"JFIF" not in reply[2] for reply in replies)
 
 
+@pytest.mark.parametrize("begun", [b"G", b"GE", b"GET", b"POST", b"\r\n\r", b"GET / HTTP/1.1\r\n"])
+def test_a_request_line_begun_in_one_piece_is_not_mistaken_for_a_boundary(
+    service: Service, begun: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        connection.sendall(begun)
+        time.sleep(0.05)
+        connection.sendall(request())
+        replies = several(received(connection))
+
+    # Blank lines before a request are allowed (RFC 9112 section 2.2); all else makes it unreadable.
+    assert [reply[0] for reply in replies] == ([200] if begun.isspace() else [400])
+
+
 def test_pipelined_requests_are_answered_in_order(service: Service) -> None:
     data = (
         request("/healthz") + request() + request("/nope") + request(PATH, method="HEAD")
