@@ -1,6 +1,7 @@
 """The image process: does one errand after another from its socket, and may die of any of them."""
 
 import ctypes
+import logging
 import os
 import resource
 import signal
@@ -28,6 +29,7 @@ def main() -> None:
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     limits, timeout_s, memory_bytes = errand.unpack_settings(sys.argv[3])
     _confine(parent, memory_bytes)
+    _silence_decoders()
     Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]  # documented, but not exported
     # Headers are checked against our own limits before Pillow sees the bytes; its limit may be the lower one.
     Image.MAX_IMAGE_PIXELS = None
@@ -114,6 +116,15 @@ def _confine(parent: int, memory_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     if os.getppid() != parent:  # gone before PDEATHSIG was set
         sys.exit(0)
+
+
+def _silence_decoders() -> None:
+    """C libraries tell descriptor 2 of every oddity of every picture; only our own tracebacks are for the log."""
+    ours = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    sys.stderr = os.fdopen(ours, "w", buffering=1)
+    logging.disable()
 
 
 def _allow_cpu(seconds: float) -> None:

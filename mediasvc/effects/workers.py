@@ -249,7 +249,8 @@ class ImageWorkers:
         if process is not None:
             await self._buried(process)
         metrics.worker_restarts.labels(reason).inc()
-        logs.get().warning("worker.replaced", reason=reason)
+        tell = logs.get().info if reason in ("old", "grown") else logs.get().warning
+        tell("worker.replaced", reason=reason)
         try:
             fresh = await _Process.start(self._settings)
         except (OSError, TimeoutError) as error:
@@ -289,7 +290,7 @@ class _Process:
             ours.setblocking(False)
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-P", "-s", "-m", _MAIN, str(theirs.fileno()), str(os.getpid()), settings),
+                *("-P", "-s", "-W", "ignore", "-m", _MAIN, str(theirs.fileno()), str(os.getpid()), settings),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),

@@ -262,3 +262,15 @@ async def test_a_film_of_many_large_frames_is_done_within_its_time_or_ended() ->
 
         assert time.monotonic() - started < 8
         assert (await workers.process(pictures.saved(frames[0], "PNG"), [SMALL])).renditions
+
+
+async def test_broken_pictures_do_not_fill_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    tiff = bytearray(pictures.saved(pictures.photograph(64, 48).convert("1"), "TIFF", compression="group4"))
+    tiff[20:200] = random.Random(1).randbytes(180)
+
+    async with pool(processes=1) as workers:
+        await asyncio.gather(
+            *(workers.process(bytes(tiff), [SMALL]) for _ in range(20)), return_exceptions=True
+        )
+
+    assert capfd.readouterr().err == ""
