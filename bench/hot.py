@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -53,9 +53,14 @@ def warm(url: str) -> None:
         get(url)
 
 
-def median(runs: list[Run]) -> tuple[float, float]:
-    """(requests a second, 99th percentile in ms)."""
-    return statistics.median(run.per_s for run in runs), statistics.median(run.p99_ms for run in runs)
+def median(runs: list[Run]) -> Run:
+    """Each figure's median."""
+    return Run(
+        statistics.median(run.per_s for run in runs),
+        statistics.median(run.p99_ms for run in runs),
+        sum(run.requests for run in runs),
+        statistics.median(run.per_cpu_s for run in runs),
+    )
 
 
 def main() -> None:
@@ -72,34 +77,33 @@ def main() -> None:
     with ExitStack() as stack:
         origin = stack.enter_context(Origin())
         origin.on("/large.jpg", Reply(body=original, headers={"cache-control": "max-age=86400"}))
-        ours, _ = stack.enter_context(serving.mediasvc(origin.connect_to))
+        ours, ours_pid = stack.enter_context(serving.mediasvc(origin.connect_to))
         thumbnail_url = ours + image_path(f"http://news.example{_PICTURE}", "600x400,jpeg,q80")
         original_url = ours + image_path("http://news.example/large.jpg")
         thumbnail = get(thumbnail_url)
         if get(original_url) != original:
             raise SystemExit("the original came back changed")
-        static = stack.enter_context(serving.nginx({"thumbnail.jpg": thumbnail, "original.jpg": original}, 2))
+        static, static_pid = stack.enter_context(
+            serving.nginx({"thumbnail.jpg": thumbnail, "original.jpg": original}, 2)
+        )
         targets = {
-            "ours, thumbnail": thumbnail_url,
-            "nginx, thumbnail": f"{static}/thumbnail.jpg",
-            "ours, original": original_url,
-            "nginx, original": f"{static}/original.jpg",
+            "ours, thumbnail": (thumbnail_url, ours_pid),
+            "nginx, thumbnail": (f"{static}/thumbnail.jpg", static_pid),
+            "ours, original": (original_url, ours_pid),
+            "nginx, original": (f"{static}/original.jpg", static_pid),
         }
         if not options.without_thumbor:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mediasvc-bench-")))
-            address, service = stack.enter_context(_thumbor(folder))
-            targets[_THUMBOR] = address + service.path(origin.url(_PICTURE))
-        for url in targets.values():
+            address, pid, service = stack.enter_context(_thumbor(folder))
+            targets[_THUMBOR] = (address + service.path(origin.url(_PICTURE)), pid)
+        for url, _ in targets.values():
             warm(url)
         runs: dict[str, list[Run]] = {name: [] for name in targets}
         for number in range(options.rounds):
-            for name, url in targets.items():
-                run = serving.wrk(url, seconds=options.seconds, connections=options.connections)
+            for name, (url, pid) in targets.items():
+                run = serving.wrk(url, pid, seconds=options.seconds, connections=options.connections)
                 runs[name].append(run)
-                print(
-                    f"round {number + 1}  {name:<20} {run.per_s:>9.0f} a second  p99 {run.p99_ms:6.2f} ms",
-                    flush=True,
-                )
+                print(f"round {number + 1}  {_line(name, run)}", flush=True)
     medians = {name: median(some) for name, some in runs.items()}
     _tell(medians, len(thumbnail), len(original))
     if not options.no_save:
@@ -107,8 +111,8 @@ def main() -> None:
 
 
 @contextmanager
-def _thumbor(folder: Path) -> Iterator[tuple[str, peers.Service]]:
-    """(address, what it is) of thumbor, which keeps its results in files."""
+def _thumbor(folder: Path) -> Iterator[tuple[str, int, peers.Service]]:
+    """(address, process id, what it is) of thumbor, which keeps its results in files."""
     service = peers.thumbor(folder)
     with (service.folder / "thumbor.conf").open("a", encoding="utf-8") as settings:
         settings.write(
@@ -116,43 +120,57 @@ def _thumbor(folder: Path) -> Iterator[tuple[str, peers.Service]]:
             f"RESULT_STORAGE_FILE_STORAGE_ROOT_PATH = {str(service.folder / 'results')!r}\n"
         )
     port = serving.free_port()
-    with serving.running(service.command(port), service.environment):
+    with serving.running(service.command(port), service.environment) as process:
         serving.wait_for(f"http://127.0.0.1:{port}{service.ready}")
-        yield f"http://127.0.0.1:{port}", service
+        yield f"http://127.0.0.1:{port}", process.pid, service
 
 
-def _tell(medians: dict[str, tuple[float, float]], thumbnail_bytes: int, original_bytes: int) -> None:
-    print(f"\nthumbnail of {thumbnail_bytes} bytes, original of {original_bytes} bytes; medians")
-    for name, (per_s, p99_ms) in medians.items():
-        print(f"{name:<20} {per_s:>9.0f} a second  p99 {p99_ms:6.2f} ms")
-    ours, static = medians["ours, thumbnail"][0], medians["nginx, thumbnail"][0]
-    print(f"thumbnail: {ours / static:.2f} of nginx (at least 0.4)")
-    if _THUMBOR in medians:
-        print(f"thumbnail: {ours / medians[_THUMBOR][0]:.1f} times thumbor (at least 8)")
-    print(f"thumbnail: p99 {medians['ours, thumbnail'][1]:.2f} ms (under 15)")
-    print(
-        f"original: {medians['ours, original'][0] / medians['nginx, original'][0]:.2f} of nginx (at least 0.5)"
+def _line(name: str, run: Run) -> str:
+    return (
+        f"{name:<20} {run.per_s:>8.0f} a second  {run.per_cpu_s:>8.0f} a CPU second  p99 {run.p99_ms:6.2f} ms"
     )
 
 
-def _save(
-    medians: dict[str, tuple[float, float]], thumbnail_bytes: int, original_bytes: int, command: str
-) -> None:
-    def row(name: str, unit: str, figure: int, kind: str, target: str) -> dict[str, object]:
+def _tell(medians: dict[str, Run], thumbnail_bytes: int, original_bytes: int) -> None:
+    print(f"\nthumbnail of {thumbnail_bytes} bytes, original of {original_bytes} bytes; medians")
+    for name, run in medians.items():
+        print(_line(name, run))
+    ours, static = medians["ours, thumbnail"], medians["nginx, thumbnail"]
+    print(f"thumbnail: {ours.per_s / static.per_s:.2f} of nginx (at least 0.4)")
+    if _THUMBOR in medians:
+        print(f"thumbnail: {ours.per_s / medians[_THUMBOR].per_s:.1f} times thumbor (at least 8)")
+    print(f"thumbnail: p99 {ours.p99_ms:.2f} ms (under 15)")
+    originals = medians["ours, original"].per_s / medians["nginx, original"].per_s
+    print(f"original: {originals:.2f} of nginx (at least 0.5)")
+
+
+def _save(medians: dict[str, Run], thumbnail_bytes: int, original_bytes: int, command: str) -> None:
+    def row(
+        name: str, unit: str, figure: Callable[[Run], float], kind: str, target: object
+    ) -> dict[str, object]:
         others = {"nginx static": f"nginx, {kind}", "thumbor": f"thumbor, {kind}"}
-        found = {peer: round(medians[key][figure], 2) for peer, key in others.items() if key in medians}
-        ours = round(medians[f"ours, {kind}"][figure], 2)
+        found = {peer: round(figure(medians[key]), 2) for peer, key in others.items() if key in medians}
+        ours = round(figure(medians[f"ours, {kind}"]), 2)
         return {"name": name, "unit": unit, "ours": ours, "peers": found, "target": target}
 
     small, large = (
         f"thumbnail of {thumbnail_bytes / 1000:.0f} kB",
         f"original of {original_bytes / 1000:.0f} kB",
     )
+    least_small = "at least 0.4 × nginx and 8 × thumbor"
     rows = [
-        row(f"{small}, 64 connections", "requests/s", 0, "thumbnail", "at least 0.4 × nginx and 8 × thumbor"),
-        row(f"{large}, 64 connections", "requests/s", 0, "original", "at least 0.5 × nginx"),
-        row(f"{small}, p99", "ms", 1, "thumbnail", "under 15 ms"),
-        row(f"{large}, p99", "ms", 1, "original", "none"),
+        row(f"{small}, 64 connections", "requests/s", lambda run: run.per_s, "thumbnail", least_small),
+        row(
+            f"{large}, 64 connections",
+            "requests/s",
+            lambda run: run.per_s,
+            "original",
+            "at least 0.5 × nginx",
+        ),
+        row(small, "requests/CPU s", lambda run: run.per_cpu_s, "thumbnail", None),
+        row(large, "requests/CPU s", lambda run: run.per_cpu_s, "original", None),
+        row(f"{small}, p99", "ms", lambda run: run.p99_ms, "thumbnail", 15),
+        row(f"{large}, p99", "ms", lambda run: run.p99_ms, "original", None),
     ]
     print(results.save("hot", command, rows))
 

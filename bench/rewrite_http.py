@@ -9,7 +9,6 @@ import argparse
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -36,15 +35,6 @@ def server_process(pid: int) -> psutil.Process:
     raise SystemExit("the service has no server process")
 
 
-def measured(process: psutil.Process, load: Callable[[], serving.Run]) -> tuple[float, float, float]:
-    """(requests a CPU second, requests a second, p99 in ms)."""
-    before = process.cpu_times()
-    run = load()
-    after = process.cpu_times()
-    spent_s = after.user + after.system - before.user - before.system
-    return run.requests / spent_s, run.per_s, run.p99_ms
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -58,7 +48,7 @@ def main() -> None:
         "JSON": (b"application/json", orjson.dumps({"content": article.decode(), "type": "markdown"})),
         "raw": (b"text/markdown", article),
     }
-    figures: dict[str, list[tuple[float, float, float]]] = {name: [] for name in bodies}
+    figures: dict[str, list[serving.Run]] = {name: [] for name in bodies}
     with (
         tempfile.TemporaryDirectory(prefix="mediasvc-bench-") as name,
         serving.mediasvc("", WORKERS="1", SIGNING_KEYS="00" * 32) as (address, pid),
@@ -71,19 +61,23 @@ def main() -> None:
                     _SCRIPT.format(kind=lua_string(kind), body=lua_string(body)), encoding="ascii"
                 )
 
-                def load(script: Path = script) -> serving.Run:
-                    url = f"{address}/v1/rewrite"
-                    return serving.wrk(url, seconds=options.seconds, connections=16, script=script)
-
-                one = measured(process, load)
+                one = serving.wrk(
+                    f"{address}/v1/rewrite",
+                    process.pid,
+                    seconds=options.seconds,
+                    connections=16,
+                    script=script,
+                )
                 figures[form].append(one)
                 print(
-                    f"round {number + 1}  {form:<5} {one[0]:6.0f} a CPU second  {one[1]:6.0f} a second",
+                    f"round {number + 1}  {form:<5} {one.per_cpu_s:6.0f} a CPU second  {one.per_s:6.0f} a second",
                     flush=True,
                 )
     rows = []
     for form, some in figures.items():
-        per_cpu_s, per_s, p99_ms = (statistics.median(one[place] for one in some) for place in range(3))
+        per_cpu_s = statistics.median(one.per_cpu_s for one in some)
+        per_s = statistics.median(one.per_s for one in some)
+        p99_ms = statistics.median(one.p99_ms for one in some)
         print(
             f"{form}: {len(article)} bytes, {per_cpu_s:.0f} requests a CPU second (at least 2000), "
             f"{per_s:.0f} a second beside the client, p99 {p99_ms:.1f} ms"

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import tree
+
 ROOT = Path(__file__).resolve().parents[1]
 _UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 _NGINX = """
@@ -32,11 +34,12 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of wrk. p99_ms: of the time to a whole reply."""
+    """One run of wrk. p99_ms: of the time to a whole reply. per_cpu_s: requests a second of CPU of the server."""
 
     per_s: float
     p99_ms: float
     requests: int
+    per_cpu_s: float
 
 
 def need(program: str) -> str:
@@ -47,11 +50,13 @@ def need(program: str) -> str:
     return found
 
 
-def wrk(url: str, *, seconds: int, connections: int, script: Path | None = None) -> Run:
-    """Loads one URL as fast as it answers; any reply but 2xx ends the bench."""
+def wrk(url: str, pid: int, *, seconds: int, connections: int, script: Path | None = None) -> Run:
+    """Loads one URL as fast as it answers; any reply but 2xx ends the bench. pid: of the server's first process."""
     command = [need("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     command += ["-s", str(script)] if script else []
+    before_s = tree.cpu_s(pid)
     said = subprocess.run([*command, url], check=True, capture_output=True, text=True).stdout
+    spent_s = tree.cpu_s(pid) - before_s
     if "Non-2xx" in said or "Socket errors" in said:
         raise SystemExit(f"{url} failed under load:\n{said}")
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", said)
@@ -59,7 +64,8 @@ def wrk(url: str, *, seconds: int, connections: int, script: Path | None = None)
     requests = re.search(r"(\d+) requests in", said)
     if p99 is None or per_s is None or requests is None:
         raise SystemExit(f"cannot read what wrk says:\n{said}")
-    return Run(float(per_s[1]), float(p99[1]) * _UNITS_MS[p99[2]], int(requests[1]))
+    count = int(requests[1])
+    return Run(float(per_s[1]), float(p99[1]) * _UNITS_MS[p99[2]], count, count / max(spent_s, 0.01))
 
 
 def free_port() -> int:
@@ -126,8 +132,8 @@ def mediasvc(connect_to: str, **settings: str) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def nginx(files: Mapping[str, bytes], processes: int) -> Iterator[str]:
-    """Address of nginx that serves these files statically."""
+def nginx(files: Mapping[str, bytes], processes: int) -> Iterator[tuple[str, int]]:
+    """(address, process id) of nginx that serves these files statically."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="mediasvc-bench-") as name:
         folder = Path(name)
@@ -137,6 +143,6 @@ def nginx(files: Mapping[str, bytes], processes: int) -> Iterator[str]:
             (folder / "files" / file).write_bytes(data)
         settings = folder / "nginx.conf"
         settings.write_text(_NGINX.format(folder=folder, processes=processes, port=port), encoding="utf-8")
-        with running([need("nginx"), "-c", str(settings)]):
+        with running([need("nginx"), "-c", str(settings)]) as process:
             wait_for(f"http://127.0.0.1:{port}/")
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{port}", process.pid
