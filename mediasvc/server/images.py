@@ -88,7 +88,11 @@ class ImageRoutes:
         if reply is not None:
             return reply
         served = await self.images.serve(held, spec)
-        chosen = _representation(held, held.etag(spec), served, asked.options.negotiates)
+        etag = held.etag(spec)
+        if served.same_as_original and served.digest != held.digest:
+            # The store had lost it, and the origin has another one by now.
+            etag = f'"{served.digest}"'
+        chosen = _representation(held, etag, served, asked.options.negotiates)
         content = await self._content(served)
         if isinstance(content, bytes) and _may_be_remembered(held, request):
             expires_at = held.entry.expires_at.timestamp()

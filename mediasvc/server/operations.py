@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Mapping
 
 import orjson
@@ -18,6 +19,8 @@ from mediasvc.server.gate import Gate
 from mediasvc.server.lane import Lane
 
 _CHECK_TIMEOUT_S = 2.0
+# The index counts its rows for the figures, which is not for every visitor of the page.
+_COUNTED_FOR_S = 5.0
 
 
 class OperationRoutes:
@@ -29,6 +32,9 @@ class OperationRoutes:
         self.workers = workers
         self.gate = gate
         self.lane = lane
+        self._counting = asyncio.Lock()
+        self._counted_s = float("-inf")
+        self._figures: dict[str, int] = {}
 
     async def alive(self, _request: web.Request) -> web.StreamResponse:
         """The loop turns; nothing else is looked at."""
@@ -69,12 +75,15 @@ class OperationRoutes:
 
     async def stats(self, _request: web.Request) -> web.StreamResponse:
         """A few figures of the cache; `memory_*` are those of the process that answers."""
-        try:
-            figures = await self.index.stats()
-        except MediaError:
-            figures = {}
+        async with self._counting:
+            if time.monotonic() > self._counted_s + _COUNTED_FOR_S:
+                try:
+                    self._figures = await self.index.stats()
+                except MediaError:
+                    self._figures = {}
+                self._counted_s = time.monotonic()
         memory = self.lane.memory
-        members = dict(figures) | {"memory_entries": len(memory), "memory_bytes": memory.bytes}
+        members = dict(self._figures) | {"memory_entries": len(memory), "memory_bytes": memory.bytes}
         return web.Response(body=orjson.dumps(members), content_type="application/json")
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from mediasvc import logs
 from mediasvc.core import geometry
 from mediasvc.core.picture import ThumbnailSpec
-from mediasvc.errors import InvalidRequest, MediaError, Overloaded
+from mediasvc.errors import InvalidRequest, MediaError, Overloaded, UnsupportedMedia
 from mediasvc.images import Images
 from mediasvc.server import bodies, options
 from mediasvc.server.gate import Gate
@@ -72,6 +72,8 @@ class SourceRoutes:
 
     async def warm(self, request: web.Request) -> web.StreamResponse:
         """Takes all of the images or, with 503, none."""
+        if request.content_type != "application/json":
+            raise UnsupportedMedia("send application/json")
         async with self._bodies.read(request, _MAX_WARM_BODY_BYTES) as body:
             wanted = self._wanted(bodies.parse_object(body, frozenset({"images"})).get("images"))
         self.gate.check()

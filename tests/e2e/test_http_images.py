@@ -524,6 +524,21 @@ def test_memory_forgets_what_has_expired_and_the_origin_is_asked_again(world: Or
         assert world.requests("/brief.jpg")[-1].headers["if-none-match"] == '"b"'
 
 
+def test_the_etag_is_that_of_the_bytes_even_where_the_store_had_lost_them(world: Origin) -> None:
+    world.on("/lost.jpg", Reply(body=jpeg("before")), Reply(body=jpeg("after")))
+    path = image_path("http://news.example/lost.jpg")
+    with Service(world, MEMORY_CACHE_BYTES="0") as service:
+        assert service.get(path).body == jpeg("before")
+        for blob in (service.folder / "data" / "blobs").rglob("*"):
+            if blob.is_file():
+                blob.unlink()
+
+        reply = service.get(path)
+
+        assert reply.body == jpeg("after")
+        assert reply.headers["etag"] == f'"{hashlib.sha256(reply.body).hexdigest()}"'
+
+
 def test_last_modified_is_never_later_than_the_fetch(service: Service, world: Origin) -> None:
     world.on("/future.jpg", Reply(body=jpeg("f"), last_modified=formatdate(time.time() + 86400, usegmt=True)))
 

@@ -137,6 +137,12 @@ def test_what_cannot_be_read_warms_nothing(service: Service, value: object) -> N
     assert (reply.status, reply.code) == (400, "invalid_request")
 
 
+def test_what_is_not_json_warms_nothing(service: Service) -> None:
+    reply = service.ask("POST", "/v1/warm", b'{"images":[]}', Content_Type="text/plain")
+
+    assert (reply.status, reply.code) == (415, "unsupported_media")
+
+
 def test_when_too_many_wait_none_is_taken(world: Origin) -> None:
     gate = Gate()
     for number in range(10):
