@@ -49,20 +49,27 @@ class Bodies:
     async def _gathered(self, request: web.Request, most_bytes: int, share: "_Share") -> bytes:
         pieces: list[bytes] = []
         try:
+            if request.content.is_eof():  # it came together with the head, as small ones do
+                body = request.content.read_nowait()
+                self._take(share, len(body), most_bytes)
+                return body
             async with asyncio.timeout(_TIMEOUT_S):
                 async for piece in request.content.iter_any():
-                    share.bytes += len(piece)
-                    self._held += len(piece)
-                    if share.bytes > most_bytes:
-                        raise _too_large(most_bytes)
-                    if self._held > self._most:
-                        raise Overloaded("too many large bodies at once; ask again", retry_after_s=1)
+                    self._take(share, len(piece), most_bytes)
                     pieces.append(piece)
         except TimeoutError as error:
             raise BodyTooSlow("the body did not arrive in time") from error
         except (web.RequestPayloadError, HttpProcessingError) as error:
             raise InvalidRequest("the body is not framed as its headers say") from error
         return b"".join(pieces)
+
+    def _take(self, share: "_Share", count: int, most_bytes: int) -> None:
+        share.bytes += count
+        self._held += count
+        if share.bytes > most_bytes:
+            raise _too_large(most_bytes)
+        if self._held > self._most:
+            raise Overloaded("too many large bodies at once; ask again", retry_after_s=1)
 
 
 @dataclass(slots=True)

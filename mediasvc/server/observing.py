@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import LineTooLong
+from prometheus_client import Counter, Histogram
 
 from mediasvc import logs, metrics
 from mediasvc.errors import InvalidRequest, MediaError
@@ -37,6 +38,7 @@ class Observer:
     def __init__(self, ids: RequestIds, gate: Gate) -> None:
         self.ids = ids
         self.gate = gate
+        self._known: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     @web.middleware
     async def observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -69,11 +71,20 @@ class Observer:
         finally:
             metrics.http_in_progress.dec()
             seconds = time.perf_counter() - started
-            metrics.http_requests.labels(route, str(status)).inc()
-            metrics.http_duration_s.labels(route).observe(seconds)
+            count, duration = self._measures(route, status)
+            count.inc()
+            duration.observe(seconds)
             _log(request, route, status, code, seconds)
         self.dress(reply, request_id)
         return reply
+
+    def _measures(self, route: str, status: int) -> tuple[Counter, Histogram]:
+        """The metrics of a route and status; finding them by their labels each time would cost as much as counting."""
+        found = self._known.get((route, status))
+        if found is None:
+            found = (metrics.http_requests.labels(route, str(status)), metrics.http_duration_s.labels(route))
+            self._known[route, status] = found
+        return found
 
     def dress(self, reply: web.StreamResponse, request_id: str) -> None:
         """What every reply carries."""
