@@ -2,7 +2,7 @@
 
 .venv/bin/python bench/cold.py [--rounds 3] [--only mediasvc] [--scale 1.0]
 
-Everything is started by this program on loopback: an origin whose every path has bytes of its own, the peers in
+Everything is started by this program on loopback: an origin with pictures that all differ in pixels, the peers in
 environments of their own (pip, npm), and `mediasvc serve`. Services take turns row by row, in every round in another
 order; figures are medians over rounds, times over all requests. CPU is of the service's whole process tree.
 """
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,13 +32,14 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import peers, results
-from bench.cold_origin import ROWS, base_pictures
+from bench.cold_origin import ROWS, encoded
 from bench.ssim import reference, ssim
 from bench.tree import PeakRss, cpu_s
 
 ROOT = Path(__file__).resolve().parent.parent
 BOX = (600, 400)
 IN_FLIGHT = 4
+WARM_UP = 8
 REQUESTS = {"jpeg-3000": 48, "jpeg-1280": 96, "jpeg-24mp": 20, "png-1600": 32, "webp-1200": 48}
 TARGETS = {"jpeg-3000": 0.65, "jpeg-1280": 0.65, "jpeg-24mp": 0.65, "png-1600": 0.9, "webp-1200": 0.9}
 
@@ -106,7 +107,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="mediasvc-cold-"))
     try:
         with ExitStack() as stack:
-            origin = stack.enter_context(started_origin())
+            origin = stack.enter_context(started_origin(wanted(chosen.rounds, chosen.scale)))
             services = [
                 stack.enter_context(started(maker(folder), origin))
                 for name, maker in makers.items()
@@ -127,11 +128,22 @@ def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
+def wanted(rounds: int, scale: float) -> dict[str, int]:
+    """How many pictures of each row one service is asked for: one to look at, the warm-up, the rounds."""
+    return {key: 1 + WARM_UP + rounds * in_a_round(key, scale) for key in ROWS}
+
+
+def in_a_round(key: str, scale: float) -> int:
+    """Requests of a row in each round."""
+    return max(IN_FLIGHT, round(REQUESTS[key] * scale))
+
+
 @contextmanager
-def started_origin() -> Iterator[int]:
-    """The origin's port."""
+def started_origin(counts: Mapping[str, int]) -> Iterator[int]:
+    """Port of an origin with so many pictures of each row."""
+    words = [f"{key}={count}" for key, count in counts.items()]
     process = subprocess.Popen(
-        [sys.executable, ROOT / "bench" / "cold_origin.py"],
+        [sys.executable, ROOT / "bench" / "cold_origin.py", *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -192,26 +204,27 @@ def listens(process: "subprocess.Popen[Any]", port: int) -> bool:
 
 async def measure(services: Sequence[Running], origin: int, rounds: int, scale: float) -> None:
     """Fill in the figures: first what each makes of the base pictures and a warm-up, then the rounds."""
-    bases = base_pictures()
+    bases = {key: encoded(key, 0) for key in ROWS}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         for running in services:
             for key in ROWS:
-                source = f"http://127.0.0.1:{origin}/{key}/quality/{running.service.name.split()[0]}"
+                source = f"http://127.0.0.1:{origin}/{key}/0/picture"
                 data = await fetch(session, running.url(source))
                 with Image.open(io.BytesIO(data)) as made:
                     if made.format != "JPEG" or made.size[0] > BOX[0] or made.size[1] > BOX[1]:
                         raise SystemExit(f"{running.service.name} made {made.format} {made.size} of {key}")
                     running.rows[key].ssim = ssim(reference(bases[key], BOX), made.convert("RGB"))
                 running.rows[key].bytes = len(data)
-                await burst(session, running, origin, key, "warm", 8)
+                await burst(session, running, origin, key, range(1, 1 + WARM_UP))
         for turn in range(rounds):
             for key in ROWS:
                 order = [*services[turn % len(services) :], *services[: turn % len(services)]]
                 for running in order:
-                    count = max(IN_FLIGHT, round(REQUESTS[key] * scale))
+                    count = in_a_round(key, scale)
+                    first = 1 + WARM_UP + turn * count
                     with PeakRss(running.pid) as peak:
                         before, start = cpu_s(running.pid), time.perf_counter()
-                        times = await burst(session, running, origin, key, f"round-{turn}", count)
+                        times = await burst(session, running, origin, key, range(first, first + count))
                         wall_s, used_s = time.perf_counter() - start, cpu_s(running.pid) - before
                     running.peak_rss = max(running.peak_rss, peak.bytes)
                     running.peak_pss = max(running.peak_pss, peak.pss)
@@ -222,11 +235,10 @@ async def measure(services: Sequence[Running], origin: int, rounds: int, scale: 
 
 
 async def burst(
-    session: aiohttp.ClientSession, running: Running, origin: int, key: str, label: str, count: int
+    session: aiohttp.ClientSession, running: Running, origin: int, key: str, numbers: Sequence[int]
 ) -> list[float]:
-    """Ask for `count` pictures never asked for before, IN_FLIGHT at once; milliseconds of each request."""
-    name = running.service.name.split()[0]
-    waiting = iter([f"http://127.0.0.1:{origin}/{key}/{label}/{name}/{number}" for number in range(count)])
+    """Ask for pictures never asked for before, IN_FLIGHT at once; milliseconds of each request."""
+    waiting = iter([f"http://127.0.0.1:{origin}/{key}/{number}/picture" for number in numbers])
     times: list[float] = []
 
     async def ask() -> None:

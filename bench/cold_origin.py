@@ -1,15 +1,20 @@
-"""The origin of bench/cold.py: every path has a picture with bytes of its own, made from one base in microseconds."""
+"""An origin with pictures that differ in pixels, so that no service can know one from another, all made beforehand.
+
+As a program: `python bench/cold_origin.py jpeg-1280=400 png-1600=50` makes so many of each row, prints its port and
+answers /{row}/{number}/{anything} until its standard input ends. A path with /stale/ in it is never fresh.
+"""
 
 import asyncio
 import io
-import struct
+import random
 import sys
 import zlib
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 from aiohttp import web
-from PIL import Image
+from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -22,69 +27,60 @@ ROWS: dict[str, tuple[str, str, tuple[int, int]]] = {
     "png-1600": ("PNG 1600x1200", "PNG", (1600, 1200)),
     "webp-1200": ("WebP 1200x800", "WEBP", (1200, 800)),
 }
+_WAYS: dict[str, dict[str, int]] = {
+    "JPEG": {"quality": 90},
+    "PNG": {"compress_level": 6},
+    "WEBP": {"quality": 85, "method": 2},
+}
 
 
-def base_pictures() -> dict[str, bytes]:
-    """One encoded picture for each row, as cameras and editors write them."""
-    pictures = {}
-    for key, (_, form, size) in ROWS.items():
-        out = io.BytesIO()
-        picture: Image.Image = photograph(*size)
-        picture.save(out, form, quality=90 if form == "JPEG" else 85)
-        pictures[key] = out.getvalue()
-    return pictures
+def encoded(row: str, number: int) -> bytes:
+    """Picture `number` of a row: the same photograph with a few patches of its own, number 0 with none."""
+    _, form, size = ROWS[row]
+    picture = _photograph(size).copy()
+    draw, chance = ImageDraw.Draw(picture), random.Random(number)
+    for _ in range(5 if number else 0):
+        x, y = chance.randrange(size[0]), chance.randrange(size[1])
+        colour = (chance.randrange(256), chance.randrange(256), chance.randrange(256))
+        draw.rectangle((x, y, x + size[0] // 12, y + size[1] // 12), fill=colour)
+    out = io.BytesIO()
+    picture.save(out, form, **_WAYS[form])
+    return out.getvalue()
 
 
-def marked(form: str, data: bytes, mark: bytes, size: tuple[int, int]) -> bytes:
-    """The same picture with a remark in it: other bytes, so that no service can know it from before."""
-    match form:
-        case "JPEG":
-            return data[:2] + b"\xff\xfe" + struct.pack(">H", 2 + len(mark)) + mark + data[2:]
-        case "PNG":
-            chunk = b"tEXt" + b"Comment\0" + mark
-            text = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-            return data[:33] + text + data[33:]
-        case _:
-            packet = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><!--" + mark + b"--></x:xmpmeta>"
-            head = struct.pack("<II", 0x04, size[0] - 1)[:7] + struct.pack("<I", size[1] - 1)[:3]
-            body = b"WEBP" + _riff(b"VP8X", head) + data[12:] + _riff(b"XMP ", packet)
-            return b"RIFF" + struct.pack("<I", len(body)) + body
+@lru_cache(maxsize=1)
+def _photograph(size: tuple[int, int]) -> Image.Image:
+    return photograph(*size)
 
 
-def _riff(name: bytes, body: bytes) -> bytes:
-    return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
-
-
-def application(pictures: dict[str, bytes]) -> web.Application:
-    """Answers /{row}/{anything} with that row's picture, marked with the whole path; /{row}/stale/… is never fresh."""
-    forms: dict[str, Callable[[bytes], bytes]] = {
-        key: lambda mark, form=form, key=key, size=size: marked(form, pictures[key], mark, size)  # type: ignore[misc]
-        for key, (_, form, size) in ROWS.items()
-    }
+def application(pictures: dict[str, list[bytes]]) -> web.Application:
+    """Answers with the picture of that row and number."""
 
     async def answer(request: web.Request) -> web.Response:
-        row = request.match_info["row"]
-        if row not in forms:
+        row, number = request.match_info["row"], int(request.match_info["number"])
+        if row not in pictures or number >= len(pictures[row]):
             raise web.HTTPNotFound
         headers = {"Cache-Control": "max-age=86400", "ETag": f'"{zlib.crc32(request.path.encode()):x}"'}
-        if request.match_info["name"].startswith("stale/"):
+        if "/stale/" in request.path:
             headers["Cache-Control"] = "max-age=0"
         if request.headers.get("If-None-Match") == headers["ETag"]:
             return web.Response(status=304, headers=headers)
-        return web.Response(
-            body=forms[row](request.path.encode()),
-            content_type=f"image/{ROWS[row][1].lower()}",
-            headers=headers,
-        )
+        kind = f"image/{ROWS[row][1].lower()}"
+        return web.Response(body=pictures[row][number], content_type=kind, headers=headers)
 
     app = web.Application()
-    app.router.add_get("/{row}/{name:.+}", answer)
+    app.router.add_get(r"/{row}/{number:\d+}/{name:.+}", answer)
     return app
 
 
-async def main() -> None:
-    """Print the port and serve until standard input ends."""
-    runner = web.AppRunner(application(base_pictures()), access_log=None)
+async def main(counts: dict[str, int]) -> None:
+    """Make the pictures, print the port and serve until standard input ends."""
+    with ProcessPoolExecutor() as pool:
+        pictures = {
+            row: list(pool.map(encoded, [row] * count, range(count), chunksize=8))
+            for row, count in counts.items()
+        }
+    runner = web.AppRunner(application(pictures), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -94,4 +90,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main({row: int(count) for row, _, count in (word.partition("=") for word in sys.argv[1:])}))

@@ -9,6 +9,7 @@ Reads the costs that bench/costs.py measured. Assumptions, each a flag or a cons
 - every cache is LRU. Its hit ratio is Che's approximation: an object is in it if it was asked for within the last T
   seconds, T being the time in which as many bytes pass as the cache holds; what misses one cache asks the next.
   `--check` holds that against a real LRU fed with drawn requests;
+- the front asks a replica again about what it has kept for a minute (a 304), as deploy/nginx.conf says;
 - 0.3 % of the collection is new each day; what is kept is asked about again at its origin once a day if it is wanted;
 - a machine has 8 cores of the kind that was measured, used to 60 % at the peak; there are never fewer than two.
 """
@@ -39,6 +40,7 @@ GIB = 2.0**30
 CDN_BYTES = 2e12
 FRONT_BYTES = 10 * GIB
 MEMORY_BYTES = 128 * 2.0**20
+FRONT_VALID_S = 60.0
 DISK_BYTES = 200 * GIB
 REDIS_BYTES = 24 * GIB
 BINS = 4000
@@ -60,6 +62,7 @@ class Costs:
     memory_hit_s: float
     disk_hit_s: float
     store_hit_s: float
+    not_modified_s: float
     revalidation_s: float
     cold_s: float
     redis_s: float
@@ -120,6 +123,7 @@ class Plan:
     requests_a_second: float
     cdn_share: float
     front_share: float
+    asked_again_share: float
     memory_share: float
     disk_share: float
     store_share: float
@@ -151,7 +155,10 @@ def plan(images: int, costs: Costs, *, exponent: float, views: float, has_cdn: b
         _, at_store = through_cache(at_disk, replicas * DISK_BYTES, both)
         front_hits = at_front.total - at_memory.total
         front_cores = front_hits * costs.front_hit_s + at_memory.total * costs.front_miss_s
-        replica_cores = (
+        # A kept reply is free for FRONT_VALID_S; the next request after that asks a replica.
+        kept = at_front.rate - at_memory.rate
+        asked_again = float((at_front.count * kept / (1 + at_front.rate * FRONT_VALID_S)).sum())
+        replica_cores = asked_again * costs.not_modified_s + (
             (at_memory.total - at_disk.total) * costs.memory_hit_s
             + (at_disk.total - at_store.total) * costs.disk_hit_s
             + at_store.total * (costs.store_hit_s + costs.object_store_s)
@@ -163,7 +170,7 @@ def plan(images: int, costs: Costs, *, exponent: float, views: float, has_cdn: b
         if needed <= replicas and needed_fronts <= fronts:
             break
         replicas, fronts = max(replicas, needed), max(fronts, needed_fronts)
-    redis_cores = (at_disk.total + revalidations + cold) * costs.redis_s
+    redis_cores = (at_disk.total + asked_again + revalidations + cold) * costs.redis_s
     shards = max(math.ceil(images * costs.redis_bytes / REDIS_BYTES), math.ceil(redis_cores / USED))
     stored = images * (costs.thumbnail_bytes + costs.original_bytes)
     machines = replicas + fronts
@@ -180,6 +187,7 @@ def plan(images: int, costs: Costs, *, exponent: float, views: float, has_cdn: b
         requests_a_second=total,
         cdn_share=cdn_share,
         front_share=front_hits / total,
+        asked_again_share=asked_again / total,
         memory_share=(at_memory.total - at_disk.total) / total,
         disk_share=(at_disk.total - at_store.total) / total,
         store_share=at_store.total / total,
@@ -214,6 +222,7 @@ def load_costs() -> Costs:
         memory_hit_s=ms("replica, from memory"),
         disk_hit_s=ms("replica, from its disk"),
         store_hit_s=ms("replica, from the object store"),
+        not_modified_s=ms("replica, not modified"),
         revalidation_s=ms("replica, asked the origin again"),
         cold_s=ms("replica, unknown image"),
         redis_s=ms("Valkey, request not in memory"),
@@ -292,6 +301,7 @@ def lines(made: list[Plan]) -> list[tuple[str, list[str]]]:
         ("requests a second at the peak", [f"{p.requests_a_second:,.0f}" for p in made]),
         ("answered by the CDN", [f"{p.cdn_share:.1%}" for p in made]),
         ("answered by the front", [f"{p.front_share:.1%}" for p in made]),
+        ("of those, after a 304", [f"{p.asked_again_share:.1%}" for p in made]),
         ("answered from memory", [f"{p.memory_share:.1%}" for p in made]),
         ("answered from a replica's disk", [f"{p.disk_share:.1%}" for p in made]),
         ("answered from the object store", [f"{p.store_share:.1%}" for p in made]),
