@@ -18,6 +18,7 @@ from mediasvc.core.policy import FetchPolicy, parse_connect_to
 from mediasvc.core.replies import FetchRules
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.files import FileBlobs
+from mediasvc.effects.blobs.objects import ObjectBlobs, open_store
 from mediasvc.effects.fetch import Fetcher
 from mediasvc.effects.file_locks import FileLocks
 from mediasvc.effects.flights import Flights, Locks
@@ -145,6 +146,10 @@ async def open_parts(
     async with AsyncExitStack() as stack:
         local_blobs = FileBlobs(settings.data_dir / "blobs", settings.cache_max_bytes)
         stack.push_async_callback(local_blobs.close)
+        blobs: Blobs = local_blobs
+        if settings.store_url:
+            blobs = ObjectBlobs(open_store(settings.store_url), local_blobs)
+            stack.push_async_callback(blobs.close)
         index, locks = _shared_or_local(settings, stack)
         journal = SqliteJournal(settings.data_dir / "journal.sqlite")
         stack.push_async_callback(journal.close)
@@ -176,7 +181,7 @@ async def open_parts(
             addresses=addresses,
             fetcher=fetcher,
             workers=workers,
-            blobs=local_blobs,
+            blobs=blobs,
             index=index,
             flights=flights,
             rules=_cache_rules(settings),
@@ -184,7 +189,7 @@ async def open_parts(
         )
         stack.push_async_callback(images.close)
         articles = Articles(images, signing_keys=settings.signing_keys, public_url=settings.public_url)
-        yield Parts(images, articles, local_blobs, local_blobs, index, journal, workers, fetcher)
+        yield Parts(images, articles, blobs, local_blobs, index, journal, workers, fetcher)
 
 
 def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, Locks]:
