@@ -1,5 +1,6 @@
 """The only place that picks concrete parts and joins them."""
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mediasvc import logs
 from mediasvc.articles import Articles
 from mediasvc.core import hostheaders, urls
 from mediasvc.core.caching import CacheRules
@@ -189,7 +191,24 @@ async def open_parts(
         )
         stack.push_async_callback(images.close)
         articles = Articles(images, signing_keys=settings.signing_keys, public_url=settings.public_url)
+        if image_work:
+            sweeping = asyncio.create_task(_tidy(local_blobs, index))
+            stack.push_async_callback(_end, sweeping)
         yield Parts(images, articles, blobs, local_blobs, index, journal, workers, fetcher)
+
+
+async def _tidy(blobs: FileBlobs, index: Index) -> None:
+    """Leftovers of processes that were killed, and rows past their time; beside everything else."""
+    try:
+        await blobs.sweep()
+        await index.prune()
+    except StoreFailed as error:
+        logs.get().warning("store.untidied", why=str(error))
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, Locks]:
