@@ -31,6 +31,11 @@ class HostPattern:
         name = host.rstrip(".")
         return name == self.text if self.expression is None else self.expression.fullmatch(name) is not None
 
+    @property
+    def literal_suffix(self) -> str:
+        """The labels after the last one with a `*`, which every matching host ends with; "" when there are none."""
+        return self.text.rpartition("*")[2].partition(".")[2]
+
 
 def parse_host_pattern(text: str) -> HostPattern:
     """ValueError when text is neither a host nor a pattern. Unicode names become punycode, as in URLs."""
@@ -39,7 +44,8 @@ def parse_host_pattern(text: str) -> HostPattern:
         return HostPattern(_normal_host(pattern), None)
     if pattern == "*":
         return HostPattern(pattern, re.compile(r"(?s:.)*"))
-    starred = ".".join(label if "*" in label else _normal_host(label) for label in pattern.split("."))
+    # One label at a time, as a `*` is no host; a label of ASCII stays, or `2` would become 0.0.0.2.
+    starred = ".".join(label if label.isascii() else _normal_host(label) for label in pattern.split("."))
     if not _PATTERN.fullmatch(starred):
         raise ValueError(f"not a host pattern: {text!r}")
     return HostPattern(starred, re.compile(_expression(starred)))

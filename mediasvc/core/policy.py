@@ -91,7 +91,8 @@ class FetchPolicy:
             raise SourceRefused("this host is not allowed", reason="host_denied")
         if self._allowed and not any(pattern.matches(host) for pattern in self._allowed):
             raise SourceRefused("this host is not allowed", reason="host_not_allowed")
-        if host in self._own or f"{host}:{port}" in self._own:
+        bare = host.strip("[]")
+        if not self._own.isdisjoint({host, bare, f"{host}:{port}", f"{bare}:{port}"}):
             raise SourceRefused("this address is our own", reason="own_host")
         if port not in self.allowed_ports and self.connect_target(host, port) is None:
             raise SourceRefused("this port is not allowed", reason="port")
@@ -113,6 +114,7 @@ class FetchPolicy:
     def connect_target(self, host: str, port: int) -> tuple[str, int] | None:
         """Where CONNECT_TO sends this host and port, trusted; None: nowhere else. The first match counts."""
         name = host.lower().rstrip(".")
+        name = f"[{name}]" if ":" in name and not name.startswith("[") else name
         for rule in self.connect_to:
             if rule.host in ("*", name) and rule.port in (None, port):
                 return rule.to_host.strip("[]"), rule.to_port

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NewType
 
 import can_ada
 
 from mediasvc.core.hosts import is_host
+from mediasvc.core.rulebook import Rulebook
 from mediasvc.core.unwrapping import Outer, carried_by
 from mediasvc.core.wrapperrules import Rule, read_rules
 from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError, SourceRefused
@@ -72,9 +72,7 @@ class Resolver:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         """rules: the operator's own first, then the built-in ones."""
-        self._rules = tuple(rules)
-        self._needles = tuple({needle for rule in rules for needle in rule.contains})
-        self._stages_for = lru_cache(maxsize=4096)(self._find_stages)
+        self._book = Rulebook(rules)
 
     def resolve(self, address: str, base: str | None = None) -> Resolution:
         """The origin URL behind an address. InvalidRequest and SourceRefused as `normalise` raises them.
@@ -105,7 +103,7 @@ class Resolver:
     def _unwrap(self, outer: Outer) -> tuple[str, can_ada.URL, str] | None:
         """(rule's name, what it carries, the same as text); None: a plain URL."""
         hits: list[str] | None = None
-        for rules in self._stages_for(outer.host):
+        for rules in self._book.stages_for(outer.host):
             refusal: InvalidRequest | SourceRefused | None = None
             for gate, rule in rules:
                 if refusal is not None and not rule.must_carry:
@@ -113,7 +111,7 @@ class Resolver:
                 if gate:
                     if hits is None:
                         lowered = f"{outer.path}?{outer.query}".lower()
-                        hits = [needle for needle in self._needles if needle in lowered]
+                        hits = [needle for needle in self._book.needles if needle in lowered]
                     if not hits:
                         break
                     if gate.isdisjoint(hits):
@@ -133,20 +131,6 @@ class Resolver:
             if refusal is not None:
                 raise refusal
         return None
-
-    def _find_stages(self, host: str) -> tuple[tuple[tuple[frozenset[str], Rule], ...], ...]:
-        """The rules for this host, each behind what its URLs must contain, in stages in the order to try.
-
-        Of each file first those that name the host, then those for any; within a stage those without a
-        gate come first, so that a URL which passes no gate is soon through.
-        """
-        stages = []
-        for file in dict.fromkeys(rule.file for rule in self._rules):
-            rules = [rule for rule in self._rules if rule.file == file and rule.is_for(host)]
-            for is_named in (True, False):
-                stage = [(rule.contains, rule) for rule in rules if bool(rule.hosts) is is_named]
-                stages.append(tuple(sorted(stage, key=lambda pair: bool(pair[0]))))
-        return tuple(stage for stage in stages if stage)
 
 
 def parse_rules(toml_text: str, name: str) -> tuple[Rule, ...]:

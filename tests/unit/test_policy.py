@@ -274,6 +274,7 @@ def test_other_ports_can_be_allowed() -> None:
         ("*.example.com", "example.com.evil.org", False),
         ("*.example.com", ".example.com".lstrip("."), False),
         ("*", "anything.org", True),
+        ("*.2.ex.com", "1.2.ex.com", True),
         ("img*.ex.com", "img12.ex.com", True),
         ("img*.ex.com", "img.a.ex.com", False),
         ("例え.jp", "xn--r8jz45g.jp", True),
@@ -397,6 +398,9 @@ def test_what_connect_to_names_is_trusted() -> None:
 
     assert policy.connect_target("EX.com.", 8080) == ("127.0.0.1", 9000)
     assert policy.connect_target("ex.com", 80) is None
+    assert FetchPolicy(connect_to=parse_connect_to("[2606:4700::1]:80=a:1")).connect_target(
+        "2606:4700::1", 80
+    )
     with pytest.raises(SourceRefused):
         policy.check_url(normalise("http://127.0.0.1:9001/"))
 
