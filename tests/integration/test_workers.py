@@ -70,7 +70,13 @@ async def test_a_picture_is_described_and_scaled_as_in_this_process(workers: Ima
 
     assert done.picture == inspect(PHOTO, LIMITS)
     assert list(done.renditions) == [render(PHOTO, spec, LIMITS) for spec in specs]
-    assert (done.thumbhash, done.dominant) == placeholders(PHOTO, read_header(PHOTO, LIMITS))
+    # Made of the thumbnail of the whole picture, where there is one.
+    small = done.renditions[0]
+    assert isinstance(small, Rendered)
+    assert small.data is not None
+    assert (done.thumbhash, done.dominant) == placeholders(small.data, read_header(small.data, LIMITS))
+    alone = await workers.process(PHOTO, placeholder=True)
+    assert (alone.thumbhash, alone.dominant) == placeholders(PHOTO, read_header(PHOTO, LIMITS))
 
 
 async def test_a_file_is_read_by_the_process_itself(workers: ImageWorkers, tmp_path: Path) -> None:
