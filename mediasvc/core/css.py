@@ -50,13 +50,14 @@ def find_urls(text: str) -> Iterator[CssUrl]:
     depth = 0
     font_face_depth: int | None = None
     declaration_start = 0
+    takes_picture: bool | None = None  # of the declaration; read once, however many values it has
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup
         if kind == "at":
             in_prelude, last_at = True, match["at"].lower()
         elif kind == "mark":
             mark = match["mark"]
-            declaration_start = match.end()
+            declaration_start, takes_picture = match.end(), None
             if mark == "{":
                 depth += 1
                 if in_prelude and last_at == "font-face" and font_face_depth is None:
@@ -70,8 +71,10 @@ def find_urls(text: str) -> Iterator[CssUrl]:
             form = next((name for name in _SYNTAX if match[name] is not None), None)
             if form is None:
                 continue
-            stated = _PROPERTY.match(text, declaration_start)
-            if stated is None or stated[1].lower() not in _NO_PICTURE:
+            if takes_picture is None:
+                stated = _PROPERTY.match(text, declaration_start)
+                takes_picture = stated is None or stated[1].lower() not in _NO_PICTURE
+            if takes_picture:
                 yield CssUrl(*match.span(form), _SYNTAX[form])
 
 

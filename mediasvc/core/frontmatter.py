@@ -8,14 +8,14 @@ from typing import Protocol
 import yaml
 
 from mediasvc.core.encoding import Source
-from mediasvc.core.reference import Form, Reference, Syntax, Wants, is_fetchable
+from mediasvc.core.reference import Form, Reference, Syntax, Wants, is_fetchable, trimmed
 
 # Blank lines may come first; a line that is no "key:" right after the dashes means a thematic break, not a fence.
-_OPENING = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:\r\n?|\n))*---[ \t]*(?:\r\n?|\n)")
+_OPENING = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*+(?:\r\n?+|\n))*+---[ \t]*+(?:\r\n?+|\n)")
 _FIRST_KEY = re.compile(
-    rb"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n))*(?:---|[ \t]*\{|\? |[^\s#:<>!\[|*][^\r\n:]{0,200}:(?=[ \t\r\n]))"
+    rb"(?:[ \t]*+(?:#[^\r\n]*+)?+(?:\r\n?+|\n))*+(?:---|[ \t]*+\{|\? |[^\s#:<>!\[|*][^\r\n:]{0,200}+:(?=[ \t\r\n]))"
 )
-_CLOSING = re.compile(rb"[\r\n]---[ \t]*(?:\r\n?|\n|\Z)")
+_CLOSING = re.compile(rb"[\r\n]---[ \t]*+(?:\r\n?+|\n|\Z)")
 
 _MAX_YAML_BYTES = 64 * 1024
 _MAX_DEPTH = 32
@@ -53,7 +53,8 @@ _DOUBLE_PART = re.compile(
 )
 _DOUBLE_NAMES = {"0": "\0", "a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",
                  "N": "\x85", "_": "\xa0", "L": "\u2028", "P": "\u2029"}  # fmt: skip
-_BLOCK_LINE = re.compile(rb"[|>][^\r\n]*(?:\r\n?|\n)[ \t]*([^\r\n]*?)[ \t]*(?:[\r\n][ \t\r\n]*)?\Z")
+_HEADER = re.compile(rb"[|>][^\r\n]*+(?:\r\n?+|\n)")
+_BREAK = re.compile(rb"[\r\n]")
 _IN_FRONT_MATTER = {"&#123;": "{", "&#125;": "}", "&amp;": "&"}
 
 _Field = tuple[str, int, int, Form]  # name, start, end, form
@@ -179,9 +180,12 @@ def _spot(source: Source, name: str, first: int, last: int, style: str) -> Itera
     elif style == "":
         yield name, first, last, (Syntax.YAML_PLAIN,)
     else:
-        line = _BLOCK_LINE.match(source.page, first, last)
-        if line is not None:
-            yield name, *line.span(1), (Syntax.YAML_BLOCK,)
+        # The indicator's line, then the text: taken where it is one line.
+        header = _HEADER.match(source.page, first, last)
+        if header is not None:
+            start, end = trimmed(source.page, header.end(), last)
+            if start < end and not _BREAK.search(source.page, start, end):
+                yield name, start, end, (Syntax.YAML_BLOCK,)
 
 
 def _lines(source: Source, start: int, end: int, names: Mapping[bytes, str]) -> Iterator[_Field]:

@@ -47,12 +47,14 @@ __all__ = [
 ]
 
 _WHOLE_PAGE = re.compile(
-    rb"(?:\s|<!--.*?-->)*<(?:!doctype|html|head|body|\?xml)\b", re.IGNORECASE | re.DOTALL
+    rb"(?>\s+|<!--.*?-->)*+<(?:!doctype|html|head|body|\?xml)\b", re.IGNORECASE | re.DOTALL
 )
-_FRAGMENT = re.compile(rb"\s*<[A-Za-z!/]")
+_FRAGMENT = re.compile(rb"\s*+<[A-Za-z!/]")
 _MARKDOWN_SIGN = re.compile(
-    rb"^(?:#{1,6} |```|~~~|[-*+] |\d{1,9}\. |> |\[[^\]\n]+\]:)|!\[[^\]\n]*\][(\[]|\]\(\S+\)", re.M
+    rb"^(?:#{1,6} |```|~~~|[-*+] |\d{1,9}\. |> |\[[^\]\n]{1,200}\]:)|!\[[^\]\n]{0,200}\][(\[]|\]\(\S{1,200}\)",
+    re.MULTILINE,
 )
+_DETECTION_REACH = 256 * 1024
 
 
 def find_references(article: bytes, type: ArticleType, options: FindOptions | None = None) -> Found:
@@ -85,7 +87,9 @@ def detect_type(article: bytes) -> ArticleType:
     start = front.body if front is not None else 3 * article.startswith(b"\xef\xbb\xbf")
     if _WHOLE_PAGE.match(article, start):
         return ArticleType.HTML
-    if _FRAGMENT.match(article, start) and not _MARKDOWN_SIGN.search(article, start):
+    if _FRAGMENT.match(article, start) and not _MARKDOWN_SIGN.search(
+        article, start, start + _DETECTION_REACH
+    ):
         return ArticleType.HTML
     return ArticleType.MARKDOWN
 

@@ -54,3 +54,7 @@ def test_escapes_are_decoded(written: str, value: str) -> None:
 @pytest.mark.parametrize("hostile", ["url(", "url('", "/*", "\\", "@a", "{", "'", "a:url(b),", "/", "*/ "])
 def test_long_runs_end(hostile: str) -> None:
     assert len(list(find_urls(hostile * 20_000))) <= 20_000
+
+
+def test_a_declaration_of_many_values_behind_many_blanks_is_read_once() -> None:
+    assert len(list(find_urls(" " * 200_000 + "a:" + "url(b)," * 20_000))) == 20_000

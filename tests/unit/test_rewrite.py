@@ -33,6 +33,17 @@ def test_the_kind_of_an_article_is_told_by_its_body(article: str, kind: ArticleT
     assert detect_type(article.encode()) is kind
 
 
+@pytest.mark.parametrize(
+    "run", ["<!-- -->", "<!--", "\n", "<p>![", "<p>](", "<p>[", "<p>\n[x", "---\r\n", "\r\n", "<p>](a"]
+)
+def test_the_kind_of_a_hostile_article_is_told_in_bounded_time(run: str) -> None:
+    started = time.process_time()
+
+    detect_type((run * 100_000).encode())
+
+    assert time.process_time() - started < 2
+
+
 @pytest.mark.parametrize("kind", ArticleType)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 def test_utf_16_is_refused(kind: ArticleType, encoding: str) -> None:
@@ -133,6 +144,12 @@ N = 10_000
         ("<!--" * N + "-->![a](u)", 0),
         ("<img src=u>\n" * N, N),
         ("\r" * N + "![a](u)", 1),
+        ("\r\n" * N + "---x", 0),
+        ("---\r\n" + "\r\n" * N + "a\r\n---\r\n![a](u)", 1),
+        ("---\n" + "# \r\n" * N + "a\n---\n![a](u)", 1),
+        ("---\nx: y\ncover: |\n  a" + " " * 5 * N + "b\n c\n---\n![a](u)", 1),
+        ("---\nx: y\ncover: |\n  \n" + "  \r\n" * N + "---\n![a](u)", 1),
+        ("---\nx: '" + "\r\n " * N + "'\n---\n![a](u)", 1),
         ("\0" * 7 + "a\0![a](u)" * N, N),
     ],
     ids=lambda value: repr(value)[:20],
