@@ -150,19 +150,19 @@ async def client(base: str, tally: Tally, until_s: float, seed: int) -> None:
         while time.monotonic() < until_s:
             number += 1
             ask = chance.choice(makers)(chance, number)
-            started = time.monotonic()
+            started, body = time.monotonic(), b""
             try:
                 async with session.request(
                     ask.method, ask.path, headers=dict(ask.headers), data=ask.body
                 ) as reply:
-                    await reply.read()
+                    body = await reply.read()
                     status = reply.status
             except aiohttp.ClientError as error:
                 status = 0
                 tally.wrong[f"{ask.kind}: {error!r}"] += 1
             tally.counts[ask.kind] += 1
             if status and status not in ask.right:
-                tally.wrong[f"{ask.kind}: {status}"] += 1
+                tally.wrong[f"{ask.kind}: {status} {body[:300]!r}"] += 1
             if ask.kind == "hot":
                 tally.hot_ms.append((time.monotonic() - started) * 1000)
             await asyncio.sleep(_PAUSE_S)

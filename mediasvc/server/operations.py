@@ -19,6 +19,7 @@ from mediasvc.server.gate import Gate
 from mediasvc.server.lane import Lane
 
 _CHECK_TIMEOUT_S = 2.0
+_REPLACED_WITHIN_S = 10.0
 # The index counts its rows for the figures, which is not for every visitor of the page.
 _COUNTED_FOR_S = 5.0
 
@@ -35,6 +36,7 @@ class OperationRoutes:
         self._counting = asyncio.Lock()
         self._counted_s = float("-inf")
         self._figures: dict[str, int] = {}
+        self._without_workers_s = 0.0
 
     async def alive(self, _request: web.Request) -> web.StreamResponse:
         """The loop turns; nothing else is looked at."""
@@ -44,6 +46,14 @@ class OperationRoutes:
         """200 while images are served at all, with what is missing; 503 where they are not."""
         troubles = await self._troubles()
         fatal = [name for name in ("draining", "image_workers") if name in troubles]
+        if "image_workers" not in troubles:
+            self._without_workers_s = 0.0
+        else:
+            # A process that is being replaced is away for a moment, in which all that is kept is still served.
+            now_s = time.monotonic()
+            self._without_workers_s = self._without_workers_s or now_s
+            if now_s < self._without_workers_s + _REPLACED_WITHIN_S:
+                fatal.remove("image_workers")
         members: dict[str, object] = {
             "status": "unavailable" if fatal else "degraded" if troubles else "ready",
             "degraded": list(troubles),
