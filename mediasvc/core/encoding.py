@@ -76,6 +76,8 @@ def read_source(article: bytes) -> Source:
 def refuse_wide(article: bytes) -> None:
     """InvalidRequest for UTF-16 and UTF-32, in which ASCII bytes are not ASCII characters."""
     head = article[:1024]
+    if b"\0" not in head and not head.startswith(_WIDE_BOMS):
+        return
     even, odd = head[0::2].count(0), head[1::2].count(0)
     if head.startswith(_WIDE_BOMS) or (len(head) >= 8 and max(even, odd) * 5 > len(head) * 2):
         raise InvalidRequest("The article is in UTF-16 or UTF-32; save it as UTF-8 and send it again.")

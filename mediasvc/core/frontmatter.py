@@ -55,6 +55,7 @@ _DOUBLE_NAMES = {"0": "\0", "a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v
                  "N": "\x85", "_": "\xa0", "L": "\u2028", "P": "\u2029"}  # fmt: skip
 _HEADER = re.compile(rb"[|>][^\r\n]*+(?:\r\n?+|\n)")
 _BREAK = re.compile(rb"[\r\n]")
+_REFERENCE = re.compile("&#123;|&#125;|&amp;")
 _IN_FRONT_MATTER = {"&#123;": "{", "&#125;": "}", "&amp;": "&"}
 
 _Field = tuple[str, int, int, Form]  # name, start, end, form
@@ -91,10 +92,9 @@ def find_in_front_matter(
     if not any(name in raw for name in names):
         return
     for name, first, last, form in _scalars(source, front.start, front.end, names):
-        text = _decoded(source.text(first, last), form[0])
-        address = re.sub("&#123;|&#125;|&amp;", lambda match: _IN_FRONT_MATTER[match[0]], text).strip(
-            " \t\r\n"
-        )
+        address = _decoded(source.text(first, last), form[0]).strip(" \t\r\n")
+        if "&" in address:
+            address = _REFERENCE.sub(lambda match: _IN_FRONT_MATTER[match[0]], address)
         if form[0] is Syntax.YAML_PLAIN and _NO_ADDRESS.fullmatch(address):
             continue
         if is_fetchable(address):

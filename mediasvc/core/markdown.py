@@ -116,7 +116,9 @@ class _Finder:
         self.found = FoundInMarkdown()
         self.used: dict[str, _Use] = {}
         page = source.page[body:]
-        if page.count(b"\r") != page.count(b"\r\n"):  # pulldown-cmark sees no blank line between lone CRs
+        if b"\r" in page and page.count(b"\r") != page.count(
+            b"\r\n"
+        ):  # pulldown-cmark sees no blank line between lone CRs
             page = _LONE_CR.sub(b"\n", page)
         self.text = (
             page.decode("utf-8") if source.utf8 else codecs.charmap_decode(page, "strict", _LETTERS)[0]

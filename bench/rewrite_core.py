@@ -1,0 +1,186 @@
+"""How fast references are found, written and spliced in: CPU figures of the pure part, nothing resolved or fetched.
+
+    python bench/rewrite_core.py [--hostile]
+
+An article of the usual size and density (6 kB, three images and two front-matter fields), the same kind of text as
+one long page, and, with --hostile, 8 MiB of what means harm.
+"""
+
+import argparse
+import gc
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench.results import save  # noqa: E402
+from mediasvc.core.rewrite import ArticleType, find_references, splice, write  # noqa: E402
+
+ASSET = "assets/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08.jpg"
+ROUNDS = 15
+MIB = 1024 * 1024
+PROSE = (
+    "清晨的渡口还没有人，雾从河面升起来，慢慢漫过石阶。老船工把缆绳解开，又系上，说今天的水比昨天高了半尺。"
+    "我们在岸边等了一个小时，看对岸的灯一盏一盏熄灭。"
+)
+WORDS = "The ferry came late, as it does in autumn, and nobody minded; there was tea, and a dog, and time to look. "
+
+
+def image(number: int) -> str:
+    origin = f"http://pics.example/ferry/2023/10/{number:08x}{number * 7919:024x}.jpeg"
+    return f'<p><img src="https://cors.relay.workers.dev/?{origin}" data-size="600,400" referrerpolicy="no-referrer"></p>'
+
+
+def post() -> bytes:
+    """One post as the family writes them: Markdown by its name, front matter, one long line of HTML."""
+    cover = "https://cors.relay.workers.dev/?http://pics.example/ferry/2023/10/cover.jpeg"
+    body = "".join(f"<p>{PROSE * 5}</p>{image(number)}<p>{PROSE * 2}</p>" for number in range(3))
+    return (
+        f"\n---\ntitle: '渡口的早晨'\ncategories: \n - 随笔\n - 河流\nheadimg: '{cover}'\nauthor: 渡口\n"
+        f"comments: false\ndate: Fri, 20 Oct 2023 06:14:45 GMT\nthumbnail: '{cover}'\n---\n\n<div>   \n{body}  \n</div>\n            "
+    ).encode()
+
+
+def page(megabytes: float) -> bytes:
+    """One page of the same density with links, lists and inline tags, some of it English."""
+    pieces = ["<!DOCTYPE html>\n<html><head><meta charset=utf-8><title>Ferries</title></head><body>\n"]
+    size = number = 0
+    while size < megabytes * 1e6:
+        pieces.append(
+            f'<h2 id="s{number}">{PROSE[:12]}</h2>\n<p class="lead">{WORDS * 2}<a href="https://news.example/{number}">{PROSE[:20]}</a>, <em>{WORDS}</em></p>\n'
+            f"<p>{PROSE * 4}</p>\n{image(number)}\n<ul><li>{PROSE}</li><li><strong>{WORDS}</strong></li></ul>\n<p>{WORDS * 3}</p>\n"
+        )
+        size += len(pieces[-1].encode())
+        number += 1
+    return ("".join(pieces) + "</body></html>\n").encode()
+
+
+def markdown(megabytes: float) -> bytes:
+    """The same in Markdown."""
+    pieces = ["# Ferries\n\n"]
+    size = number = 0
+    while size < megabytes * 1e6:
+        pieces.append(
+            f"## {PROSE[:12]}\n\n{WORDS * 2}[{PROSE[:20]}](https://news.example/{number}), *{WORDS.strip()}*\n\n{PROSE * 4}\n\n"
+            f"![ferry {number}](http://pics.example/ferry/{number:08x}.jpeg)\n\n- {PROSE}\n- **{WORDS.strip()}** `code`\n\n{WORDS * 3}\n\n"
+        )
+        size += len(pieces[-1].encode())
+        number += 1
+    return "".join(pieces).encode()
+
+
+def rewrite(article: bytes, kind: ArticleType) -> bytes:
+    found = find_references(article, kind)
+    return splice(article, [write(one, ASSET) for one in found.references if one.same_as is None])
+
+
+def cpu_s(work: Callable[[], object], repeats: int) -> float:
+    gc.collect()
+    started = time.process_time()
+    for _ in range(repeats):
+        work()
+    return (time.process_time() - started) / repeats
+
+
+def hostile() -> list[tuple[str, bytes, ArticleType]]:
+    n = 100_000
+    full = 8 * MIB
+    return [
+        ("div, 100,000 deep, an image in each", b"<div>" * n + b"<img src=http://a/b>" * n, ArticleType.HTML),
+        ("100,000 attributes", b"<img " + b" ".join(b"a%d=b" % i for i in range(n)) + b" src=http://a/b>", ArticleType.HTML),
+        ("100,000 images", b'<img src="http://a/b.jpg" data-size="6,4">' * n, ArticleType.HTML),
+        ("body tags, 8 MiB", (b"".join(b"<body a%d=b>" % i for i in range(n * 7)))[:full], ArticleType.HTML),
+        ("<, 8 MiB", b"<" * full, ArticleType.HTML),
+        ("links never closed, 8 MiB", (b"<a href=http://a/b>" * (full // 19)), ArticleType.HTML),
+        ("srcset of 8 MiB", b'<img srcset="' + b"http://a/b 1x," * (full // 14) + b'">', ArticleType.HTML),
+        ("style sheet of 8 MiB", b"<style>" + b"a{b:url(http://a/b)}" * (full // 20), ArticleType.HTML),
+        ("references in an attribute, 8 MiB", b'<img src="http://a/' + b"&amp;" * (full // 5) + b'">', ArticleType.HTML),
+        ("![[[[, 8 MiB", b"![[[" * (full // 4), ArticleType.MARKDOWN),
+        ("![a](u), 8 MiB", b"![a](http://a/b)" * (full // 16), ArticleType.MARKDOWN),
+        ("runs of `, 8 MiB", b"".join(b"`" * (i % 3000) + b"a" for i in range(full // 1500)), ArticleType.MARKDOWN),
+        ("<a , 8 MiB", b"<a " * (full // 3), ArticleType.MARKDOWN),
+        ("Big5, 8 MiB", "渡口的早晨，許功蓋。".encode("big5") * (full // 20), ArticleType.MARKDOWN),
+        ("[ in front matter, 8 MiB", b"---\ncover: " + b"[" * full + b"\n---\n", ArticleType.MARKDOWN),
+        ("CR LF before front matter, 8 MiB", b"\r\n" * (full // 2), ArticleType.MARKDOWN),
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--hostile", action="store_true")
+    wanted = parser.parse_args()
+
+    one, long_page, long_text = post(), page(1), markdown(1)
+    posts, pages, texts = [], [], []
+    for _ in range(ROUNDS):
+        posts.append(cpu_s(lambda: rewrite(one, ArticleType.MARKDOWN), 200) * 1e6)
+        pages.append(len(long_page) / cpu_s(lambda: rewrite(long_page, ArticleType.HTML), 2) / 1e6)
+        texts.append(len(long_text) / cpu_s(lambda: rewrite(long_text, ArticleType.MARKDOWN), 2) / 1e6)
+    references = {
+        name: len(find_references(article, kind).references)
+        for name, article, kind in (
+            ("post", one, ArticleType.MARKDOWN),
+            ("page", long_page, ArticleType.HTML),
+            ("text", long_text, ArticleType.MARKDOWN),
+        )
+    }
+    print(
+        f"post of {len(one):,} bytes, {references['post']} references   {median(posts):8.1f} µs (best {min(posts):.1f})"
+    )
+    print(
+        f"HTML page of 1 MB, {references['page']} references      {median(pages):8.1f} MB/s (best {max(pages):.1f})"
+    )
+    print(
+        f"Markdown of 1 MB, {references['text']} references       {median(texts):8.1f} MB/s (best {max(texts):.1f})"
+    )
+
+    slowest = 0.0
+    if wanted.hostile:
+        for name, article, kind in hostile():
+            took = cpu_s(lambda article=article, kind=kind: rewrite(article, kind), 1)  # type: ignore[misc]
+            slowest = max(slowest, took)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            print(f"  {took:7.2f} s  {peak:6,} MiB at most so far  {name}")
+    rows = [
+        {
+            "name": "post of 6 kB",
+            "unit": "µs CPU",
+            "ours": round(median(posts), 1),
+            "peers": {},
+            "target": 100,
+        },
+        {
+            "name": "HTML page of 1 MB",
+            "unit": "MB/s a core",
+            "ours": round(median(pages), 1),
+            "peers": {},
+            "target": 50,
+        },
+        {
+            "name": "Markdown of 1 MB",
+            "unit": "MB/s a core",
+            "ours": round(median(texts), 1),
+            "peers": {},
+            "target": 50,
+        },
+    ]
+    if wanted.hostile:
+        rows.append(
+            {
+                "name": "slowest hostile article of 8 MiB",
+                "unit": "s CPU",
+                "ours": round(slowest, 2),
+                "peers": {},
+                "target": None,
+            }
+        )
+    save("rewrite_core", "python bench/rewrite_core.py" + (" --hostile" if wanted.hostile else ""), rows)
+
+
+if __name__ == "__main__":
+    main()
