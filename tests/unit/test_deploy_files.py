@@ -192,6 +192,20 @@ def test_an_image_that_is_built_has_the_tag_of_what_it_is_built_from(name: str) 
         assert re.search(rf"^FROM \S+:{re.escape(tag)}(?:-alpine)?$", text, re.MULTILINE)
 
 
+def test_every_dependency_has_its_reason_on_record() -> None:
+    record = (ROOT / "docs/decisions/0008-dependencies.md").read_text(encoding="utf-8")
+    told = {
+        canonicalize_name(word)
+        for cells in re.findall(r"^\| ([^|]+) \|", record, re.MULTILINE)
+        for word in re.findall(r"[A-Za-z][\w.-]*", cells)
+    }
+    extras = [text for texts in PROJECT["optional-dependencies"].values() for text in texts]
+    wanted = {canonicalize_name(Requirement(text).name) for text in (*PROJECT["dependencies"], *extras)}
+
+    assert wanted - told == set()
+    assert told - wanted <= {"dependency", "heif", "otel"}
+
+
 def test_the_compose_file_builds_the_version_that_pyproject_names() -> None:
     assert {service["image"] for service in OURS.values()} == {f"mediasvc:{PROJECT['version']}"}
 
