@@ -22,6 +22,7 @@ import ssl
 import struct
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -233,11 +234,13 @@ class Origin:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         connections: set[asyncio.Task[None]] = set()
+        writers: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task
             connections.add(task)
+            writers.add(writer)
             try:
                 await self._converse(reader, writer)
             except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError):
@@ -260,10 +263,15 @@ class Origin:
         started.set_result(server.sockets[0].getsockname()[1])
         await self._stopping.wait()
         server.close()
-        for task in list(connections):
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
-        await asyncio.sleep(0)
+        # Connections that are being accepted at this very moment show up one turn later; none may be left half open.
+        for _ in range(3):
+            for task in list(connections):
+                task.cancel()
+            for writer in list(writers):  # also those that are closing but cannot get rid of their last bytes
+                writer.transport.abort()
+            await asyncio.gather(*connections, return_exceptions=True)
+            for _ in range(3):
+                await asyncio.sleep(0)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with self._changed:
