@@ -20,6 +20,7 @@ _RECHECK_S: Final = 1.0
 _LONGEST_WAIT_S: Final = 60.0
 _READY_S: Final = 0.5
 _RECONNECT_S: Final = 1.0
+_LEAVING: Final = 1000
 _ACQUIRED: Final = -10
 
 # Whoever does not get the lock leaves a note, in the same step, so that only locks that are waited for are announced.
@@ -54,6 +55,7 @@ class RedisLocks:
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._listener: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
     async def hold(self, key: str) -> AsyncIterator[None]:
@@ -61,27 +63,34 @@ class RedisLocks:
         name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         token = secrets.token_hex(16)
         renewing: asyncio.Task[None] | None = None
+        answered = True
         try:
-            with contextlib.suppress(StoreFailed):  # counted by the link
+            try:
                 await self._acquire(name, token)
                 renewing = asyncio.create_task(self._renew(name, token))
+            except StoreFailed:  # counted by the link
+                answered = False
             yield
         finally:
             if renewing is not None:
                 renewing.cancel()
             # Even where it was not got: the answer may have been lost, not the question.
-            with contextlib.suppress(StoreFailed):
-                await self._link.ask(
-                    "unlock",
-                    lambda client: client.eval(_RELEASE, 2, *self._keys(name), token, self._channel, name),
-                )
+            if not answered:
+                self._release_later(name, token)
+            else:
+                try:
+                    await self._release(name, token)
+                except StoreFailed:
+                    self._release_later(name, token)
 
     async def close(self) -> None:
-        """Ends the subscription."""
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.wait({self._listener})
-            self._listener = None
+        """Ends the subscription; what could not be released yet ends with its lease."""
+        tasks = {*self._leaving, *([self._listener] if self._listener is not None else [])}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._listener = None
 
     def _keys(self, name: str) -> tuple[str, str]:
         return f"{self._link.prefix}lock:{name}", f"{self._link.prefix}wait:{name}"
@@ -125,6 +134,27 @@ class RedisLocks:
             metrics.store_errors.labels(store="redis", operation="lock").inc()
             raise StoreFailed("the index did not answer", reason="lock")
         return answer / 1000
+
+    async def _release(self, name: str, token: str) -> None:
+        await self._link.ask(
+            "unlock",
+            lambda client: client.eval(_RELEASE, 2, *self._keys(name), token, self._channel, name),
+        )
+
+    def _release_later(self, name: str, token: str) -> None:
+        """A Redis that hung may yet carry out what it was asked, and then holds a lock for nobody."""
+        if len(self._leaving) < _LEAVING:
+            task = asyncio.create_task(self._insist(name, token))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def _insist(self, name: str, token: str) -> None:
+        deadline = time.monotonic() + self._lease_ms / 1000
+        while time.monotonic() < deadline:
+            await asyncio.sleep(_RECHECK_S / 2)
+            with contextlib.suppress(StoreFailed):
+                await self._release(name, token)
+                break
 
     async def _renew(self, name: str, token: str) -> None:
         while True:

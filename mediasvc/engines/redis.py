@@ -10,7 +10,7 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from mediasvc import logs, metrics
@@ -93,8 +93,19 @@ class RedisLink:
 
     def _failed(self, operation: str, error: Exception) -> StoreFailed:
         metrics.store_errors.labels(store="redis", operation=operation).inc()
-        reason = str(error).split(" ")[0] if isinstance(error, ResponseError) else "no answer"
         if self._trouble is None:
-            logs.get().warning("store.failed", store="redis", operation=operation, error=str(error))
-        self._trouble = f"Redis: {reason}"
+            logs.get().warning("store.failed", store="redis", operation=operation, error=repr(error))
+        self._trouble = f"Redis: {_reason(error)}"
         return StoreFailed("the index did not answer", reason=operation)
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case OutOfMemoryError():
+            return "out of memory"
+        case ReadOnlyError():
+            return "read-only"
+        case ResponseError():
+            return str(error).split(" ")[0]  # the code of the error
+        case _:
+            return "no answer"

@@ -85,7 +85,7 @@ async def holder(where: tuple[str, str], key: str) -> AsyncIterator[asyncio.subp
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        await process.communicate()
 
 
 class Work:
@@ -354,7 +354,7 @@ async def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> 
     async with FileLocks(tmp_path).hold("source:a"):
         assert time.monotonic() - killed < 1
     os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    await process.communicate()
 
 
 async def test_without_a_folder_for_locks_the_work_is_done_all_the_same(tmp_path: Path) -> None:

@@ -1,0 +1,378 @@
+"""Disks that are full or read-only, and a Redis and an S3 that hang, die and come back, all under load."""
+
+import asyncio
+import hashlib
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mediasvc.core.entries import Entry
+from mediasvc.core.picture import Format, Picture
+from mediasvc.effects.blobs.files import FileBlobs
+from mediasvc.effects.blobs.objects import ObjectBlobs, open_store
+from mediasvc.effects.flights import Flights
+from mediasvc.effects.redis_index import RedisIndex
+from mediasvc.effects.redis_locks import RedisLocks
+from mediasvc.engines.redis import RedisLink
+from mediasvc.errors import StoreFailed
+from tests.servers import SeaweedS3, Valkey
+
+NOW = datetime.now(UTC)
+MIB = 1024 * 1024
+
+
+def entry(url: str) -> Entry:
+    later = NOW + timedelta(hours=1)
+    digest = hashlib.sha256(url.encode()).hexdigest()
+    return Entry(url, digest, Picture(Format.JPEG, 1, 1, 1), NOW, later, later, later, None, None, None)
+
+
+# ---------------------------------------------------------------------- the disk
+
+# Runs where its folder is a file system of 8 MiB of its own, which needs no rights: a user namespace gives them.
+ON_A_SMALL_DISK = """
+import asyncio, os, subprocess, sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from mediasvc import logs
+from mediasvc.core.entries import Entry
+from mediasvc.core.picture import Format, Picture
+from mediasvc.effects.blobs.files import FileBlobs
+from mediasvc.effects.file_locks import FileLocks
+from mediasvc.effects.flights import Flights
+from mediasvc.effects.index import SqliteIndex
+from mediasvc.effects.journal import SqliteJournal
+from mediasvc.errors import StoreFailed
+
+MIB = 1024 * 1024
+logs.configure("text", "error")
+disk = Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", disk], check=True)
+
+def entry(number):
+    now = datetime.now(UTC)
+    later = now + timedelta(days=1)
+    return Entry(f"https://a.example/{number}", "0" * 64, Picture(Format.JPEG, 1, 1, 1), now, later, later, later,
+                 "x" * 5000, None, None)
+
+async def fails(work):
+    try:
+        await work
+    except StoreFailed as error:
+        assert str(disk) not in str(error)
+        return True
+    return False
+
+async def serve_without_keeping(blobs):
+    for size in (10_000, 3 * MIB):
+        data = os.urandom(size)
+        async with blobs.incoming() as incoming:
+            for start in range(0, size, 100_000):
+                await incoming.write(data[start : start + 100_000])
+            assert await fails(incoming.keep())
+            source = await incoming.source()
+            assert (source if isinstance(source, bytes) else source.read_bytes()) == data
+
+async def main():
+    blobs = FileBlobs(disk / "blobs", 1024 * MIB)
+    index = SqliteIndex(disk / "index.sqlite")
+    journal = SqliteJournal(disk / "journal.sqlite")
+    flights = Flights(FileLocks(disk / "locks"))
+    early = await blobs.put(b"early")
+    await index.put_source(entry(0))
+    await journal.record("job", "a.md", "key", "out", "{}")
+    for part in (blobs, index):
+        assert await part.health() is None
+"""
+FULL = """
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    await asyncio.sleep(2)  # what is known of its health is two seconds old at most
+    await serve_without_keeping(blobs)
+    failed = [await fails(index.put_source(entry(number))) for number in range(2000)]
+    assert failed[-1]
+    assert "full" in await index.health(), await index.health()
+    assert "no space" in await blobs.health(), await blobs.health()
+    assert await blobs.read(early) == b"early"
+    assert (await index.source(entry(0).url)).digest == "0" * 64
+    assert await flights.run("source:a", lambda: asyncio.sleep(0, "done")) == "done"
+    assert list((disk / "blobs" / "tmp").iterdir()) == []
+
+    filler.unlink()
+    await asyncio.sleep(2)
+    data = os.urandom(2 * MIB)
+    assert await blobs.read(await blobs.put(data)) == data
+    await index.put_source(entry(1))
+    await journal.record("job", "b.md", "key", "out", "{}")
+    for part in (blobs, index):
+        assert await part.health() is None
+    assert (await blobs.verify()).damaged == ()
+"""
+READ_ONLY = """
+    for part in (index, journal, blobs):
+        await part.close()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    blobs = FileBlobs(disk / "blobs", 1024 * MIB)
+    index = SqliteIndex(disk / "index.sqlite")
+    await serve_without_keeping(blobs)
+    assert await fails(index.put_source(entry(1)))
+    assert await fails(index.purge("https://a.example/0"))
+    assert await blobs.read(early) == b"early"
+    assert (await blobs.path(early)).read_bytes() == b"early"
+    assert await blobs.health() is not None
+    assert await index.health() is not None
+    assert await flights.run("source:a", lambda: asyncio.sleep(0, "done")) == "done"
+
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    await asyncio.sleep(2)
+    await blobs.put(b"late")
+    await index.put_source(entry(1))
+    assert (await index.source(entry(0).url)).digest == "0" * 64
+    for part in (blobs, index):
+        assert await part.health() is None
+"""
+
+
+@pytest.mark.parametrize("day", [FULL, READ_ONLY], ids=["full", "read-only"])
+async def test_a_bad_disk_costs_the_keeping_and_nothing_else(tmp_path: Path, day: str) -> None:
+    program = (
+        ON_A_SMALL_DISK
+        + day
+        + "\n    for part in (blobs, index):\n        await part.close()\nasyncio.run(main())\n"
+    )
+    # Root has the rights already, and may be forbidden user namespaces.
+    own = ["--mount"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--mount"]
+
+    process = await asyncio.create_subprocess_exec(
+        "unshare",
+        *own,
+        sys.executable,
+        "-c",
+        program,
+        str(tmp_path),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+
+    assert process.returncode == 0, output.decode()
+
+
+# ---------------------------------------------------------------------- Redis
+
+
+class Load:
+    """Asks the same again and again from several tasks, and keeps what each asking took and gave."""
+
+    def __init__(self, ask: Callable[[int], Awaitable[object]]) -> None:
+        self._ask = ask
+        self._tasks: list[asyncio.Task[None]] = []
+        self.answers: list[tuple[float, float, bool]] = []
+        self.wrong: list[BaseException] = []
+
+    async def __aenter__(self) -> "Load":
+        self._tasks = [asyncio.create_task(self._go_on(number)) for number in range(8)]
+        await self.recovered(1)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        assert self.wrong == []
+
+    async def _go_on(self, number: int) -> None:
+        while True:
+            started = time.monotonic()
+            try:
+                await self._ask(number)
+                self.answers.append((started, time.monotonic() - started, True))
+            except StoreFailed:
+                self.answers.append((started, time.monotonic() - started, False))
+            except Exception as error:
+                self.wrong.append(error)
+                return
+            number += 8
+            await asyncio.sleep(0.005)
+
+    async def recovered(self, within_s: float) -> None:
+        """Returns when all of several askings in a row succeed."""
+        async with asyncio.timeout(within_s + 3):
+            began = len(self.answers)
+            while not (len(self.answers) - began > 20 and all(ok for _, _, ok in self.answers[-16:])):
+                await asyncio.sleep(0.01)
+
+    def since(self, moment: float) -> list[tuple[float, float, bool]]:
+        return [answer for answer in self.answers if answer[0] >= moment]
+
+
+@pytest.fixture
+async def link(own_valkey: Valkey) -> AsyncIterator[RedisLink]:
+    link = RedisLink(own_valkey.url)
+    yield link
+    await link.close()
+
+
+async def put_and_get(index: RedisIndex, number: int) -> None:
+    url = f"https://a.example/{number}"
+    await index.put_source(entry(url))
+    assert await index.source(url) in (entry(url), None)  # None: emptied in between
+
+
+@pytest.mark.parametrize("fault", ["hangs", "dies"])
+async def test_the_index_fails_fast_while_redis_is_away_and_recovers(
+    own_valkey: Valkey, link: RedisLink, fault: str
+) -> None:
+    index = RedisIndex(link)
+    async with Load(lambda number: put_and_get(index, number)) as load:
+        for _ in range(2):
+            own_valkey.pause() if fault == "hangs" else own_valkey.kill()
+            away = time.monotonic()
+            await asyncio.sleep(3)
+            during = load.since(away + 0.1)
+            assert during
+            assert not any(ok for _, _, ok in during)
+            assert max(took for _, took, _ in during) < 1.2
+            # Nearly all are told at once, for it is known to be away.
+            assert sorted(took for _, took, _ in during)[len(during) * 9 // 10] < 0.05
+            assert await index.health() is not None
+
+            own_valkey.resume() if fault == "hangs" else own_valkey.start()
+            back = time.monotonic()
+            await load.recovered(3)
+            assert time.monotonic() - back < 4
+            assert await index.health() is None
+
+
+@pytest.mark.parametrize(
+    ("hurt", "heal", "word"),
+    [
+        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"), "out of memory"),
+        (
+            ("CONFIG", "SET", "min-replicas-to-write", "1"),
+            ("CONFIG", "SET", "min-replicas-to-write", "0"),
+            "NOREPLICAS",
+        ),
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "read-only"),
+    ],
+    ids=["full", "no-replicas", "read-only"],
+)
+async def test_a_redis_that_takes_no_writes_still_answers(
+    own_valkey: Valkey, link: RedisLink, hurt: tuple[str, ...], heal: tuple[str, ...], word: str
+) -> None:
+    index = RedisIndex(link)
+    known = entry("https://a.example/known")
+    await index.put_source(known)
+    assert own_valkey.ask(*hurt) == "+OK\r\n"
+
+    for _ in range(5):
+        with pytest.raises(StoreFailed):
+            await index.put_source(entry("https://a.example/new"))
+        assert await index.source(known.url) == known
+    assert await index.health() == f"Redis: {word}"
+    flights = Flights(RedisLocks(link))
+    assert await flights.run("source:a", lambda: asyncio.sleep(0, "done")) == "done"
+
+    assert own_valkey.ask(*heal) == "+OK\r\n"
+    await index.put_source(entry("https://a.example/new"))
+    assert await index.health() is None
+    await flights.close()
+
+
+async def test_an_emptied_redis_is_an_empty_index(own_valkey: Valkey, link: RedisLink) -> None:
+    index = RedisIndex(link)
+    async with Load(lambda number: put_and_get(index, number)) as load:
+        for _ in range(5):
+            emptied = time.monotonic()
+            own_valkey.ask("FLUSHALL")
+            await load.recovered(1)
+            assert all(ok for _, _, ok in load.since(emptied))
+
+
+@pytest.mark.parametrize("fault", ["hangs", "dies"])
+async def test_without_redis_work_is_done_without_a_lock_and_soon(
+    own_valkey: Valkey, link: RedisLink, fault: str
+) -> None:
+    flights = Flights(RedisLocks(link))
+    held = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def long_work() -> str:
+        held.set()
+        await go_on.wait()
+        return "long"
+
+    other_link = RedisLink(own_valkey.url)
+    other = Flights(RedisLocks(other_link))
+    holder = asyncio.create_task(flights.run("source:long", long_work))
+    await held.wait()
+    waiter = asyncio.create_task(other.run("source:long", lambda: asyncio.sleep(0, "waited")))
+    await asyncio.sleep(0.2)
+    own_valkey.pause() if fault == "hangs" else own_valkey.kill()
+    away = time.monotonic()
+
+    assert await flights.run("source:new", lambda: asyncio.sleep(0, "done")) == "done"
+    assert await waiter == "waited"
+    assert time.monotonic() - away < 5
+    go_on.set()
+    assert await holder == "long"
+
+    own_valkey.resume() if fault == "hangs" else own_valkey.start()
+    async with asyncio.timeout(5):
+        while await link.health() is not None:
+            await asyncio.sleep(0.05)
+    assert await flights.run("source:new", lambda: asyncio.sleep(0, "again")) == "again"
+    for part in (flights, other, other_link):
+        await part.close()
+
+
+# ---------------------------------------------------------------------- the object store
+
+
+@pytest.mark.parametrize("fault", ["hangs", "dies"])
+async def test_while_the_store_is_away_what_is_at_hand_is_read_and_the_rest_fails_soon(
+    own_s3: SeaweedS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    for name, value in own_s3.environment.items():
+        monkeypatch.setenv(name, value)
+    locals_ = [FileBlobs(tmp_path / name, 100 * MIB) for name in ("one", "two")]
+    here, there = (ObjectBlobs(open_store(own_s3.url("x")), local, timeout_s=1) for local in locals_)
+    at_hand = await here.put(os.urandom(2 * MIB))
+    elsewhere = await there.put(b"elsewhere")
+
+    own_s3.pause() if fault == "hangs" else own_s3.kill()
+    for attempt in range(8):
+        for ask in (here.read(elsewhere), here.path(elsewhere), here.put(b"new")):
+            started = time.monotonic()
+            with pytest.raises(StoreFailed):
+                await ask
+            assert time.monotonic() - started < (1.5 if attempt == 0 else 1.2)
+        started = time.monotonic()
+        data = await here.read(at_hand)
+        assert data is not None
+        assert await here.path(at_hand) is not None
+        assert time.monotonic() - started < 0.5
+    assert await here.health() == "the object store does not answer"
+
+    own_s3.resume() if fault == "hangs" else own_s3.start()
+    async with asyncio.timeout(15):
+        while True:
+            try:
+                assert await here.read(elsewhere) == b"elsewhere"
+                await here.put(b"new")
+                break
+            except StoreFailed:
+                await asyncio.sleep(0.1)
+    assert await here.health() is None
+    for local in locals_:
+        await local.close()
