@@ -1,11 +1,13 @@
-"""Two services that share an index: news of purges, and the day the index goes away."""
+"""Services that share an index and an object store: news of purges, redirects, and the day one of them goes away."""
 
+import hashlib
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
-from tests.origin import Origin
-from tests.servers import Valkey
+from tests.origin import Origin, jpeg
+from tests.servers import SeaweedS3, Valkey
 from tests.service import Service, eventually, image_path
 
 URL = "http://news.example/pictures/shared.jpg"
@@ -52,3 +54,39 @@ def test_without_its_index_a_replica_says_so_serves_on_and_recovers(
     own_valkey.start()
     eventually(lambda: first.get("/readyz").json["status"] == "ready", 20)
     assert first.get(image_path("http://news.example/pictures/newer.jpg", "600x400")).status == 200
+
+
+def test_assets_may_be_redirected_into_the_object_store(origin: Origin, s3: SeaweedS3) -> None:
+    service = Service(origin, STORE_URL=s3.url("redirected"), REDIRECT_ASSETS="true")
+    service.environment |= s3.environment
+    digest = hashlib.sha256(jpeg("shared")).hexdigest()
+    with service:
+        assert service.get(image_path(URL)).body == jpeg("shared")
+
+        reply = service.get(f"/assets/{digest}.jpg")
+        held_already = service.get(f"/assets/{digest}.jpg", if_none_match=f'"{digest}"')
+        missing = service.get(f"/assets/{'0' * 64}.jpg")
+
+        assert reply.status == 302
+        assert reply.headers["location"].startswith(s3.endpoint)
+        assert "immutable" not in reply.headers["cache-control"]
+        with urllib.request.urlopen(reply.headers["location"]) as stored:
+            assert stored.read() == jpeg("shared")
+            assert stored.headers["content-type"] == "image/jpeg"
+        assert held_already.status == 304
+        assert (missing.status, missing.code) == (404, "source_missing")
+
+
+def test_without_its_object_store_a_service_serves_what_is_at_hand_and_says_so(
+    origin: Origin, own_s3: SeaweedS3
+) -> None:
+    service = Service(origin, STORE_URL=own_s3.url("gone"))
+    service.environment |= own_s3.environment
+    with service:
+        assert service.get(PATH).status == 200
+
+        own_s3.kill()
+
+        eventually(lambda: service.get("/readyz").json["degraded"] == ["store"], 20)
+        assert service.get(PATH).status == 200
+        assert service.get(f"/assets/{'0' * 64}.jpg").code == "store_failed"
