@@ -25,6 +25,9 @@ class Index(Protocol):
     async def source(self, url: str) -> Entry | None:
         """What is known of a source URL."""
 
+    async def digests(self, urls: Sequence[str]) -> dict[str, str]:
+        """The digests of the originals of some source URLs, at once; URLs without one are left out."""
+
     async def put_source(self, entry: Entry) -> None:
         """Replaces what was known. Thumbnails of a blob to which no URL refers any more go sooner or later."""
 
@@ -78,6 +81,9 @@ _MIGRATIONS: Final = (
     """,
 )
 
+# Well below the 999 variables that old builds of SQLite allow.
+_AT_ONCE: Final = 400
+
 
 class SqliteIndex:
     """See Index. One file for all processes of a machine; look-ups run on the loop, writes on a thread."""
@@ -94,6 +100,19 @@ class SqliteIndex:
             entry = None
         _count(entry is not None)
         return entry
+
+    async def digests(self, urls: Sequence[str]) -> dict[str, str]:
+        """See Index."""
+        found: dict[str, str] = {}
+        for start in range(0, len(urls), _AT_ONCE):
+            names = {_key(url): url for url in urls[start : start + _AT_ONCE]}
+            marks = ",".join("?" * len(names))
+            rows = await self._database.read(
+                f"SELECT key, digest FROM source WHERE digest NOTNULL AND key IN ({marks})",  # noqa: S608  # only marks
+                tuple(names),
+            )
+            found.update((names[key], digest) for key, digest in rows)
+        return found
 
     async def put_source(self, entry: Entry) -> None:
         """See Index."""
@@ -188,17 +207,14 @@ class SqliteIndex:
         removed = 0
         while rows := await self._database.write(_prune):
             removed += rows
-        # Thumbnails of blobs that no URL has, put an hour ago: none is about to be given one.
-        hour_ago = int(time.time()) - 3600
-        return removed + await self._database.write(
-            lambda connection: (
-                connection.execute(
-                    "DELETE FROM rendition WHERE put_at < ?"
-                    " AND NOT EXISTS (SELECT 1 FROM source WHERE source.digest = rendition.source)",
-                    (hour_ago,),
-                ).rowcount
-            )
-        )
+        after = ("", "")
+        while page := await self._prune_orphans(after):
+            after, orphans = page
+            removed += orphans
+        return removed
+
+    async def _prune_orphans(self, after: tuple[str, str]) -> tuple[tuple[str, str], int] | None:
+        return await self._database.write(lambda connection: _prune_orphans(connection, after))
 
     async def health(self) -> str | None:
         """See Index."""
@@ -224,6 +240,23 @@ def _prune(connection: sqlite3.Connection) -> int:
         if digest is not None:
             _drop_renditions(connection, digest)
     return len(rows)
+
+
+def _prune_orphans(
+    connection: sqlite3.Connection, after: tuple[str, str]
+) -> tuple[tuple[str, str], int] | None:
+    """Of the next renditions, removes those of blobs that no URL has, put over an hour ago: none is about to get one.
+
+    The last one looked at, and how many were removed; None: there are no more.
+    """
+    rows = connection.execute(
+        "SELECT source, spec, put_at < ? AND NOT EXISTS (SELECT 1 FROM source WHERE digest = rendition.source)"
+        " FROM rendition WHERE (source, spec) > (?, ?) ORDER BY source, spec LIMIT ?",
+        (int(time.time()) - 3600, *after, _PRUNE_ROWS),
+    ).fetchall()
+    orphans = [row[:2] for row in rows if row[2]]
+    connection.executemany("DELETE FROM rendition WHERE source = ? AND spec = ?", orphans)
+    return (rows[-1][:2], len(orphans)) if rows else None
 
 
 def _drop_renditions(connection: sqlite3.Connection, digest: str) -> tuple[str, ...]:

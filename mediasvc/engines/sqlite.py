@@ -237,6 +237,7 @@ class Database:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
                 connection.execute("PRAGMA journal_size_limit=67108864")
+                connection.execute("PRAGMA wal_autocheckpoint=8000")
                 self._migrate(connection)
                 connection.execute(f"PRAGMA busy_timeout={round(busy_s * 1000)}")
                 return connection, _inode(self._path)

@@ -240,6 +240,26 @@ async def test_the_thumbnails_of_a_blob_that_was_replaced_are_forgotten(tmp_path
     await index.close()
 
 
+async def test_thumbnails_of_blobs_that_no_url_has_are_pruned_after_an_hour(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite"
+    index = SqliteIndex(path)
+    await index.put_source(entry())
+    await asyncio.gather(
+        *(index.put_rendition(digest(f"orphan {n}"), SPEC, rendition("small")) for n in range(1200)),
+        index.put_rendition(digest("one"), SPEC, rendition("small")),
+    )
+    assert await index.prune() == 0
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE rendition SET put_at = put_at - 4000")
+    connection.commit()
+    connection.close()
+
+    assert await index.prune() == 1200
+
+    assert await index.rendition(digest("one"), SPEC) == rendition("small")
+    await index.close()
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"not a database at all" * 500, b"SQLite format 3\0" + b"\xff" * 9000]
 )

@@ -43,14 +43,16 @@ class FileBlobs:
         self._folder = BlobFolder(folder, max_bytes, fsync=fsync)
         self._max_bytes = max_bytes
         self._spill_bytes = spill_bytes
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+        # Apart, so that nobody who reads waits behind those who make room.
+        self._readers = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs-read")
+        self._writers = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs-write")
         self._trouble: str | None = None
         self._health_at = 0.0
 
     @contextlib.asynccontextmanager
     async def incoming(self) -> AsyncIterator[Incoming]:
         """See Blobs."""
-        incoming = FileIncoming(self._threads, self._folder.temporary, self._keep, self._spill_bytes)
+        incoming = FileIncoming(self._writers, self._folder.temporary, self._keep, self._spill_bytes)
         try:
             yield incoming
         finally:
@@ -111,7 +113,8 @@ class FileBlobs:
 
     async def close(self) -> None:
         """Waits for what is being written."""
-        await asyncio.to_thread(self._threads.shutdown)
+        for threads in (self._readers, self._writers):
+            await asyncio.to_thread(threads.shutdown)
 
     # ------------------------------------------------------------------ upkeep
 
@@ -120,19 +123,19 @@ class FileBlobs:
 
         To be run once at start, beside everything else.
         """
-        return await self._run("sweep", self._folder.sweep)
+        return await self._run("upkeep", self._folder.sweep)
 
     async def usage(self) -> Usage:
         """By a look at every file."""
-        return await self._run("usage", self._folder.usage)
+        return await self._run("upkeep", self._folder.usage)
 
     async def verify(self) -> Verified:
         """Reads every blob. Damaged ones are set aside."""
-        return await self._run("verify", self._folder.verify)
+        return await self._run("upkeep", self._folder.verify)
 
     async def gc(self) -> Collected:
         """Evicts down to the limit, removes stray temporary files and everything that was set aside."""
-        return await self._run("gc", self._folder.collect)
+        return await self._run("upkeep", self._folder.collect)
 
     # ------------------------------------------------------------------ threads
 
@@ -145,8 +148,10 @@ class FileBlobs:
         self._recovered()
 
     async def _run(self, operation: str, work: Callable[[], T]) -> T:
+        """operation: for metrics, and for the choice of threads. Raises StoreFailed."""
+        threads = {"read": self._readers, "upkeep": None}.get(operation, self._writers)
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            result = await asyncio.get_running_loop().run_in_executor(threads, work)
         except OSError as error:
             raise self._failed(operation, error) from error
         if operation == "health":

@@ -14,7 +14,7 @@ from mediasvc import logs, metrics
 from mediasvc.effects.blobs.ledger import BOOKED, Ledger, footprint, scan
 
 _CHECKED: Final = 100_000
-_QUARANTINED: Final = 100
+_QUARANTINED: Final = 20  # files, at most; they are not counted in the limit
 _STRAY_AGE_S: Final = 3600.0
 
 Mark = tuple[int, int, int]  # inode, size, time of last change: other bytes, other mark

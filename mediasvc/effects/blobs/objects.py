@@ -147,9 +147,12 @@ class ObjectBlobs:
         """See Blobs."""
         if not _DIGEST.match(digest):
             return
-        await self._local.delete(digest)
-        with contextlib.suppress(FileNotFoundError):
+        try:
             await self._ask("delete", lambda: obstore.delete_async(self._store, _name(digest)))
+        except FileNotFoundError:
+            pass
+        finally:
+            await self._local.delete(digest)
 
     async def presigned_url(self, digest: str, media_type: str, ttl_s: int) -> str | None:
         """See Blobs. The store answers with the media type of the bytes, whichever is asked for here."""
