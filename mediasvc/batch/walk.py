@@ -24,6 +24,9 @@ from mediasvc.errors import BY_CODE, MediaError, StoreFailed
 # Small enough that a killed worker costs seconds, large enough that a thread hop or a message is shared by several.
 CHUNK_ARTICLES = 8
 CHUNK_BYTES = 4 * 1024 * 1024
+# Articles read and looked up at once, and how many such groups are in hand.
+_GROUP_ARTICLES = 32
+_READERS = 2
 
 Run = Callable[[Chunk], Awaitable[tuple[Done, ...]]]
 
@@ -136,19 +139,21 @@ class Batch:
         self._job = hashlib.sha256(os.fsencode(os.path.realpath(where.root))).hexdigest()[:16]
         self._fingerprint = options.fingerprint(where)
         self._prefixes: dict[Path, str] = {}
+        self._slots = asyncio.Semaphore(1)
 
     async def run(self) -> Totals:
         """All articles. InvalidRequest where there is none, or where the output cannot be written at all."""
         items = scan(self.where)
-        group_count = max(1, -(-self.options.jobs // CHUNK_ARTICLES))
-        queue: asyncio.Queue[list[Item] | None] = asyncio.Queue(group_count)
+        chunks_at_once = max(1, -(-self.options.jobs // CHUNK_ARTICLES))
+        self._slots = asyncio.Semaphore(chunks_at_once)
+        queue: asyncio.Queue[list[Item] | None] = asyncio.Queue(1)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._count())
-            for _ in range(group_count):
+            for _ in range(_READERS):
                 group.create_task(self._consume(queue))
-            while some := await asyncio.to_thread(_take, items, min(CHUNK_ARTICLES, self.options.jobs)):
+            while some := await asyncio.to_thread(_take, items, _GROUP_ARTICLES):
                 await queue.put(some)
-            for _ in range(group_count):
+            for _ in range(_READERS):
                 await queue.put(None)
         return self.totals
 
@@ -160,29 +165,36 @@ class Batch:
             await self._do(items)
 
     async def _do(self, items: list[Item]) -> None:
-        rows = {item.name: await self._journal_row(item) for item in items}
+        rows = await self._journal_rows(items)
         read = await asyncio.to_thread(self._read_all, items, rows)
         todo: list[_Read] = []
         for one in read:
             if isinstance(one, dict):
                 self._finish(one)
-            elif one.kept is not None and await self._sources_stand(one.kept):
-                self._finish(one.kept, known=True)
             else:
                 todo.append(one)
-        for chunk in _chunks(todo):
-            await self._rewrite(chunk)
+        changed = await self._changed_sources([one.kept for one in todo if one.kept is not None])
+        fresh: list[_Read] = []
+        for one in todo:
+            if one.kept is not None and not _is_open(one.kept, changed):
+                self._finish(one.kept, known=True)
+            else:
+                fresh.append(one)
+        async with asyncio.TaskGroup() as group:
+            for chunk in _chunks(fresh, min(CHUNK_ARTICLES, self.options.jobs)):
+                await self._slots.acquire()
+                group.create_task(self._rewrite(chunk)).add_done_callback(lambda _: self._slots.release())
 
-    async def _journal_row(self, item: Item) -> JournalRow | None:
+    async def _journal_rows(self, items: list[Item]) -> dict[str, JournalRow]:
         if self.options.force:
-            return None
+            return {}
         try:
-            return await self.journal.row(self._job, item.name)
+            return await self.journal.some(self._job, [item.name for item in items])
         except StoreFailed as error:
             logs.get().warning("journal.unread", why=str(error))
-            return None
+            return {}
 
-    def _read_all(self, items: list[Item], rows: Mapping[str, JournalRow | None]) -> list[_Read | Row]:
+    def _read_all(self, items: list[Item], rows: Mapping[str, JournalRow]) -> list[_Read | Row]:
         """In a thread: reads a group of articles and checks what the journal says of each against the disk."""
         read: list[_Read | Row] = []
         for item in items:
@@ -191,7 +203,7 @@ class Batch:
             except MediaError as error:
                 read.append(report.unread(item, error.code, str(error)))
                 continue
-            row = rows[item.name]
+            row = rows.get(item.name)
             read.append(_Read(item, seen, self._done_row(item, seen, row) if row else None))
         return read
 
@@ -210,16 +222,19 @@ class Batch:
         }
         return told if all((self.where.root / name).exists() for name in names) else None
 
-    async def _sources_stand(self, told: Row) -> bool:
-        """Whether no image of a finished article is known to have changed, and none may be got this time."""
-        for image in told["images"]:
-            if image["status"] == "failed" and BY_CODE.get(image["code"], MediaError).retryable:
-                return False
-            if image["status"] == "localised" and image["origin"]:
-                name = await self.articles.images.known_name(image["origin"], None)
-                if name is not None and not (image["original"] or "").endswith(name):
-                    return False
-        return True
+    async def _changed_sources(self, rows: list[Row]) -> set[str]:
+        """Origins whose original is known to be another one now than when these articles were done."""
+        then = {
+            image["origin"]: image["original"]
+            for told in rows
+            for image in told["images"]
+            if image["status"] == "localised" and image["origin"] and image["original"]
+        }
+        try:
+            now = await self.articles.images.index.digests(list(then))
+        except StoreFailed:
+            return set()
+        return {origin for origin, digest in now.items() if digest not in then[origin]}
 
     async def _rewrite(self, read: list[_Read]) -> None:
         tasks = tuple(Task(one.seen.data, one.item.type, self._prefix(one.item)) for one in read)
@@ -356,11 +371,21 @@ def _take(items: Iterator[Item], count: int) -> list[Item]:
     return taken
 
 
-def _chunks(read: list[_Read]) -> Iterator[list[_Read]]:
+def _is_open(told: Row, changed: set[str]) -> bool:
+    """Whether a finished article is to be done again: an image may be got this time, or is another one now."""
+    for image in told["images"]:
+        if image["status"] == "failed" and BY_CODE.get(image["code"], MediaError).retryable:
+            return True
+        if image["origin"] in changed:
+            return True
+    return False
+
+
+def _chunks(read: list[_Read], most: int) -> Iterator[list[_Read]]:
     chunk: list[_Read] = []
     size = 0
     for one in read:
-        if chunk and size + len(one.seen.data) > CHUNK_BYTES:
+        if len(chunk) == most or (chunk and size + len(one.seen.data) > CHUNK_BYTES):
             yield chunk
             chunk, size = [], 0
         chunk.append(one)

@@ -1,7 +1,7 @@
 """Which article of a batch is done, so that a run that was ended goes on where it stopped."""
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -30,6 +30,9 @@ class Journal(Protocol):
 
     async def row(self, job: str, path: str) -> JournalRow | None:
         """What is recorded of an article."""
+
+    async def some(self, job: str, paths: Sequence[str]) -> dict[str, JournalRow]:
+        """What is recorded of some articles, at once; those of which nothing is are left out."""
 
     async def record(self, job: str, path: str, key: str, digest_out: str, report_json: str) -> None:
         """Replaces what was recorded of an article; on the disk when it returns."""
@@ -63,6 +66,21 @@ class SqliteJournal:
             "SELECT key, digest_out, report FROM done WHERE job = ? AND path = ?", (_bytes(job), _bytes(path))
         )
         return JournalRow(path, *rows[0]) if rows else None
+
+    async def some(self, job: str, paths: Sequence[str]) -> dict[str, JournalRow]:
+        """See Journal."""
+        found: dict[str, JournalRow] = {}
+        for start in range(0, len(paths), _PAGE):
+            part = [_bytes(path) for path in paths[start : start + _PAGE]]
+            marks = ",".join("?" * len(part))
+            rows = await self._database.read(
+                f"SELECT path, key, digest_out, report FROM done WHERE job = ? AND path IN ({marks})",  # noqa: S608  # only marks
+                (_bytes(job), *part),
+            )
+            for path, key, digest_out, report in rows:
+                name = path.decode("utf-8", "surrogateescape")
+                found[name] = JournalRow(name, key, digest_out, report)
+        return found
 
     async def record(self, job: str, path: str, key: str, digest_out: str, report_json: str) -> None:
         """See Journal."""

@@ -56,6 +56,22 @@ class RedisIndex:
         _count(entry is not None)
         return entry
 
+    async def digests(self, urls: Sequence[str]) -> dict[str, str]:
+        """See Index."""
+        if not urls:
+            return {}
+        keys = [self._source_key(url) for url in urls]
+        texts = await self._link.ask("read", lambda client: client.mget(keys))
+        found: dict[str, str] = {}
+        for url, text in zip(urls, texts, strict=True):
+            try:
+                entry = Entry.from_json(text.decode()) if isinstance(text, bytes) else None
+            except ValueError:
+                continue
+            if entry is not None and entry.url == url and entry.digest is not None:
+                found[url] = entry.digest
+        return found
+
     async def put_source(self, entry: Entry) -> None:
         """See Index. Thumbnails of a blob that no URL has any more end with their own time."""
         text = entry.to_json().encode()
