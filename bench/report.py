@@ -2,14 +2,17 @@
 
 .venv/bin/python bench/report.py
 
-Reads bench/results/*.json (bench/README.md has the form), writes one SVG beside each, and fills in the part of
-bench/README.md between its two markers: every plot and table with its command, machine and date.
+Reads bench/results/*.json (bench/README.md has the form), writes one SVG beside each, and fills in every place of
+README.md, bench/README.md and docs/ that stands between `<!-- figures: cold, hot -->` (or `all`) and
+`<!-- end of figures -->`: each plot and table with its command, machine and date.
 """
 
 import json
 import math
+import os
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -19,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.results import FOLDER
 
-PAGE = FOLDER.parent / "README.md"
-BEGIN, END = "<!-- figures: written by bench/report.py -->", "<!-- end of figures -->"
+ROOT = FOLDER.parent.parent
+_PLACE = re.compile(r"(<!-- figures: ([a-z0-9_, ]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
 WIDTH = 860
 LABEL_X, BAR_X, BAR_WIDTH = 16, 300, 430
@@ -45,16 +48,30 @@ STYLE = """
 
 
 def main() -> None:
-    """Draw every file of results and fill in the page."""
-    reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))]
-    for report in reports:
-        (FOLDER / f"{report['bench']}.svg").write_text(draw(report), encoding="utf-8")
-    page = PAGE.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    sections = "\n".join(section(report) for report in reports)
-    PAGE.write_text(f"{before}{BEGIN}\n{sections}\n{END}{after}", encoding="utf-8")
+    """Draw every file of results and fill in the pages."""
+    reports = {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))
+    }
+    for name, report in reports.items():
+        (FOLDER / f"{name}.svg").write_text(draw(report), encoding="utf-8")
+    for page in (ROOT / "README.md", ROOT / "bench" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        before = page.read_text(encoding="utf-8")
+        after = filled(before, page, reports)
+        if after != before:
+            page.write_text(after, encoding="utf-8")
     print(f"drew {len(reports)} benches into {FOLDER}")
+
+
+def filled(text: str, page: Path, reports: Mapping[str, dict[str, Any]]) -> str:
+    """The text of a page with its places filled in; a bench without figures yet is left out."""
+
+    def fill(place: re.Match[str]) -> str:
+        wanted = list(reports) if place[2] == "all" else [name.strip() for name in place[2].split(",")]
+        figures = os.path.relpath(FOLDER, page.parent)
+        sections = [section(reports[name], figures) for name in wanted if name in reports]
+        return place[1] + "\n".join(sections) + place[3]
+
+    return _PLACE.sub(fill, text)
 
 
 def draw(report: dict[str, Any]) -> str:
@@ -142,13 +159,13 @@ def number_text(figure: float) -> str:
     return f"{figure:.3g}"
 
 
-def section(report: dict[str, Any]) -> str:
-    """The Markdown of one bench: its plot, its table, its command."""
+def section(report: dict[str, Any], figures: str) -> str:
+    """The Markdown of one bench: its plot, its table, its command. figures: where the plots lie, from the page."""
     peers = list(dict.fromkeys(name for row in report["rows"] for name in row["peers"]))
     lines = [
-        f"\n### {report['bench']}\n",
+        f"### {report['bench']}\n",
         f"`{report['command']}`, {report['date']}, {report['machine']}\n",
-        f"![Figures of the bench {report['bench']}](results/{report['bench']}.svg)\n",
+        f"![Figures of the bench {report['bench']}]({figures}/{report['bench']}.svg)\n",
         "| " + " | ".join(["what", "unit", "mediasvc", *peers, "target"]) + " |",
         "|" + "---|" * (4 + len(peers)),
     ]
