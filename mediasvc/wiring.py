@@ -53,7 +53,7 @@ class Parts:
 
 def make_addresses(settings: Settings) -> Addresses:
     """What resolves and checks addresses; needs nothing open. InvalidSettings."""
-    rules = urls.parse_rules(_packaged("wrappers.toml"), "wrappers.toml")
+    rules = urls.parse_rules(_packaged("wrappers.toml"), "built-in wrappers.toml")
     if settings.wrappers_file is not None:
         rules = urls.parse_rules(_text_of(settings.wrappers_file), str(settings.wrappers_file)) + rules
     return Addresses(urls.Resolver(rules), _policy(settings))
@@ -61,8 +61,10 @@ def make_addresses(settings: Settings) -> Addresses:
 
 def _policy(settings: Settings) -> FetchPolicy:
     own = {f"{settings.host.strip('[]')}:{settings.port}"} if settings.port else set()
-    if settings.public_url:
-        own.add(urlsplit(settings.public_url).hostname or "")
+    public = urlsplit(settings.public_url)
+    # Under a path of another site's host, that site's own images are nobody's loop; Via tells those that are.
+    if public.netloc and public.path in {"", "/"}:
+        own.add(public.netloc.rpartition("@")[2])
     return FetchPolicy(
         allowed_ports=settings.allowed_ports,
         allowed_hosts=settings.allowed_hosts,

@@ -57,7 +57,7 @@ def resolve(urls: tuple[str, ...], as_json: bool, common: Common) -> int:
     code = 0
     for address in _addresses(urls):
         try:
-            resolution = addresses.resolve(address)
+            resolution = addresses.explain(address)
         except MediaError as error:
             click.echo(f"mediasvc: {address}: {error}", err=True)
             if as_json:

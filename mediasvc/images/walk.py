@@ -36,6 +36,12 @@ class Addresses:
         self.policy.check_literal(resolution.origin)
         return resolution
 
+    def explain(self, address: str, base: str | None = None) -> urls.Resolution:
+        """As resolve, for people who ask: a `data:` URL is its own origin, though nothing that could be fetched."""
+        if address.strip()[:5].lower() == "data:":
+            return urls.Resolution(address, urls.SourceUrl(address), ())
+        return self.resolve(address, base)
+
 
 @dataclass(frozen=True, slots=True)
 class Info:

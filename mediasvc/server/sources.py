@@ -40,7 +40,7 @@ class SourceRoutes:
 
     async def resolve(self, request: web.Request) -> web.StreamResponse:
         """What is left of an address when every wrapper is taken off; no network."""
-        resolution = self.images.resolve(_url(request))
+        resolution = self.images.addresses.explain(_url(request))
         return _json(
             {
                 "source": resolution.source,
