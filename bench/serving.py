@@ -11,9 +11,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from bench import tree
 
@@ -96,7 +98,7 @@ def wait_for(url: str, timeout_s: float = 60.0) -> None:
 def running(
     command: list[str], environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is ended on leaving; what it says goes nowhere."""
+    """A process that is ended on leaving, with all that it started; what it says goes nowhere."""
     process = subprocess.Popen(
         command,
         env={**os.environ, **(environment or {})},
@@ -106,12 +108,17 @@ def running(
     try:
         yield process
     finally:
+        everyone = tree.processes(process.pid)
         process.terminate()
         try:
             process.wait(40)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        # Not every peer takes its children with it.
+        for left in everyone:
+            with suppress(psutil.NoSuchProcess):
+                left.kill()
 
 
 @contextmanager
