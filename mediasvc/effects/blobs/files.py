@@ -115,6 +115,7 @@ class FileBlobs:
         """Waits for what is being written."""
         for threads in (self._readers, self._writers):
             await asyncio.to_thread(threads.shutdown)
+        self._folder.close()
 
     # ------------------------------------------------------------------ upkeep
 

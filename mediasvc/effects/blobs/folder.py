@@ -61,6 +61,10 @@ class BlobFolder:
         self._ledger = Ledger(folder, max_bytes)
         self._checked: dict[str, Mark] = {}
 
+    def close(self) -> None:
+        """Lets go of open files."""
+        self._ledger.close()
+
     def path(self, digest: str) -> Path:
         """Where a blob is, if it is held."""
         return self._folder / digest[:2] / digest[2:4] / digest

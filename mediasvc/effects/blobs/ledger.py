@@ -84,7 +84,8 @@ class Ledger:
         self._folder = folder
         self._max_bytes = max_bytes
         self._oldest: deque[Held] = deque()
-        self._threads = threading.Lock()
+        self._total = _LockedFile(folder / "total")
+        self._evicting = _LockedFile(folder / "evict.lock")
 
     def reserve(self, size: int) -> None:
         """Books a file of this size, and evicts until it fits. What is being served stays, even if it then does not.
@@ -94,11 +95,13 @@ class Ledger:
         """
         if self._book(footprint(size)) <= self._max_bytes:
             return
-        with self._threads, self._locked("evict.lock"):
-            excess = self.total() - self._max_bytes
-            if excess > 0 and self._evict(excess)[0] < excess:
+        with self._evicting.hold():
+            # A little more than needed, so that not every blob from now on evicts another.
+            goal = self._max_bytes - self._max_bytes // 100
+            excess = self.total() - goal
+            if excess > self._max_bytes - goal and self._evict(excess)[0] < excess:
                 self._look_up(excess)
-                self._evict(self.total() - self._max_bytes)
+                self._evict(self.total() - goal)
 
     def release(self, size: int) -> None:
         """A file of this size is gone, or never came."""
@@ -109,6 +112,11 @@ class Ledger:
         with self._counter() as (_, total):
             return total
 
+    def close(self) -> None:
+        """Lets go of its files; they are opened anew when they are wanted."""
+        self._total.close()
+        self._evicting.close()
+
     def recount(self) -> int:
         """Puts the total right by a scan; the total."""
         before = self.total()
@@ -118,7 +126,7 @@ class Ledger:
 
     def shrink(self) -> int:
         """Puts the total right, then evicts what is over the limit; how many blobs went."""
-        with self._threads, self._locked("evict.lock"):
+        with self._evicting.hold():
             self._oldest.clear()
             excess = self.recount() - self._max_bytes
             if excess <= 0:
@@ -187,7 +195,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _counter(self) -> Iterator[tuple[int, int]]:
-        with self._locked("total") as counter:
+        with self._total.hold() as counter:
             data = os.pread(counter, _COUNTER.size, 0)
             if len(data) == _COUNTER.size:
                 yield counter, _COUNTER.unpack(data)[0]
@@ -196,16 +204,41 @@ class Ledger:
                 os.pwrite(counter, _COUNTER.pack(total), 0)
                 yield counter, total
 
+
+class _LockedFile:
+    """A file that one thread of one process at a time may use; kept open, and made anew if somebody removes it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._threads = threading.Lock()
+        self._handle = -1
+
     @contextlib.contextmanager
-    def _locked(self, name: str) -> Iterator[int]:
-        path = self._folder / name
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
+    def hold(self) -> Iterator[int]:
+        with self._threads:
+            handle = self._open()
             fcntl.flock(handle, fcntl.LOCK_EX)
-            yield handle
-        finally:
-            os.close(handle)
+            try:
+                yield handle
+            finally:
+                fcntl.flock(handle, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        with self._threads:
+            if self._handle >= 0:
+                os.close(self._handle)
+                self._handle = -1
+
+    def _open(self) -> int:
+        if self._handle >= 0:
+            if os.fstat(self._handle).st_nlink:
+                return self._handle
+            os.close(self._handle)
+            self._handle = -1
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            self._handle = os.open(self._path, flags, 0o600)
+        except FileNotFoundError:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(self._path, flags, 0o600)
+        return self._handle
