@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import EXTENSIONS, Format
+from mediasvc.core.rewrite import Edit, restorable, splice
 
 
 class Status(StrEnum):
@@ -77,13 +78,23 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """An article after the walk. edits: what brings the input back (see core.rewrite.restore)."""
+    """An article after the walk: what came in, and what is to be changed in it."""
 
-    content: bytes
+    article: bytes
+    edits: tuple[Edit, ...]
     images: tuple[ImageReport, ...]
     assets: tuple[Asset, ...]
-    edits: list[list[int | str]]
     warnings: tuple[str, ...]
+
+    @property
+    def content(self) -> bytes:
+        """The article with every edit made."""
+        return splice(self.article, self.edits)
+
+    @property
+    def way_back(self) -> list[list[int | str]]:
+        """What brings the input back, ready for JSON (see core.rewrite.restore)."""
+        return restorable(self.edits, self.article)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -83,7 +83,10 @@ def sort_references(
     base = options.base_url
     if found.base_href is not None:
         base = urljoin(base, found.base_href) if base else found.base_href
-    resolved = [_resolve(reference, base, options, addresses, public_url) for reference in found.references]
+    origins: dict[str, urls.Resolution | MediaError] = {}
+    resolved = [
+        _resolve(reference, base, options, addresses, public_url, origins) for reference in found.references
+    ]
     asking = [one for one in resolved if isinstance(one, Target)]
     if found.base_href is not None and asking and not urlsplit(prefix).scheme:
         raise InvalidRequest(
@@ -107,20 +110,34 @@ def sort_references(
 
 
 def _resolve(
-    reference: Reference, base: str | None, options: ArticleOptions, addresses: Addresses, public_url: str
+    reference: Reference,
+    base: str | None,
+    options: ArticleOptions,
+    addresses: Addresses,
+    public_url: str,
+    origins: dict[str, urls.Resolution | MediaError],
 ) -> Target | ImageReport:
-    if is_local(reference.address, options.prefix, public_url):
+    """origins: what the addresses of this article led to so far; most stand in it more than once."""
+    address = reference.address
+    if is_local(address, options.prefix, public_url):
         return _settled(reference, Status.LEFT)
-    if base is None and is_relative(reference.address):
+    if base is None and is_relative(address):
         return _settled(reference, Status.LEFT)
-    origin: str | None = None
+    led_to = origins.get(address)
+    if led_to is None:
+        led_to = origins[address] = _led_to(address, base, addresses)
+    if isinstance(led_to, MediaError):
+        return _settled(reference, Status.FAILED, led_to.code)
+    return Target(reference, led_to, None, reference.declared_size)
+
+
+def _led_to(address: str, base: str | None, addresses: Addresses) -> urls.Resolution | MediaError:
     try:
-        resolution = addresses.resolver.resolve(reference.address, base)
-        origin = resolution.origin
+        resolution = addresses.resolver.resolve(address, base)
         addresses.policy.check_url(resolution.origin)
     except MediaError as error:
-        return _settled(reference, Status.FAILED, origin, error.code)
-    return Target(reference, resolution, None, reference.declared_size)
+        return error
+    return resolution
 
 
 def _sized(target: Target, sizes: Mapping[str, Size], options: ArticleOptions) -> Target:
@@ -161,12 +178,10 @@ def is_relative(address: str) -> bool:
     return not parts.scheme and not parts.netloc and not address.startswith(("//", "\\\\", "/\\", "\\/"))
 
 
-def _settled(
-    reference: Reference, status: Status, origin: str | None = None, code: str | None = None
-) -> ImageReport:
+def _settled(reference: Reference, status: Status, code: str | None = None) -> ImageReport:
     return ImageReport(
         source=reference.address,
-        origin=origin,
+        origin=None,
         where=reference.where,
         declared_size=reference.declared_size,
         status=status,

@@ -19,6 +19,7 @@ from mediasvc.images import Held, Images, Served
 # A page of thousands of images keeps this many of them in hand at once; the fetcher has its own bounds.
 _IMAGES_AT_ONCE = 16
 _ENDINGS = frozenset(EXTENSIONS.values())
+_OUTCOMES = {status: metrics.rewritten_references.labels(status.value) for status in Status}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,14 @@ class Articles:
         found = self._sort(article, options, self.public_url)
         edits: list[Edit] = []
         reports: list[ImageReport] = []
+        paths: dict[tuple[str, Size | None], str] = {}
         for target in found.targets:
             if isinstance(target, ImageReport):
                 reports.append(target)
                 continue
             origin = target.resolution.origin
-            original = self.image_path(origin, None, None)
-            thumbnail = self.image_path(origin, target.spec.box, options.format) if target.spec else None
+            original = self._path(paths, origin, None, options)
+            thumbnail = self._path(paths, origin, target.spec.box, options) if target.spec else None
             edits.append(rewrite.write(target.reference, thumbnail or original))
             reports.append(_report(target, Status.LOCALISED, original=original, thumbnail=thumbnail))
         return _finish(article, edits, reports, (), found.warnings)
@@ -115,6 +117,20 @@ class Articles:
         path = f"/{options}/{signing.encode_source(origin)}"
         signature = signing.sign(self.signing_keys, path) if self.signing_keys else "unsafe"
         return f"{self.public_url}/img/{signature}{path}"
+
+    def _path(
+        self,
+        paths: dict[tuple[str, Size | None], str],
+        origin: str,
+        box: Size | None,
+        options: ArticleOptions,
+    ) -> str:
+        """As image_path, signed once for all places of an article that ask for the same."""
+        path = paths.get((origin, box))
+        if path is None:
+            path = self.image_path(origin, box, None if box is None else options.format)
+            paths[origin, box] = path
+        return path
 
     def _sort(self, article: bytes, options: ArticleOptions, prefix: str) -> Sorted:
         return sort_references(
@@ -235,7 +251,8 @@ def _finish(
     assets: tuple[Asset, ...],
     warnings: tuple[str, ...],
 ) -> Rewritten:
-    for report in reports:
-        metrics.rewritten_references.labels(report.status.value).inc()
-    content = rewrite.splice(article, edits)
-    return Rewritten(content, tuple(reports), assets, rewrite.restorable(edits, article), warnings)
+    statuses = [report.status for report in reports]
+    for status, counter in _OUTCOMES.items():
+        if count := statuses.count(status):
+            counter.inc(count)
+    return Rewritten(article, tuple(edits), tuple(reports), assets, warnings)

@@ -184,10 +184,11 @@ def _failed(code: str, message: str, exit_code: int, seconds: float) -> Done:
 
 
 def _done(task: Task, rewritten: Rewritten, seconds: float) -> Done:
+    content = rewritten.content
     return Done(
-        content=None if rewritten.content == task.content else rewritten.content,
+        content=None if content == task.content else content,
         images=[image.to_json() for image in rewritten.images],
-        edits=rewritten.edits,
+        edits=rewritten.way_back,
         assets=rewritten.assets,
         error=None,
         warnings=list(rewritten.warnings),

@@ -110,8 +110,8 @@ class Images:
         the same step; so is the placeholder where that is wanted. Raises what the resolver,
         the policy, the fetch and the decoder raise.
         """
-        resolution = self.resolve(address, base)
         try:
+            resolution = self.resolve(address, base)
             self.addresses.policy.check_url(resolution.origin)
         except errors.SourceRefused as error:
             metrics.refused_sources.labels(error.reason or "policy").inc()
@@ -144,7 +144,12 @@ class Images:
         if ready is not None:
             return ready
         held, source = await self._source(held)
-        return await self._renditions.make(held, source, spec)
+        try:
+            return await self._renditions.make(held, source, spec)
+        except StoreFailed:
+            # Evicted or purged between being found and being read: from the origin, then.
+            held, source = await self._source(await self._originals.fetch_again(held))
+            return await self._renditions.make(held, source, spec)
 
     async def _source(self, held: Held) -> tuple[Held, Path | bytes]:
         """The bytes of an original for image work, fetched anew where the store has lost them."""
@@ -221,7 +226,11 @@ class Images:
         if known is not None:
             return known
         held, source = await self._source(held)
-        return await self._renditions.placeholder(held, source)
+        try:
+            return await self._renditions.placeholder(held, source)
+        except StoreFailed:
+            held, source = await self._source(await self._originals.fetch_again(held))
+            return await self._renditions.placeholder(held, source)
 
     async def purge(self, address: str) -> None:
         """Forgets the original behind an address and every thumbnail of it; the news goes to all replicas."""
