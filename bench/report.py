@@ -82,7 +82,7 @@ def draw(report: dict[str, Any]) -> str:
     y += 18
     parts.append(f'<text class="faint" x="{LABEL_X}" y="{y}">{escape(report["command"])}</text>')
     y += 16
-    stand = f"{report['date']} · {report['machine']}"
+    stand = f"{report['date']} · {report['machine']} · upright stroke: target"
     parts.append(f'<text class="faint" x="{LABEL_X}" y="{y}">{escape(stand)}</text>')
     y += 22
     for unit, rows in groupby(report["rows"], key=lambda row: row["unit"]):
