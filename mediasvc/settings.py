@@ -349,6 +349,29 @@ def check_serving(settings: Settings) -> None:
         )
 
 
+def pack(settings: Settings) -> dict[str, object]:
+    """Every value in a form that JSON holds, secrets included; unpack brings them back."""
+    packed: dict[str, object] = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        elif isinstance(value, tuple | frozenset):
+            value = [
+                one.hex() if isinstance(one, bytes) else one if isinstance(one, int) else str(one)
+                for one in value
+            ]
+        elif isinstance(value, Path):
+            value = str(value)
+        packed[name] = value
+    return packed
+
+
+def unpack(packed: Mapping[str, object]) -> Settings:
+    """What pack made; nothing is read from the environment or from files. ValidationError on anything else."""
+    return Settings(**{name: value for name, value in packed.items() if value is not None})  # type: ignore[arg-type]  # by name
+
+
 def describe(settings: Settings) -> dict[str, object]:
     """Every effective value by variable name, secrets masked, for people and programs."""
     shown: dict[str, object] = {}

@@ -1,6 +1,7 @@
 """The only place that picks concrete parts and joins them."""
 
 import asyncio
+import hashlib
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -125,6 +126,13 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
+def via_name(settings: Settings) -> str:
+    """Our name in Via: the same in all replicas of a deployment, another one in the next deployment of a chain."""
+    keys = b"".join(settings.signing_keys)
+    own = keys or (settings.public_url or f"{socket.gethostname()}:{settings.data_dir}").encode()
+    return f"mediasvc-{hashlib.sha256(b'via ' + own).hexdigest()[:12]}"
+
+
 def store_name(settings: Settings) -> str:
     """Equal for two programs that find each other's blobs."""
     return settings.store_url or f"{socket.gethostname()}:{settings.data_dir.resolve()}"
@@ -176,7 +184,7 @@ async def open_parts(
                 await stack.enter_async_context(connections)
         except OSError as error:
             raise InvalidSettings(f"MEDIASVC_CA_FILE: {settings.ca_file} holds no certificates") from error
-        fetcher = Fetcher(addresses.policy, fetch_rules, headers, connections)
+        fetcher = Fetcher(addresses.policy, fetch_rules, headers, connections, via=via_name(settings))
         if image_work:
             await stack.enter_async_context(workers)
         flights = Flights(locks)

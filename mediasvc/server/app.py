@@ -20,7 +20,7 @@ from mediasvc.server.pages import PageRoutes
 from mediasvc.server.sources import SourceRoutes
 from mediasvc.server.tokens import guarded
 from mediasvc.settings import Settings
-from mediasvc.wiring import Parts
+from mediasvc.wiring import Parts, via_name
 
 LANE = web.AppKey("lane", Lane)
 GATE = web.AppKey("gate", Gate)
@@ -59,6 +59,7 @@ def create_app(settings: Settings, parts: Parts) -> web.Application:
         gate,
         guard=Guard(settings.signing_keys, settings.unsigned_allowed),
         redirects_assets=settings.redirect_assets,
+        via=via_name(settings),
     )
     articles = ArticleRoutes(
         parts.articles,

@@ -1,10 +1,10 @@
 """What the supervisor hands to a server process when it starts it."""
 
-import pickle
+import json
 from dataclasses import dataclass
 from typing import IO
 
-from mediasvc.settings import Settings
+from mediasvc.settings import Settings, pack, unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,15 @@ class Handover:
 
 def give(pipe: IO[bytes], handover: Handover) -> None:
     """Writes it and closes the pipe. Secrets go this way and not by the command line, which others can read."""
+    numbers = [handover.image_processes, handover.socket_fd, handover.ready_fd, handover.supervisor_pid]
     with pipe:
-        pickle.dump(handover, pipe)
+        pipe.write(json.dumps({"settings": pack(handover.settings), "numbers": numbers}).encode())
 
 
 def take(pipe: IO[bytes]) -> Handover:
-    """Reads it in the process that was started."""
-    handover = pickle.load(pipe)  # noqa: S301  # a pipe from the process that started this one
-    if not isinstance(handover, Handover):
-        raise TypeError("this program is started by `mediasvc serve`")
-    return handover
+    """Reads it in the process that was started. TypeError where that was not done by the supervisor."""
+    try:
+        told = json.loads(pipe.read())
+        return Handover(unpack(told["settings"]), *told["numbers"])
+    except (ValueError, KeyError) as error:
+        raise TypeError("this program is started by `mediasvc serve`") from error

@@ -11,10 +11,11 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from mediasvc import logs, metrics
+from mediasvc.core.hostheaders import has_passed
 from mediasvc.core.picture import EXTENSIONS, MEDIA_TYPES, Format
 from mediasvc.core.retry import parse_date
 from mediasvc.effects.blobs import Blobs
-from mediasvc.errors import InvalidRequest, SourceMissing, StoreFailed
+from mediasvc.errors import InvalidRequest, SourceMissing, SourceRefused, StoreFailed
 from mediasvc.images import CacheStatus, Held, Images, Served
 from mediasvc.server import options, replies, sending
 from mediasvc.server.accept import Accepts, parse_accept
@@ -41,13 +42,16 @@ class ImageRoutes:
         *,
         guard: Guard,
         redirects_assets: bool,
+        via: str,
     ) -> None:
+        """via: our name in the Via field of what we ask of origins."""
         self.images = images
         self.blobs = blobs
         self.memory = memory
         self.gate = gate
         self.guard = guard
         self.redirects_assets = redirects_assets
+        self.via = via
 
     async def by_path(self, request: web.Request) -> web.StreamResponse:
         """/img/{signature}/{options}/{source}."""
@@ -71,6 +75,8 @@ class ImageRoutes:
             metrics.cache_requests.labels("memory", "hit").inc()
             return _from_memory(request, ready)
         asked = parse()
+        if has_passed(request.headers.get("Via"), self.via):
+            raise SourceRefused("this source leads back to this service", reason="loop")
         metrics.cache_requests.labels("memory", "miss").inc()
         generation = self.memory.generation
         with self.gate.enter():

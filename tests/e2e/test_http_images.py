@@ -29,7 +29,7 @@ def world() -> Iterator[Origin]:
 @pytest.fixture(scope="module")
 def service(world: Origin) -> Iterator[Service]:
     with Service(
-        world, MAX_SOURCE_BYTES="8MiB", MAX_PIXELS="20M", FETCH_TIMEOUT="2s", FETCH_RETRIES="0"
+        world, MAX_SOURCE_BYTES="8MiB", MAX_PIXELS="20M", FETCH_TIMEOUT="5s", FETCH_RETRIES="0"
     ) as running:
         yield running
 
@@ -554,3 +554,16 @@ def test_a_query_behind_a_path_leaves_nothing_in_memory(service: Service) -> Non
         assert service.get(f"{image_path(URL)}?{number}").body == picture("JPEG", "a")
 
     assert service.get("/v1/stats").json["memory_entries"] == entries
+
+
+def test_a_request_that_we_sent_ourselves_is_not_answered(world: Origin, service: Service) -> None:
+    world.on("/loop/a.jpg", Reply(body=jpeg("loop")))
+    service.get(image_path("http://news.example/loop/a.jpg", "original"))
+    (request,) = world.requests("/loop/a.jpg")
+
+    back = service.get(
+        image_path("http://news.example/loop/b.jpg", "original"), {"Via": request.headers["via"]}
+    )
+
+    assert (back.status, back.code) == (403, "source_refused")
+    assert world.hits("/loop/b.jpg") == 0

@@ -1,12 +1,22 @@
 """Settings: where values come from, what wins, and how problems are told."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from mediasvc.errors import InvalidSettings
-from mediasvc.settings import check_serving, describe, parse_bytes, parse_count, parse_duration, read_settings
+from mediasvc.settings import (
+    check_serving,
+    describe,
+    pack,
+    parse_bytes,
+    parse_count,
+    parse_duration,
+    read_settings,
+    unpack,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -112,3 +122,15 @@ def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_settings_file_that_is_named_must_be_there() -> None:
     with pytest.raises(InvalidSettings):
         read_settings(os.environ, config=Path("nowhere.toml"))
+
+
+def test_settings_survive_being_handed_to_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIASVC_SIGNING_KEYS", "736563726574,00ff")
+    monkeypatch.setenv("MEDIASVC_ALLOWED_CIDRS", "10.0.0.0/8")
+    monkeypatch.setenv("MEDIASVC_ALLOWED_PORTS", "80,8080")
+    monkeypatch.setenv("MEDIASVC_API_TOKEN", "swordfish")
+    settings = read_settings(os.environ)
+
+    again = unpack(json.loads(json.dumps(pack(settings))))
+
+    assert again == settings
