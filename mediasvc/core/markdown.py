@@ -1,6 +1,5 @@
 """Image references in Markdown, and which of its bytes are HTML."""
 
-import codecs
 import html
 import re
 from dataclasses import dataclass, field
@@ -11,13 +10,13 @@ from pyromark import Options
 
 from mediasvc.core.encoding import Source
 from mediasvc.core.geometry import Size
+from mediasvc.core.parsertext import ParserText
 from mediasvc.core.reference import LinkSpan, Reference, Syntax, Wants, is_fetchable
 
 _OPTIONS = (
     Options.ENABLE_TABLES | Options.ENABLE_STRIKETHROUGH | Options.ENABLE_FOOTNOTES | Options.ENABLE_TASKLISTS
 )
 
-_LONE_CR = re.compile(rb"\r(?!\n)")
 _DEFINITION = re.compile(rb"[ \t>]*\[(?:[^\[\]\\]|\\.)*+\]:", re.DOTALL)
 _BEFORE_DESTINATION = re.compile(rb"[ \t]*(?:(?:\r\n?|\n)[ \t>]*)?")
 _ANGLE = re.compile(rb"<((?:[^<>\\\r\n]|\\.)*+)>")
@@ -25,16 +24,18 @@ _BARE_PIECE = re.compile(rb"\\[!-/:-@\[-`{-~]|[()]|[^\\()\x00-\x20\x7f]+|\\")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])|&(?:#[xX][0-9A-Fa-f]{1,6}|#[0-9]{1,7}|[A-Za-z][A-Za-z0-9]*);")
 _NO_MARKUP = bytes(0x20 if byte in b"<>" else byte for byte in range(256))
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
+# Links around no image beyond these are not looked at: millions of `[a](b)` would take a gigabyte to find nothing.
+_MAX_LINKS = 50_000
 _MARK = b"<br>"  # as long as the shortest image, `![a]`
 
 
 @dataclass(frozen=True, slots=True)
-class Marked(Generic[T]):
+class Marked(Generic[_T]):
     """A thing found, and the offset where the reader would see it."""
 
-    item: T
+    item: _T
     marks: tuple[int, ...]
 
 
@@ -108,29 +109,23 @@ class _Use:
 class _Finder:
     """One pass over one article."""
 
-    __slots__ = ("default_size", "found", "offsets", "source", "text", "used", "utf8")
+    __slots__ = ("at", "default_size", "found", "source", "text", "used", "utf8")
 
     def __init__(self, source: Source, body: int, default_size: Size | None) -> None:
         self.source = source
         self.default_size = default_size
         self.found = FoundInMarkdown()
         self.used: dict[str, _Use] = {}
-        page = source.page[body:]
-        if b"\r" in page and page.count(b"\r") != page.count(
-            b"\r\n"
-        ):  # pulldown-cmark sees no blank line between lone CRs
-            page = _LONE_CR.sub(b"\n", page)
-        self.text = (
-            page.decode("utf-8") if source.utf8 else codecs.charmap_decode(page, "strict", _LETTERS)[0]
-        )
-        self.utf8 = page if source.utf8 else self.text.encode("utf-8")
-        self.offsets = _Offsets(self.utf8, body, counted=not source.utf8)
+        given = ParserText(source, body)
+        self.text, self.utf8, self.at = given.text, given.utf8, given.at
 
     def run(self) -> FoundInMarkdown:
         spans = self.found.html
-        at = self.offsets.at
+        at = self.at
         stack: list[_Open] = []
         images_open = 0
+        if b"![" not in self.utf8 and b"<" not in self.utf8:
+            return self.found
         for event, span in pyromark.events_with_range(self.text, options=_OPTIONS, merge_text=True):
             if isinstance(event, str):
                 continue
@@ -168,6 +163,8 @@ class _Finder:
         return self.found
 
     def _ended(self, ended: _Open) -> None:
+        if not ended.is_image and not ended.has_image and len(self.found.links) >= _MAX_LINKS:
+            return
         marks = [] if ended.has_image and not ended.is_image else [ended.mark]
         if ended.kind == "Inline":
             label_end = self.utf8.find(b"](", ended.children_end, ended.end)
@@ -204,7 +201,7 @@ class _Finder:
     ) -> None:
         if not is_fetchable(address):
             return
-        at = self.offsets.at
+        at = self.at
         if spot is None:
             if is_image:
                 self.found.warnings.append(
@@ -235,35 +232,6 @@ class _Finder:
         else:
             first, last, syntax = start, _bare_end(self.utf8, start, limit), Syntax.MARKDOWN_BARE
         return (first, last, syntax) if _unescape(self.utf8[first:last].decode("utf-8")) == expected else None
-
-
-class _Offsets:
-    """From UTF-8 bytes of the parser's text to bytes of the article."""
-
-    __slots__ = ("base", "before", "counted", "utf8")
-
-    def __init__(self, utf8: bytes, base: int, *, counted: bool) -> None:
-        self.utf8, self.base, self.counted = utf8, base, counted
-        self.before = [0]
-        if counted:
-            for block in range(0, len(utf8), _BLOCK):
-                self.before.append(self.before[-1] + _characters(utf8[block : block + _BLOCK]))
-
-    def at(self, offset: int) -> int:
-        if not self.counted:
-            return self.base + offset
-        block = offset // _BLOCK
-        return self.base + self.before[block] + _characters(self.utf8[block * _BLOCK : offset])
-
-
-# Bytes that are not UTF-8 become letters of two UTF-8 bytes each, which no case folding makes equal.
-_LETTERS = "".join(chr(byte if byte < 0x80 else 0x600 + byte) for byte in range(256))
-_CONTINUATION = bytes(range(0x80, 0xC0))
-_BLOCK = 512
-
-
-def _characters(utf8: bytes) -> int:
-    return len(utf8.translate(None, _CONTINUATION))
 
 
 def _after(pattern: re.Pattern[bytes], text: bytes, position: int, limit: int) -> int:
