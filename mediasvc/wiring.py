@@ -202,15 +202,17 @@ async def open_parts(
         stack.push_async_callback(images.close)
         articles = Articles(images, signing_keys=settings.signing_keys, public_url=settings.public_url)
         if image_work:
-            sweeping = asyncio.create_task(_tidy(local_blobs, index))
+            sweeping = asyncio.create_task(_tidy(local_blobs, index, locks))
             stack.push_async_callback(_end, sweeping)
         yield Parts(images, articles, blobs, local_blobs, index, journal, workers, fetcher)
 
 
-async def _tidy(blobs: FileBlobs, index: Index) -> None:
+async def _tidy(blobs: FileBlobs, index: Index, locks: Locks) -> None:
     """Leftovers of processes that were killed, and rows past their time; beside everything else."""
     try:
         await blobs.sweep()
+        if isinstance(locks, FileLocks):
+            await asyncio.to_thread(locks.sweep)
         await index.prune()
     except StoreFailed as error:
         logs.get().warning("store.untidied", why=str(error))
@@ -226,7 +228,10 @@ def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, 
     index: Index
     locks: Locks
     if settings.index_url:
-        link = RedisLink(settings.index_url)
+        try:
+            link = RedisLink(settings.index_url)
+        except ValueError as error:
+            raise InvalidSettings(f"MEDIASVC_INDEX_URL: {error}") from error
         stack.push_async_callback(link.close)
         index, locks = RedisIndex(link), RedisLocks(link)
     else:

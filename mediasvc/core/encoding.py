@@ -105,20 +105,20 @@ def _guessed(article: bytes) -> str:
     high = len(article) - len(article.translate(None, bytes(range(0x80, 0x100))))
     if wrong * 8 <= high:
         return "utf-8"
-    pairs = lone = ascii_second = adjacent = end = 0
+    pairs = lone = ascii_second = chinese = end = 0
     for match in _PAIR.finditer(article):
         if match[2] is not None:
             lone += 1
             continue
         pairs += 1
         ascii_second += match[1] is not None
-        adjacent += match.start() == end
+        chinese += match[1] is None or match.start() == end
         end = match.end()
         if pairs == _SAMPLED_PAIRS:
             break
-    # Chinese characters stand together, the accented letters of western text seldom do. Common ones have an ASCII
-    # second byte never in GB2312, two in five times in Big5.
-    if pairs == 0 or lone * 4 > pairs or adjacent * 3 < pairs:
+    # Chinese characters stand together or have two high bytes; the accented letters of western text stand between
+    # others. Common characters have an ASCII second byte never in GB2312, two in five times in Big5.
+    if pairs == 0 or lone * 4 > pairs or chinese * 3 < pairs:
         return "cp1252"
     return "big5hkscs" if ascii_second * 100 > pairs * 15 else "gb18030"
 

@@ -113,6 +113,9 @@ async def _follow_purges(parts: Parts, memory: Memory) -> None:
             for purged in news:
                 memory.forget(purged.url)
                 parts.images.forget(purged.url)
+                # In front of an object store each machine keeps files of its own.
+                for digest in purged.digests:
+                    await parts.local_blobs.delete(digest)
         except StoreFailed as error:
             if not is_deaf:
                 logs.get().warning("purges.unheard", reason=str(error))

@@ -561,9 +561,7 @@ def test_a_request_that_we_sent_ourselves_is_not_answered(world: Origin, service
     service.get(image_path("http://news.example/loop/a.jpg", "original"))
     (request,) = world.requests("/loop/a.jpg")
 
-    back = service.get(
-        image_path("http://news.example/loop/b.jpg", "original"), {"Via": request.headers["via"]}
-    )
+    back = service.get(image_path("http://news.example/loop/b.jpg", "original"), Via=request.headers["via"])
 
     assert (back.status, back.code) == (403, "source_refused")
     assert world.hits("/loop/b.jpg") == 0

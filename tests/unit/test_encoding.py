@@ -25,6 +25,8 @@ WESTERN = "Déjà l'été: à la plage, où la mer était calme et l'air léger.
         (TRADITIONAL.encode("big5"), "big5hkscs"),
         (WESTERN.encode("latin-1"), "cp1252"),
         (b"caf\xe9", "cp1252"),
+        ('<img src="http://a/中.jpg">'.encode("gbk"), "gb18030"),
+        ("<p>Zélande, Léa, Noël</p>".encode("latin-1"), "cp1252"),
         (b'<META HTTP-EQUIV=x content="text/html; charset=GB2312">' + b"\xb8\xdb", "gb18030"),
         (b"<meta charset=big5>ascii only", "big5hkscs"),
         (b"<meta charset='windows-1251'>\xef\xf0\xe8", "windows-1251"),
