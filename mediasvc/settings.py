@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -67,7 +67,7 @@ def _parts(value: object) -> object:
 def _networks(value: object) -> object:
     parts = _parts(value)
     if isinstance(parts, tuple | list):
-        return tuple(ip_network(part) if isinstance(part, str) else part for part in parts)
+        return tuple(ip_network(part, strict=False) if isinstance(part, str) else part for part in parts)
     return parts
 
 
@@ -244,13 +244,18 @@ class Settings(BaseSettings):
 
 
 def read_settings(
-    environ: Mapping[str, str], config: Path | None = None, flags: Mapping[str, object] | None = None
+    environ: Mapping[str, str],
+    config: Path | None = None,
+    flags: Mapping[str, object] | None = None,
+    *,
+    checks: Sequence[Callable[[Settings], Iterable[str]]] = (),
 ) -> Settings:
     """Flags beat environment beats `*_FILE` twins beats the TOML file beats defaults.
 
     environ: the process's own environment (pydantic-settings reads the very same).
     config: a TOML file; None: MEDIASVC_CONFIG, else mediasvc.toml in the current folder if it is there.
     flags: values given on the command line, by setting name; None values count as not given.
+    checks: what else can be wrong with settings; each gives its problems, with the variable first.
     InvalidSettings names every problem at once, one a line, each with its variable.
     """
     problems: list[str] = []
@@ -278,15 +283,26 @@ def read_settings(
     given = {name for name in known if environ.get(PREFIX + name.upper())}
     merged = {name: value for name, value in values.items() if name not in given}
     merged.update({name: value for name, value in (flags or {}).items() if value is not None})
-    settings = None
+    wrong: set[str] = set()
     try:
         settings = Settings(**merged)  # type: ignore[arg-type]  # values are checked by the model
     except ValidationError as error:
         problems.extend(_explain(problem) for problem in error.errors())
-    if problems or settings is None:
+        wrong = {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}
+        # The rest is looked at all the same, so that everything is told at once.
+        defaults = {
+            name: Settings.model_fields[name].get_default(call_default_factory=True) for name in wrong
+        }
+        settings = Settings(**(merged | defaults))  # type: ignore[arg-type]  # values are checked by the model
+    for check in (_find_problems, *checks):
+        problems.extend(line for line in check(settings) if not _is_about(line, wrong))
+    if problems:
         raise InvalidSettings("\n".join(problems))
-    _check_together(settings)
     return settings
+
+
+def _is_about(line: str, names: set[str]) -> bool:
+    return line.partition(":")[0].removeprefix(PREFIX).lower() in names
 
 
 def _from_toml(
@@ -328,25 +344,28 @@ def _explain(problem: Any) -> str:
     return f"{PREFIX}{name.upper()}: {message[:1].lower()}{message[1:]}{shown}"
 
 
-def _check_together(settings: Settings) -> None:
-    problems = []
+def _find_problems(settings: Settings) -> Iterator[str]:
     if settings.redirect_assets and not settings.store_url:
-        problems.append(f"{PREFIX}REDIRECT_ASSETS: needs an object store; set {PREFIX}STORE_URL")
+        yield f"{PREFIX}REDIRECT_ASSETS: needs an object store; set {PREFIX}STORE_URL"
     for name in ("wrappers_file", "headers_file", "ca_file"):
         path = getattr(settings, name)
         if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
-            problems.append(f"{PREFIX}{name.upper()}: cannot read the file {path}")
-    if problems:
-        raise InvalidSettings("\n".join(problems))
+            yield f"{PREFIX}{name.upper()}: cannot read the file {path}"
+
+
+def find_exposure(settings: Settings) -> Iterator[str]:
+    """A problem where the service would answer strangers without any protection."""
+    if not settings.listens_on_loopback and not settings.signing_keys and settings.allow_unsigned is not True:
+        yield (
+            f"{PREFIX}HOST: {settings.host} can be reached from outside, and no signing key is set; "
+            f"set {PREFIX}SIGNING_KEYS (openssl rand -hex 32), or {PREFIX}ALLOW_UNSIGNED=true to serve anyone"
+        )
 
 
 def check_serving(settings: Settings) -> None:
     """InvalidSettings where the service would answer strangers without any protection."""
-    if not settings.listens_on_loopback and not settings.signing_keys and settings.allow_unsigned is not True:
-        raise InvalidSettings(
-            f"{PREFIX}HOST: {settings.host} can be reached from outside, and no signing key is set; "
-            f"set {PREFIX}SIGNING_KEYS (openssl rand -hex 32), or {PREFIX}ALLOW_UNSIGNED=true to serve anyone"
-        )
+    for problem in find_exposure(settings):
+        raise InvalidSettings(problem)
 
 
 def pack(settings: Settings) -> dict[str, object]:
@@ -399,6 +418,8 @@ def describe(settings: Settings) -> dict[str, object]:
 
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc="hidden@" + parts.netloc.rpartition("@")[2]))
+    if "@" in parts.netloc:
+        parts = parts._replace(netloc="hidden@" + parts.netloc.rpartition("@")[2])
+    if parts.query:
+        parts = parts._replace(query="hidden")
+    return urlunsplit(parts)

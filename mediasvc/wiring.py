@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import os
 import socket
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 
 from mediasvc import logs
 from mediasvc.articles import Articles
-from mediasvc.core import hostheaders, urls
+from mediasvc.core import hostheaders, urls, wrapperrules
 from mediasvc.core.caching import CacheRules
 from mediasvc.core.picture import Limits
 from mediasvc.core.policy import FetchPolicy, parse_connect_to
@@ -55,9 +56,7 @@ class Parts:
 def make_addresses(settings: Settings) -> Addresses:
     """What resolves and checks addresses; needs nothing open. InvalidSettings."""
     rules = urls.parse_rules(_packaged("wrappers.toml"), "built-in wrappers.toml")
-    if settings.wrappers_file is not None:
-        rules = urls.parse_rules(_text_of(settings.wrappers_file), str(settings.wrappers_file)) + rules
-    return Addresses(urls.Resolver(rules), _policy(settings))
+    return Addresses(urls.Resolver(_own_wrappers(settings) + rules), _policy(settings))
 
 
 def _policy(settings: Settings) -> FetchPolicy:
@@ -76,6 +75,46 @@ def _policy(settings: Settings) -> FetchPolicy:
     )
 
 
+def find_problems(settings: Settings) -> Iterator[str]:
+    """What is wrong with settings that only their readers can tell: rules, tables, certificates, addresses."""
+    for name, read in (
+        ("CONNECT_TO", lambda: parse_connect_to(settings.connect_to)),
+        ("ALLOWED_HOSTS", lambda: FetchPolicy(allowed_hosts=settings.allowed_hosts)),
+        ("DENIED_HOSTS", lambda: FetchPolicy(denied_hosts=settings.denied_hosts)),
+        ("WRAPPERS_FILE", lambda: _own_wrappers(settings)),
+        ("HEADERS_FILE", lambda: _own_headers(settings)),
+        ("CA_FILE", lambda: _own_authorities(settings)),
+    ):
+        try:
+            read()
+        except InvalidSettings as error:
+            for line in str(error).splitlines():
+                yield (
+                    line
+                    if line.startswith("MEDIASVC_")
+                    else f"MEDIASVC_{name}: {line.removeprefix(name + ': ')}"
+                )
+
+
+def _own_wrappers(settings: Settings) -> tuple[wrapperrules.Rule, ...]:
+    path = settings.wrappers_file
+    return urls.parse_rules(_text_of(path), str(path)) if path is not None and path.is_file() else ()
+
+
+def _own_headers(settings: Settings) -> tuple[hostheaders.HostRule, ...]:
+    path = settings.headers_file
+    return hostheaders.parse_rules(_text_of(path), str(path)) if path is not None and path.is_file() else ()
+
+
+def _own_authorities(settings: Settings) -> None:
+    path = settings.ca_file
+    if path is not None and path.is_file():
+        try:
+            ssl.create_default_context(cafile=path)
+        except (OSError, ssl.SSLError) as error:
+            raise InvalidSettings(f"{path} holds no certificates (PEM)") from error
+
+
 def _packaged(name: str) -> str:
     return package_files("mediasvc.core").joinpath(name).read_text(encoding="utf-8")
 
@@ -89,10 +128,7 @@ def _text_of(path: Path) -> str:
 
 def _host_headers(settings: Settings) -> hostheaders.HostHeaders:
     rules = hostheaders.parse_rules(_packaged("hotlink.toml"), "hotlink.toml")
-    if settings.headers_file is not None:
-        own = hostheaders.parse_rules(_text_of(settings.headers_file), str(settings.headers_file))
-        rules = own + rules
-    return hostheaders.HostHeaders(rules)
+    return hostheaders.HostHeaders(_own_headers(settings) + rules)
 
 
 def _fetch_rules(settings: Settings) -> FetchRules:
@@ -245,4 +281,4 @@ def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreFailed(f"cannot make the data folder {path} (MEDIASVC_DATA_DIR)") from error
+        raise InvalidSettings(f"MEDIASVC_DATA_DIR: cannot make the folder {path}") from error

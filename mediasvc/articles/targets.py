@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urljoin, urlsplit
 
@@ -31,7 +32,8 @@ class ArticleOptions:
     type: None finds out. base_url: what relative addresses stand against; None leaves them alone.
     prefix: what stands before an asset's name in the article; report_prefix: the same in the report.
     default_size: the box of images that declare none. placeholder: whether a tiny picture becomes the
-    background of localised images.
+    background of localised images. failures_since: failures of images that are remembered from before it are
+    tried again; None: they stand until their time is over.
     """
 
     type: ArticleType | None = None
@@ -42,6 +44,7 @@ class ArticleOptions:
     prefix: str = "assets/"
     report_prefix: str = "assets/"
     placeholder: bool = False
+    failures_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

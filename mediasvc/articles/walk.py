@@ -67,7 +67,7 @@ class Articles:
         An image that fails keeps its text and has its code in the report. InvalidRequest as for lazy.
         """
         found = self._sort(article, options, options.prefix)
-        outcomes = await self._obtain(found.asking)
+        outcomes = await self._obtain(found.asking, options)
         edits: list[Edit] = []
         reports: list[ImageReport] = []
         assets: dict[str, Asset] = {}
@@ -138,7 +138,7 @@ class Articles:
         )
 
     async def _obtain(
-        self, targets: list[Target]
+        self, targets: list[Target], options: ArticleOptions
     ) -> dict[tuple[str, ThumbnailSpec | None], _Outcome | MediaError]:
         """What every target asks for; each origin is looked at once, whatever number of places name it."""
         wanted: dict[str, dict[ThumbnailSpec | None, None]] = {}
@@ -149,7 +149,7 @@ class Articles:
 
         async def one(origin: str, specs: tuple[ThumbnailSpec | None, ...]) -> None:
             async with slots:
-                for spec, outcome in (await self._images(origin, specs)).items():
+                for spec, outcome in (await self._images(origin, specs, options)).items():
                     outcomes[origin, spec] = outcome
 
         async with asyncio.TaskGroup() as group:
@@ -159,10 +159,12 @@ class Articles:
         return outcomes
 
     async def _images(
-        self, origin: str, specs: tuple[ThumbnailSpec | None, ...]
+        self, origin: str, specs: tuple[ThumbnailSpec | None, ...], options: ArticleOptions
     ) -> dict[ThumbnailSpec | None, _Outcome | MediaError]:
         try:
-            held = await self.images.hold(origin, specs[0], placeholder=True)
+            held = await self.images.hold(
+                origin, specs[0], placeholder=True, failures_since=options.failures_since
+            )
             original = await self.images.serve(held, None)
         except MediaError as error:
             logs.get().info("image.failed", host=logs.host_of(origin), code=error.code, why=str(error))

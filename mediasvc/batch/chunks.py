@@ -5,6 +5,7 @@ import base64
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -28,7 +29,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some articles of one run, with the options they share. store: where the run looks for blobs."""
+    """Some articles of one run, with the options they share.
+
+    store: where the run looks for blobs. began: failures of images from before it are tried again.
+    """
 
     tasks: tuple[Task, ...]
     front_matter: Mapping[str, FrontMatterUse]
@@ -37,6 +41,7 @@ class Chunk:
     report_prefix: str
     placeholder: bool
     store: str = ""
+    began: datetime | None = None
 
     def to_json(self) -> bytes:
         """For the queue; bytes of articles in base64."""
@@ -52,6 +57,7 @@ class Chunk:
                 "report_prefix": self.report_prefix,
                 "placeholder": self.placeholder,
                 "store": self.store,
+                "began": self.began,
             }
         )
 
@@ -71,6 +77,7 @@ class Chunk:
             report_prefix=told["report_prefix"],
             placeholder=bool(told["placeholder"]),
             store=told["store"],
+            began=datetime.fromisoformat(told["began"]) if told["began"] else None,
         )
 
 
@@ -167,6 +174,7 @@ async def _rewrite(articles: Articles, chunk: Chunk, task: Task) -> Done:
         prefix=task.prefix,
         report_prefix=chunk.report_prefix,
         placeholder=chunk.placeholder,
+        failures_since=chunk.began,
     )
     try:
         rewritten = await articles.rewrite(task.content, options)
@@ -176,17 +184,18 @@ async def _rewrite(articles: Articles, chunk: Chunk, task: Task) -> Done:
         logs.get().exception("article.bug")
         message = "a bug in mediasvc; the log has the details, and the article is as it was"
         return _failed(MediaError.code, message, MediaError.exit_code, time.perf_counter() - started)
-    return _done(task, rewritten, time.perf_counter() - started)
+    return done_with(task.content, rewritten, time.perf_counter() - started)
 
 
 def _failed(code: str, message: str, exit_code: int, seconds: float) -> Done:
     return Done(None, [], [], (), (code, message, exit_code), [], seconds)
 
 
-def _done(task: Task, rewritten: Rewritten, seconds: float) -> Done:
+def done_with(article: bytes, rewritten: Rewritten, seconds: float) -> Done:
+    """What became of an article that was walked."""
     content = rewritten.content
     return Done(
-        content=None if content == task.content else content,
+        content=None if content == article else content,
         images=[image.to_json() for image in rewritten.images],
         edits=rewritten.way_back,
         assets=rewritten.assets,

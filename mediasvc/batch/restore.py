@@ -1,10 +1,11 @@
 """Undoing a run from its report: the source URLs are put back, byte for byte."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mediasvc.batch.report import digest, inside, read_report
+from mediasvc.batch.report import Row, digest, inside, read_report
 from mediasvc.core import rewrite
 from mediasvc.effects import files
 from mediasvc.errors import MediaError
@@ -21,35 +22,42 @@ class Restored:
     reason: str = ""
 
 
-def restore(report_file: Path, root: Path) -> Iterator[Restored]:
-    """Every article of a report whose paths are relative to root, one at a time.
+def restore(report_file: Path, roots: Sequence[Path]) -> Iterator[Restored]:
+    """Every article of a report, one at a time. roots: output folders of the run.
 
-    An article that was changed since the run is left alone and told as failed. InvalidRequest where the
-    report cannot be read.
+    Text that was added since the run stays where it does not move what the run wrote; an article in which that
+    has changed is left alone and told as failed. InvalidRequest where the report cannot be read.
     """
     for told in read_report(report_file):
-        name = told["out"]
         if not told.get("edits"):
-            yield Restored(name, "as it was")
+            yield Restored(told["out"], "as it was")
             continue
         try:
-            path = inside(root, name)
-            seen = files.read_whole(path, _MAX_BYTES)
-            found = digest(seen.data)
-            if found == told["digest_in"]:
-                yield Restored(name, "as it was")
-                continue
-            if found != told["digest_out"]:
-                yield Restored(
-                    name, "failed", "it was changed after the run; only the file of that run can be restored"
-                )
-                continue
-            original = rewrite.restore(seen.data, told["edits"])
-            if digest(original) != told["digest_in"]:
-                yield Restored(name, "failed", "the report does not lead back to the text it was made from")
-                continue
-            files.write_whole(path, original, seen.mode)
+            yield _restore(told, _root_of(told, roots))
         except (MediaError, ValueError, KeyError, TypeError) as error:
-            yield Restored(name, "failed", str(error) or "the report's edits cannot be read")
-            continue
-        yield Restored(name, "restored")
+            yield Restored(told["out"], "failed", str(error) or "the report's edits cannot be read")
+
+
+def _root_of(told: Row, roots: Sequence[Path]) -> Path:
+    for root in roots:
+        if os.path.realpath(root) == told.get("root"):
+            return root
+    return next((root for root in roots if (root / told["out"]).exists()), roots[0])
+
+
+def _restore(told: Row, root: Path) -> Restored:
+    path = inside(root, told["out"])
+    seen = files.read_whole(path, _MAX_BYTES)
+    found = digest(seen.data)
+    if found == told["digest_in"]:
+        return Restored(told["out"], "as it was")
+    try:
+        original = rewrite.restore(seen.data, told["edits"])
+    except ValueError:
+        return Restored(
+            told["out"], "failed", "what the run wrote was changed or moved since; it is left as it is"
+        )
+    if found == told["digest_out"] and digest(original) != told["digest_in"]:
+        return Restored(told["out"], "failed", "the report does not lead back to the text it was made from")
+    files.write_whole(path, original, seen.mode)
+    return Restored(told["out"], "restored")

@@ -36,8 +36,11 @@ class Plan:
     in_place: bool
 
 
-def plan(paths: Sequence[Path], out: Path | None, assets: Path | None) -> Plan:
-    """out None: in place. InvalidRequest where a path is not there or two inputs would meet in one output."""
+def plans(paths: Sequence[Path], out: Path | None, assets: Path | None) -> list[Plan]:
+    """One plan with --out; in place (out None) one for each folder, with assets inside it.
+
+    InvalidRequest where a path is not there, or the output folder is the input.
+    """
     for path in paths:
         if not path.exists():
             raise InvalidRequest(f"{path}: no such file or folder")
@@ -46,19 +49,36 @@ def plan(paths: Sequence[Path], out: Path | None, assets: Path | None) -> Plan:
                 f"{path}: not an article; its name should end in .md, .markdown, .html or .htm"
             )
     if out is not None:
-        targets = [path.name for path in paths if path.is_file()]
-        if len(targets) != len(set(targets)):
+        if any(path.is_dir() and path.resolve() == out.resolve() for path in paths):
+            raise InvalidRequest(f"{out} is the input too; to write over it, say --in-place")
+        return [Plan(tuple(paths), out, assets or out / "assets", in_place=False)]
+    by_root: dict[Path, list[Path]] = {}
+    for path in paths:
+        # Through a link that was named: the file behind it is the article.
+        path = path.resolve() if path.is_symlink() else path
+        by_root.setdefault(path if path.is_dir() else path.parent, []).append(path)
+    return [
+        Plan(tuple(some), root, assets or root / "assets", in_place=True) for root, some in by_root.items()
+    ]
+
+
+def check(where: Plan) -> int:
+    """How many articles there are. InvalidRequest where there is none, or two would be written to one place."""
+    seen: dict[str, Path] = {}
+    count = 0
+    for item in scan(where):
+        count += 1
+        if len(where.paths) == 1 or where.in_place:
+            continue
+        other = seen.setdefault(item.name, item.path)
+        if other.resolve() != item.path.resolve():
             raise InvalidRequest(
-                "two of the files have the same name and would overwrite each other under --out"
+                f"{other} and {item.path} would both become {item.name}; rewrite them into folders of their own"
             )
-        return Plan(tuple(paths), out, assets or out / "assets", in_place=False)
-    folders = [path if path.is_dir() else path.parent for path in paths]
-    root = (
-        folders[0]
-        if len(folders) == 1
-        else Path(os.path.commonpath([folder.resolve() for folder in folders]))
-    )
-    return Plan(tuple(paths), root, assets or root / "assets", in_place=True)
+    if count == 0:
+        names = ", ".join(str(path) for path in where.paths)
+        raise InvalidRequest(f"no articles (*.md, *.markdown, *.html, *.htm) in {names}")
+    return count
 
 
 def type_of(name: str) -> ArticleType | None:
@@ -70,11 +90,23 @@ def type_of(name: str) -> ArticleType | None:
 
 
 def scan(where: Plan) -> Iterator[Item]:
-    """Every article below the plan's paths, folder by folder in name order, read as it is asked for.
+    """Every article below the plan's paths, once, folder by folder in name order, read as it is asked for.
 
     Folders behind symbolic links are not entered, and links that lead out of the tree are passed over; so
     are hidden folders, the assets folder and, where it lies inside the input, the output folder.
     """
+    if len(where.paths) == 1:
+        yield from _scan(where)
+        return
+    seen: set[Path] = set()
+    for item in _scan(where):
+        real = item.path.resolve()
+        if real not in seen:
+            seen.add(real)
+            yield item
+
+
+def _scan(where: Plan) -> Iterator[Item]:
     root = os.path.realpath(where.root)
     left_out = {where.assets.resolve()} | (set() if where.in_place else {where.root.resolve()})
     for path in where.paths:

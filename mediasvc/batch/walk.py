@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from mediasvc.core.picture import OutputFormat
 from mediasvc.core.rewrite import FrontMatterUse
 from mediasvc.effects import files
 from mediasvc.effects.journal import Journal, JournalRow
-from mediasvc.errors import BY_CODE, MediaError, StoreFailed
+from mediasvc.errors import BY_CODE, BodyTooLarge, MediaError, StoreFailed
 
 # Small enough that a killed worker costs seconds, large enough that a thread hop or a message is shared by several.
 CHUNK_ARTICLES = 8
@@ -118,12 +119,15 @@ class Batch:
         journal: Journal,
         run_chunk: Run,
         report_file: ReportFile | None,
+        totals: Totals,
+        began: datetime,
         on_progress: Callable[[Totals], None],
         store: str = "",
         on_failure: Callable[[Row], None] | None = None,
     ) -> None:
         """run_chunk: does a chunk, here or elsewhere; this side alone reads and writes the files.
 
+        totals: what other runs of the command have done before. began: failures from before it are tried again.
         store: names the store that blobs are read from. on_failure: told of every article that failed or that has an image which failed.
         """
         self.where = where
@@ -135,7 +139,8 @@ class Batch:
         self.on_progress = on_progress
         self.on_failure = on_failure
         self.store = store
-        self.totals = Totals()
+        self.totals = totals
+        self.began = began
         self._job = hashlib.sha256(os.fsencode(os.path.realpath(where.root))).hexdigest()[:16]
         self._fingerprint = options.fingerprint(where)
         self._prefixes: dict[Path, str] = {}
@@ -148,7 +153,6 @@ class Batch:
         self._slots = asyncio.Semaphore(chunks_at_once)
         queue: asyncio.Queue[list[Item] | None] = asyncio.Queue(1)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._count())
             for _ in range(_READERS):
                 group.create_task(self._consume(queue))
             while some := await asyncio.to_thread(_take, items, _GROUP_ARTICLES):
@@ -156,9 +160,6 @@ class Batch:
             for _ in range(_READERS):
                 await queue.put(None)
         return self.totals
-
-    async def _count(self) -> None:
-        self.totals.expected = await asyncio.to_thread(lambda: sum(1 for _ in scan(self.where)))
 
     async def _consume(self, queue: asyncio.Queue[list[Item] | None]) -> None:
         while (items := await queue.get()) is not None:
@@ -202,10 +203,19 @@ class Batch:
                 seen = files.read_whole(item.path, self.options.max_article_bytes)
             except MediaError as error:
                 read.append(report.unread(item, error.code, str(error)))
+                if isinstance(error, BodyTooLarge) and not self.where.in_place:
+                    self._copy_unread(item)
                 continue
             row = rows.get(item.name)
             read.append(_Read(item, seen, self._done_row(item, seen, row) if row else None))
         return read
+
+    def _copy_unread(self, item: Item) -> None:
+        """Under --out the tree is mirrored whole, with articles that are too large for us as they are."""
+        try:
+            files.copy_whole(item.path, item.out)
+        except StoreFailed as error:
+            logs.get().warning("article.uncopied", why=str(error))
 
     def _done_row(self, item: Item, seen: files.Seen, row: JournalRow) -> Row | None:
         """The report's object of an article that is done: same input, same options, output and assets in place."""
@@ -247,6 +257,7 @@ class Batch:
                 self._report_prefix(),
                 self.options.placeholder,
                 self.store,
+                self.began,
             )
         )
         lost = await self._place({asset.name: asset for done in results for asset in done.assets})
@@ -317,12 +328,13 @@ class Batch:
 
     def _write_article(self, one: _Read, content: bytes) -> None:
         item = one.item
-        report.inside(self.where.root, item.name)
+        if not self.where.in_place and not _leads_inside(item.out, self.where.root):
+            raise StoreFailed(f"{files.shown(item.out)} lies behind a link out of the output folder")
         if self.where.in_place and not files.is_unchanged(item.path, one.seen):
             raise StoreFailed(f"{files.shown(item.path)} was changed by somebody else meanwhile; run again")
         if not self.where.in_place and _holds(item.out, content):
             return
-        files.write_whole(item.out, content, one.seen.mode)
+        files.write_whole(item.out, content, None if item.out.exists() else one.seen.mode)
 
     async def _record(self, told: Row) -> None:
         key = f"{self._fingerprint} {told['digest_in']}"
@@ -351,7 +363,7 @@ class Batch:
         prefix = self._prefixes.get(folder)
         if prefix is None:
             relative = os.path.relpath(os.path.realpath(self.where.assets), os.path.realpath(folder))
-            prefix = quote(os.fsencode(relative.replace(os.sep, "/")), safe="/") + "/"
+            prefix = quoted(relative.replace(os.sep, "/")) + "/"
             if len(self._prefixes) > CHUNK_BYTES // 1024:
                 self._prefixes.clear()
             self._prefixes[folder] = prefix
@@ -360,6 +372,16 @@ class Batch:
     def _report_prefix(self) -> str:
         relative = os.path.relpath(os.path.realpath(self.where.assets), os.path.realpath(self.where.root))
         return relative.replace(os.sep, "/") + "/"
+
+
+def _leads_inside(path: Path, root: Path) -> bool:
+    real_root = os.path.realpath(root)
+    return os.path.commonpath([os.path.realpath(path.parent), real_root]) == real_root
+
+
+def quoted(path: str) -> str:
+    """A relative path as it stands in a URL."""
+    return quote(os.fsencode(path), safe="/")
 
 
 def _take(items: Iterator[Item], count: int) -> list[Item]:

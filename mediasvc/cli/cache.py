@@ -44,10 +44,10 @@ async def _stats(settings: Settings) -> dict[str, object]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @common_options
 def verify(as_json: bool, common: Common) -> int:
-    """Read every blob and check it against its name; damaged ones are set aside."""
+    """Read every blob and check it against its name; damaged ones are set aside, and the exit code is 3 then."""
     found = asyncio.run(_verify(common.quiet_settings()))
     _tell(found, as_json)
-    return 0
+    return 3 if found["damaged"] else 0
 
 
 async def _verify(settings: Settings) -> dict[str, object]:

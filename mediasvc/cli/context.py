@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from mediasvc import logs
-from mediasvc.settings import Settings, read_settings
+from mediasvc.settings import Settings, find_exposure, read_settings
+from mediasvc.wiring import find_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +22,22 @@ class Common:
     data_dir: Path | None = None
     log_level: str | None = None
 
-    def settings(self, **flags: object) -> Settings:
+    def settings(self, *, serving: bool = False, **flags: object) -> Settings:
         """The effective settings, with the log configured after them. InvalidSettings.
 
-        flags: further values given on the command line, by setting name. The command line is quiet about what
+        serving: whether strangers may be answered by what follows. flags: further values given on the command line, by setting name. The command line is quiet about what
         goes well, so its log begins at warnings unless it is told otherwise.
         """
         own = {"data_dir": self.data_dir, "log_level": self.log_level}
-        settings = read_settings(os.environ, self.config, own | flags)
+        checks = (find_problems, find_exposure) if serving else (find_problems,)
+        settings = read_settings(os.environ, self.config, own | flags, checks=checks)
         logs.configure(settings.log_format, settings.log_level)
         return settings
 
     def quiet_settings(self, **flags: object) -> Settings:
         """As settings, for commands whose result is what they print."""
         told = self.log_level or os.environ.get("MEDIASVC_LOG_LEVEL")
-        return replace(self, log_level=told or "error").settings(**flags)
+        return replace(self, log_level=told or "error").settings(serving=False, **flags)
 
 
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands have many shapes

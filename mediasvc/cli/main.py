@@ -5,7 +5,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
 
 import click
 
@@ -35,11 +34,6 @@ def program(context: click.Context, common: Common) -> None:
 for group in (rewrite, sources, service, cache):
     for command in group.COMMANDS:
         program.add_command(command)
-
-
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs one command and ends the process with its exit code."""
-    sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -4,19 +4,30 @@ import asyncio
 import difflib
 import os
 import sys
-from contextlib import AsyncExitStack
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import click
 
 from mediasvc.articles import ArticleOptions
-from mediasvc.batch.chunks import Chunk, Done, exit_code_of, results_from_json, rewrite_chunk, worst
+from mediasvc.batch.chunks import (
+    Chunk,
+    Done,
+    done_with,
+    exit_code_of,
+    results_from_json,
+    rewrite_chunk,
+    worst,
+)
 from mediasvc.batch.page import write_page
-from mediasvc.batch.report import ReportFile, read_report
+from mediasvc.batch.report import ReportFile, read_report, row
 from mediasvc.batch.restore import restore as restore_run
-from mediasvc.batch.scan import Plan, plan, scan
-from mediasvc.batch.walk import Batch, Options, Run, Totals
+from mediasvc.batch.scan import Item, Plan, check, plans, scan
+from mediasvc.batch.walk import Batch, Options, Run, Totals, quoted
 from mediasvc.cli.context import Common, common_options
 from mediasvc.cli.progress import Failures, Progress
 from mediasvc.cli.sources import SizeParameter
@@ -25,7 +36,7 @@ from mediasvc.core.picture import OutputFormat
 from mediasvc.core.rewrite import ArticleType, FrontMatterUse
 from mediasvc.effects import files
 from mediasvc.effects.queue import AskingSide
-from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, StoreFailed
+from mediasvc.errors import BodyTooLarge, MediaError, StoreFailed
 from mediasvc.settings import Settings
 from mediasvc.wiring import Parts, open_parts, store_name
 
@@ -110,51 +121,58 @@ def rewrite(
         force=force,
         max_article_bytes=settings.max_article_bytes,
     )
+    if asset_url is not None and (not asset_url or set(asset_url) & set("?#")):
+        raise click.UsageError(
+            "--asset-url is what stands before a name: a path or an address, without ? and #"
+        )
     if paths == (Path("-"),):
         if out or in_place:
             raise click.UsageError('"-" writes to stdout; leave out --out and --in-place')
-        return _rewrite_stdin(settings, options, assets, kind, base_url, dry_run)
+        return _rewrite_stdin(settings, options, assets, kind, base_url, dry_run, report)
     if Path("-") in paths:
         raise click.UsageError('"-" cannot stand beside other paths')
     if (out is not None) + in_place + dry_run != 1:
         raise click.UsageError("say where the result goes: one of --out DIR, --in-place and --dry-run")
-    where = plan(paths, out, assets)
     if dry_run:
-        return asyncio.run(_dry_run(settings, options, plan(paths, Path("out"), assets)))
-    files.check_writable(where.root)
-    _check_articles(where)
-    return asyncio.run(_rewrite(settings, options, where, report))
+        if report:
+            raise click.UsageError("a dry run has no report; leave out --report")
+        return asyncio.run(_dry_run(settings, options, plans(paths, Path("out"), assets)[0]))
+    wheres = plans(paths, out, assets)
+    for where in wheres:
+        files.check_writable(where.root)
+    totals = Totals(expected=sum(check(where) for where in wheres))
+    return asyncio.run(_rewrite(settings, options, wheres, report, totals))
 
 
-def _check_articles(where: Plan) -> None:
-    if next(scan(where), None) is None:
-        names = ", ".join(str(path) for path in where.paths)
-        raise InvalidRequest(f"no articles (*.md, *.markdown, *.html, *.htm) in {names}")
-
-
-async def _rewrite(settings: Settings, options: Options, where: Plan, report: Path | None) -> int:
+async def _rewrite(
+    settings: Settings, options: Options, wheres: list[Plan], report: Path | None, totals: Totals
+) -> int:
+    began = datetime.now(UTC)
     report_file = ReportFile(report) if report else None
     progress = Progress(sys.stderr)
     try:
         async with AsyncExitStack() as stack:
             parts = await stack.enter_async_context(open_parts(settings, image_work=not settings.queue_url))
-            batch = Batch(
-                where=where,
-                options=options,
-                articles=parts.articles,
-                journal=parts.journal,
-                run_chunk=await _elsewhere(settings, stack) if settings.queue_url else _here(parts),
-                report_file=report_file,
-                on_progress=progress.update,
-                store=store_name(settings),
-                on_failure=Failures(progress, report),
-            )
-            with progress:
-                totals = await batch.run()
+            run_chunk = await _elsewhere(settings, stack) if settings.queue_url else _here(parts)
+            stack.enter_context(progress)
+            for where in wheres:
+                await Batch(
+                    where=where,
+                    options=options,
+                    articles=parts.articles,
+                    journal=parts.journal,
+                    run_chunk=run_chunk,
+                    report_file=report_file,
+                    totals=totals,
+                    began=began,
+                    on_progress=progress.update,
+                    on_failure=Failures(progress, report),
+                    store=store_name(settings),
+                ).run()
     finally:
         if report_file is not None:
             report_file.close()
-    _say_totals(totals, where)
+    _say_totals(totals, wheres)
     return totals.exit_code
 
 
@@ -182,11 +200,13 @@ async def _elsewhere(settings: Settings, stack: AsyncExitStack) -> Run:
     return run_chunk
 
 
-def _say_totals(totals: Totals, where: Plan) -> None:
+def _say_totals(totals: Totals, wheres: list[Plan]) -> None:
     parts = [f"{totals.articles} articles: {totals.rewritten} rewritten, {totals.unchanged} unchanged"]
     if totals.known:
         parts.append(f"{totals.known} of them done before")
-    parts.append(f"{totals.images} images localised in {where.assets}")
+    parts.append(
+        f"{totals.images} images localised in {', '.join(str(where.assets) for where in wheres[:3])}"
+    )
     if totals.images_failed:
         parts.append(f"{totals.images_failed} images failed and kept their address")
     if totals.failed:
@@ -201,6 +221,7 @@ def _rewrite_stdin(
     kind: Literal["html", "markdown"] | None,
     base_url: str | None,
     dry_run: bool,
+    report: Path | None,
 ) -> int:
     content = sys.stdin.buffer.read(settings.max_article_bytes + 1)
     if len(content) > settings.max_article_bytes:
@@ -208,22 +229,27 @@ def _rewrite_stdin(
             f"stdin is larger than {settings.max_article_bytes} bytes (MEDIASVC_MAX_ARTICLE_BYTES)"
         )
     folder = assets or Path("assets")
-    prefix = (options.asset_url.rstrip("/") if options.asset_url is not None else folder.as_posix()) + "/"
+    prefix = options.asset_url.rstrip("/") if options.asset_url is not None else quoted(folder.as_posix())
     article = ArticleOptions(
         type=ArticleType(kind) if kind else None,
         base_url=base_url,
         front_matter=options.front_matter,
         format=options.format,
         default_size=options.default_size,
-        prefix=prefix,
+        prefix=prefix + "/",
+        report_prefix=folder.as_posix() + "/",
         placeholder=options.placeholder,
+        failures_since=datetime.now(UTC),
     )
     if dry_run:
         return asyncio.run(_dry_run_one(settings, content, article))
-    return asyncio.run(_rewrite_one(settings, content, article, folder))
+    return asyncio.run(_rewrite_one(settings, content, article, folder, report))
 
 
-async def _rewrite_one(settings: Settings, content: bytes, article: ArticleOptions, folder: Path) -> int:
+async def _rewrite_one(
+    settings: Settings, content: bytes, article: ArticleOptions, folder: Path, report: Path | None
+) -> int:
+    report_file = ReportFile(report) if report else None
     async with open_parts(settings) as parts:
         rewritten = await parts.articles.rewrite(content, article)
         for asset in rewritten.assets:
@@ -234,23 +260,38 @@ async def _rewrite_one(settings: Settings, content: bytes, article: ArticleOptio
                 await asyncio.to_thread(files.copy_whole, source, folder / asset.name)
     sys.stdout.buffer.write(rewritten.content)
     sys.stdout.buffer.flush()
+    if report_file is not None:
+        kind = article.type or ArticleType.HTML
+        done = done_with(content, rewritten, 0.0)
+        report_file.add(row(Item(Path("-"), Path("-"), "-", kind, str(Path.cwd())), content, done))
+        report_file.close()
     for image in rewritten.images:
         if image.code is not None:
             click.echo(f"mediasvc: {image.source}: {image.code}", err=True)
     return exit_code_of([image.to_json() for image in rewritten.images], None)
 
 
+@asynccontextmanager
+async def _only_looking(settings: Settings) -> AsyncIterator[Parts]:
+    """Parts for a dry run, which leaves nothing behind: not even an index, where there is none yet."""
+    with tempfile.TemporaryDirectory(prefix="mediasvc-") as nowhere:
+        if not settings.index_url and not (settings.data_dir / "index.sqlite").exists():
+            settings = settings.model_copy(update={"data_dir": Path(nowhere)})
+        async with open_parts(settings, image_work=False) as parts:
+            yield parts
+
+
 async def _dry_run_one(settings: Settings, content: bytes, article: ArticleOptions) -> int:
-    async with open_parts(settings, image_work=False) as parts:
+    async with _only_looking(settings) as parts:
         preview = await parts.articles.preview(content, article)
     _print_diff("stdin", content, preview.content)
     return 0
 
 
 async def _dry_run(settings: Settings, options: Options, where: Plan) -> int:
-    _check_articles(where)
+    check(where)
     codes = []
-    async with open_parts(settings, image_work=False) as parts:
+    async with _only_looking(settings) as parts:
         for item in scan(where):
             try:
                 seen = files.read_whole(item.path, settings.max_article_bytes)
@@ -266,7 +307,7 @@ async def _dry_run(settings: Settings, options: Options, where: Plan) -> int:
 
 def _preview_options(options: Options, where: Plan, kind: ArticleType, folder: Path) -> ArticleOptions:
     relative = os.path.relpath(where.assets, folder).replace(os.sep, "/")
-    prefix = options.asset_url.rstrip("/") if options.asset_url is not None else relative
+    prefix = options.asset_url.rstrip("/") if options.asset_url is not None else quoted(relative)
     return ArticleOptions(
         type=kind,
         front_matter=options.front_matter,
@@ -293,16 +334,16 @@ def _print_diff(name: str, before: bytes, after: bytes) -> None:
 
 
 @click.command(epilog="Example: mediasvc restore --report run.jsonl site/posts")
-@click.argument("path", required=False, default=".", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option(
     "--report", required=True, type=click.Path(path_type=Path), help="The report of the run to undo."
 )
 @common_options
-def restore(path: Path, report: Path, common: Common) -> int:
-    """Put the source URLs of a run back, byte for byte. PATH is the run's output folder."""
+def restore(paths: tuple[Path, ...], report: Path, common: Common) -> int:
+    """Put the source URLs of a run back, byte for byte. PATH is the run's output folder; default: this one."""
     del common
     restored = failed = 0
-    for one in restore_run(report, path):
+    for one in restore_run(report, paths or (Path(),)):
         if one.state == "failed":
             failed += 1
             click.echo(f"mediasvc: {one.name}: {one.reason}", err=True)

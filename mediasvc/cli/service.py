@@ -22,8 +22,7 @@ from mediasvc.settings import check_serving, describe
 @common_options
 def serve(host: str | None, port: int | None, workers: int | None, common: Common) -> int:
     """Run the HTTP service until it is told to stop (SIGTERM finishes what is in flight)."""
-    settings = common.settings(host=host, port=port, workers=workers)
-    check_serving(settings)
+    settings = common.settings(serving=True, host=host, port=port, workers=workers)
     return supervisor.serve(settings)
 
 

@@ -151,6 +151,9 @@ def sign(
         raise InvalidSettings(
             "MEDIASVC_SIGNING_KEYS: no key to sign with; make one with openssl rand -hex 32"
         )
+    if size is None and (fit or form or quality or dpr):
+        raise click.UsageError("--fit, --format, --quality and --dpr go with --size")
+    make_addresses(settings).resolve(url)
     options = [f"{size.width}x{size.height}" if size else "original"]
     options += [value for value in (fit, form) if value]
     options += [f"q{quality}"] if quality else []

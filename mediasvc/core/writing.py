@@ -13,7 +13,7 @@ _NEVER = re.compile(r"[\x00-\x20\x7f<>\"`]")
 _HTML_BARE_UNSAFE = re.compile(r"[\s\"'=<>`]")
 _ENTITIES = {" ": "&#32;", '"': "&quot;", "'": "&#39;", "=": "&#61;", "<": "&lt;", ">": "&gt;", "`": "&#96;"}
 _REFERENCE_LIKE = re.compile(r"&(?=#|[A-Za-z])")
-_YAML_PLAIN = re.compile(r"[A-Za-z0-9/.](?:[^\s,\[\]{}#:]|:(?=[^\s,\[\]{}]))*")
+_YAML_PLAIN = re.compile(r"[A-Za-z0-9/.](?:[^\s,\[\]{}#:]|:(?=[A-Za-z0-9/]))*")
 
 
 def write(reference: Reference, value: str) -> Edit:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Final
@@ -12,8 +13,8 @@ from PIL import Image
 
 from mediasvc.batch.chunks import Chunk, Done, rewrite_chunk
 from mediasvc.batch.report import ReportFile, Row, read_report
-from mediasvc.batch.scan import Plan, plan
-from mediasvc.batch.walk import Batch, Options
+from mediasvc.batch.scan import Plan, plans
+from mediasvc.batch.walk import Batch, Options, Totals
 from mediasvc.demo.origin import connect_to, open_origin, origin_beside
 from mediasvc.demo.summary import AssetFile, Place, summarise
 from mediasvc.effects import files
@@ -36,7 +37,7 @@ async def run_demo(settings: Settings, folder: Path, *, echo: Callable[[str], ob
     """
     article = folder / ARTICLE
     await asyncio.to_thread(files.write_whole, article, read_article().encode())
-    where = plan([article], folder / "local", None)
+    (where,) = plans([article], folder / "local", None)
     async with open_origin() as origin, open_parts(demo_settings(settings, folder, origin.port)) as parts:
         exit_code, told = await _rewrite(parts, settings, where, folder / "report.jsonl")
         sources = {image["source"] for image in told["images"]}
@@ -98,6 +99,8 @@ async def _rewrite(parts: Parts, settings: Settings, where: Plan, report: Path) 
             journal=parts.journal,
             run_chunk=run_chunk,
             report_file=report_file,
+            totals=Totals(),
+            began=datetime.now(UTC),
             on_progress=lambda _: None,
         )
         totals = await batch.run()

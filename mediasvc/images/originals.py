@@ -31,6 +31,8 @@ class Wish:
     url: urls.SourceUrl
     spec: ThumbnailSpec | None = None
     placeholder: bool = False
+    failures_since: datetime | None = None
+    """A failure that is remembered from before then is not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Originals:
         return _held(held.resolution, await self._share(Wish(held.resolution.origin)))
 
     async def _current(self, wish: Wish) -> _Obtained:
-        entry = await self._look_up(wish.url)
+        entry = _believed(await self._look_up(wish.url), wish)
         decision = caching.decide(entry, self._clock())
         match decision:
             case caching.Serve(entry=kept):
@@ -120,7 +122,7 @@ class Originals:
 
     async def _obtain(self, wish: Wish) -> _Obtained:
         """In flight, alone for this URL: ask the index again, then the origin."""
-        entry = await self._look_up(wish.url)
+        entry = _believed(await self._look_up(wish.url), wish)
         match caching.decide(entry, self._clock()):
             case caching.Serve(entry=kept) if await self._is_kept(kept):
                 return _Obtained(kept, CacheStatus.HIT)
@@ -254,6 +256,14 @@ class Originals:
     def forget(self, url: str) -> None:
         """Drops what this process alone remembers of a URL."""
         self._recent.pop(url, None)
+
+
+def _believed(entry: Entry | None, wish: Wish) -> Entry | None:
+    since = wish.failures_since
+    is_old = (
+        entry is not None and entry.failure is not None and since is not None and entry.fetched_at < since
+    )
+    return None if is_old else entry
 
 
 def _held(resolution: urls.Resolution, obtained: _Obtained) -> Held:

@@ -103,6 +103,7 @@ class Images:
         *,
         base: str | None = None,
         placeholder: bool = False,
+        failures_since: datetime | None = None,
     ) -> Held:
         """Unwrap, check, and make sure we have the original: from what is kept, or from its origin.
 
@@ -116,7 +117,9 @@ class Images:
         except errors.SourceRefused as error:
             metrics.refused_sources.labels(error.reason or "policy").inc()
             raise
-        return await self._originals.hold(resolution, Wish(resolution.origin, spec, placeholder))
+        return await self._originals.hold(
+            resolution, Wish(resolution.origin, spec, placeholder, failures_since)
+        )
 
     async def serve(self, held: Held, spec: ThumbnailSpec | None, *, load: bool = True) -> Served:
         """The bytes for a spec (None: the original), made now where nobody made them before.

@@ -234,7 +234,7 @@ def test_an_article_that_is_too_large_is_said_to_be(tmp_path: Path, env: dict[st
     assert ended.code == 2
     assert _report(tmp_path / "r.jsonl")[0]["error"] == "body_too_large"
     assert "MEDIASVC_MAX_ARTICLE_BYTES" in ended.err
-    assert not (tmp_path / "out" / "post.md").exists()
+    assert (tmp_path / "out" / "post.md").read_bytes() == article.read_bytes()
 
 
 def test_file_names_of_every_kind(tmp_path: Path, env: dict[str, str]) -> None:
@@ -269,3 +269,96 @@ def test_links_out_of_the_tree_are_not_followed(tmp_path: Path, env: dict[str, s
 
     assert ended.code == 0, ended.err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["assets", "post.md"]
+
+
+def test_two_inputs_that_would_meet_in_one_output_are_refused(tmp_path: Path, env: dict[str, str]) -> None:
+    _article(tmp_path / "a")
+    _article(tmp_path / "b")
+
+    ended = mediasvc(["rewrite", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out"], env)
+
+    assert ended.code == 2
+    assert "would both become post.md" in ended.err
+    assert not (tmp_path / "out" / "post.md").exists()
+
+
+def test_an_article_named_twice_is_done_once(tmp_path: Path, env: dict[str, str]) -> None:
+    article = _article(tmp_path / "a")
+
+    ended = mediasvc(
+        ["rewrite", tmp_path / "a", article, "--out", tmp_path / "out", "--report", tmp_path / "r.jsonl"], env
+    )
+
+    assert ended.code == 0, ended.err
+    assert len(_report(tmp_path / "r.jsonl")) == 1
+
+
+def test_in_place_each_folder_gets_assets_of_its_own(tmp_path: Path, env: dict[str, str]) -> None:
+    first, second = _article(tmp_path / "a"), _article(tmp_path / "b")
+    report = tmp_path / "r.jsonl"
+
+    ended = mediasvc(["rewrite", tmp_path / "a", tmp_path / "b", "--in-place", "--report", report], env)
+    undone = mediasvc(["restore", "--report", report, tmp_path / "a", tmp_path / "b"], env)
+
+    assert (ended.code, undone.code) == (0, 0), ended.err + undone.err
+    assert list((tmp_path / "a" / "assets").iterdir())
+    assert list((tmp_path / "b" / "assets").iterdir())
+    assert first.read_text() == second.read_text() == SEED_SHAPED
+
+
+def test_the_mode_of_the_file_that_is_replaced_stays(tmp_path: Path, env: dict[str, str]) -> None:
+    article = _article(tmp_path / "posts")
+    old = _article(tmp_path / "out", "old")
+    old.chmod(0o604)
+
+    mediasvc(["rewrite", article, "--out", tmp_path / "out"], env)
+
+    assert old.stat().st_mode & 0o777 == 0o604
+    assert old.read_text() != "old"
+
+
+def test_stdin_has_a_report_too(tmp_path: Path, env: dict[str, str]) -> None:
+    html = b'<img src="http://static.news.example/a/lake.jpeg">'
+
+    ended = mediasvc(
+        ["rewrite", "-", "--report", "r.jsonl", "--assets", "a #b"], env, cwd=tmp_path, stdin=html
+    )
+
+    (row,) = _report(tmp_path / "r.jsonl")
+    assert ended.code == 0, ended.err
+    assert row["counts"]["localised"] == 1
+    assert b'src="a%20%23b/' in ended.out
+
+
+def test_a_dry_run_leaves_no_cache_behind(tmp_path: Path, env: dict[str, str]) -> None:
+    article = _article(tmp_path / "posts")
+
+    mediasvc(["rewrite", article, "--dry-run"], env)
+
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_was_added_after_a_run_stays_when_it_is_undone(tmp_path: Path, env: dict[str, str]) -> None:
+    article = _article(tmp_path / "posts")
+    mediasvc(["rewrite", article, "--in-place", "--report", tmp_path / "r.jsonl"], env)
+    article.write_text(article.read_text() + "added later\n")
+
+    undone = mediasvc(["restore", "--report", tmp_path / "r.jsonl", tmp_path / "posts"], env)
+
+    assert undone.code == 0, undone.err
+    assert article.read_text() == SEED_SHAPED + "added later\n"
+
+
+def test_an_image_that_failed_is_tried_again_by_the_next_run(
+    tmp_path: Path, env: dict[str, str], origin: Origin
+) -> None:
+    env["MEDIASVC_FETCH_RETRIES"] = "0"
+    origin.on("/a/hill.jpeg?x=1&y=2", Reply(status=503), Reply(body=HILL))
+    article = _article(tmp_path / "posts")
+    first = mediasvc(["rewrite", article, "--out", tmp_path / "out"], env)
+
+    second = mediasvc(["rewrite", article, "--out", tmp_path / "out"], env)
+
+    assert (first.code, second.code) == (4, 0)
+    assert "hill.jpeg" not in (tmp_path / "out" / "post.md").read_text()
+    assert origin.hits("/a/lake.jpeg") == 1

@@ -10,6 +10,7 @@ from mediasvc.errors import InvalidSettings
 from mediasvc.settings import (
     check_serving,
     describe,
+    find_exposure,
     pack,
     parse_bytes,
     parse_count,
@@ -17,6 +18,7 @@ from mediasvc.settings import (
     read_settings,
     unpack,
 )
+from mediasvc.wiring import find_problems
 
 
 @pytest.fixture(autouse=True)
@@ -134,3 +136,19 @@ def test_settings_survive_being_handed_to_another_process(monkeypatch: pytest.Mo
     again = unpack(json.loads(json.dumps(pack(settings))))
 
     assert again == settings
+
+
+def test_what_only_readers_can_tell_is_told_with_the_rest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "rules.toml").write_text("not = [toml")
+    monkeypatch.setenv("MEDIASVC_PORT", "abc")
+    monkeypatch.setenv("MEDIASVC_CONNECT_TO", "garbage")
+    monkeypatch.setenv("MEDIASVC_CA_FILE", str(tmp_path / "nowhere.pem"))
+    monkeypatch.setenv("MEDIASVC_WRAPPERS_FILE", str(tmp_path / "rules.toml"))
+
+    with pytest.raises(InvalidSettings) as caught:
+        read_settings(os.environ, flags={"host": "0.0.0.0"}, checks=(find_problems, find_exposure))
+
+    named = {line.partition(":")[0].removeprefix("MEDIASVC_") for line in str(caught.value).splitlines()}
+    assert named == {"PORT", "CONNECT_TO", "CA_FILE", "WRAPPERS_FILE", "HOST"}

@@ -1,4 +1,4 @@
-"""The same batch in process and through the queue with 1 and 2 workers, over Redis and S3: `python bench/queue.py`."""
+"""The same batch in process and through the queue with 1 and 2 workers, over Redis and S3: `python bench/queued.py`."""
 
 import subprocess
 import sys
@@ -6,8 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-# The folder of a program comes first on the path, and there this file would stand for the standard library's queue.
-sys.path[0] = str(Path(__file__).resolve().parent.parent)
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.batch import run
 from bench.batch_origin import article
@@ -56,7 +55,7 @@ def main() -> None:
                 "target": "at most 1.15 x the time in process" if what == "1 worker" else None,
             }
         )
-    save("queue", "python bench/queue.py", rows)
+    save("queued", "python bench/queued.py", rows)
 
 
 def _once(what: str, folder: Path, host: str, s3: SeaweedS3, first: int) -> float:
