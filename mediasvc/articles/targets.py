@@ -16,6 +16,7 @@ from mediasvc.images import Addresses
 
 _HEX = frozenset("0123456789abcdef")
 _ENDINGS = frozenset(EXTENSIONS.values())
+_LINKS = frozenset({"a[href]", "markdown-link"})
 
 
 class Mode(StrEnum):
@@ -107,7 +108,7 @@ def sort_references(
         if isinstance(one, Target):
             if one.reference.same_as is None or one.resolution.origin in pictures:
                 targets.append(_sized(one, sizes, options))
-        elif one.where != "a[href]":
+        elif one.where not in _LINKS:
             targets.append(one)
     return Sorted(tuple(targets), found.warnings)
 

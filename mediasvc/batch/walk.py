@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from mediasvc import logs, metrics
-from mediasvc.articles import Articles, Asset
+from mediasvc.articles import Articles
 from mediasvc.batch import report
 from mediasvc.batch.chunks import Chunk, Done, Task, exit_code_of, worst
+from mediasvc.batch.output import Output, Read
 from mediasvc.batch.report import ReportFile, Row
 from mediasvc.batch.scan import Item, Plan, scan
 from mediasvc.core.geometry import Size
@@ -98,15 +98,6 @@ def _exit_code(told: Row) -> int:
     return exit_code_of(told["images"], (error, "", kind.exit_code) if kind else None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """An article in hand. kept: the journal's row, where it says that this very article is done."""
-
-    item: Item
-    seen: files.Seen
-    kept: Row | None
-
-
 class Batch:
     """One run over many articles; run it again and it goes on where it stopped."""
 
@@ -143,7 +134,7 @@ class Batch:
         self.began = began
         self._job = hashlib.sha256(os.fsencode(os.path.realpath(where.root))).hexdigest()[:16]
         self._fingerprint = options.fingerprint(where)
-        self._prefixes: dict[Path, str] = {}
+        self._output = Output(where, articles.images.blobs, options.asset_url)
         self._slots = asyncio.Semaphore(1)
 
     async def run(self) -> Totals:
@@ -168,14 +159,14 @@ class Batch:
     async def _do(self, items: list[Item]) -> None:
         rows = await self._journal_rows(items)
         read = await asyncio.to_thread(self._read_all, items, rows)
-        todo: list[_Read] = []
+        todo: list[Read] = []
         for one in read:
             if isinstance(one, dict):
                 self._finish(one)
             else:
                 todo.append(one)
         changed = await self._changed_sources([one.kept for one in todo if one.kept is not None])
-        fresh: list[_Read] = []
+        fresh: list[Read] = []
         for one in todo:
             if one.kept is not None and not _is_open(one.kept, changed):
                 self._finish(one.kept, known=True)
@@ -195,27 +186,20 @@ class Batch:
             logs.get().warning("journal.unread", why=str(error))
             return {}
 
-    def _read_all(self, items: list[Item], rows: Mapping[str, JournalRow]) -> list[_Read | Row]:
+    def _read_all(self, items: list[Item], rows: Mapping[str, JournalRow]) -> list[Read | Row]:
         """In a thread: reads a group of articles and checks what the journal says of each against the disk."""
-        read: list[_Read | Row] = []
+        read: list[Read | Row] = []
         for item in items:
             try:
                 seen = files.read_whole(item.path, self.options.max_article_bytes)
             except MediaError as error:
                 read.append(report.unread(item, error.code, str(error)))
                 if isinstance(error, BodyTooLarge) and not self.where.in_place:
-                    self._copy_unread(item)
+                    self._output.copy_unread(item)
                 continue
             row = rows.get(item.name)
-            read.append(_Read(item, seen, self._done_row(item, seen, row) if row else None))
+            read.append(Read(item, seen, self._done_row(item, seen, row) if row else None))
         return read
-
-    def _copy_unread(self, item: Item) -> None:
-        """Under --out the tree is mirrored whole, with articles that are too large for us as they are."""
-        try:
-            files.copy_whole(item.path, item.out)
-        except StoreFailed as error:
-            logs.get().warning("article.uncopied", why=str(error))
 
     def _done_row(self, item: Item, seen: files.Seen, row: JournalRow) -> Row | None:
         """The report's object of an article that is done: same input, same options, output and assets in place."""
@@ -246,22 +230,22 @@ class Batch:
             return set()
         return {origin for origin, digest in now.items() if digest not in then[origin]}
 
-    async def _rewrite(self, read: list[_Read]) -> None:
-        tasks = tuple(Task(one.seen.data, one.item.type, self._prefix(one.item)) for one in read)
+    async def _rewrite(self, read: list[Read]) -> None:
+        tasks = tuple(Task(one.seen.data, one.item.type, self._output.prefix(one.item)) for one in read)
         results = await self.run_chunk(
             Chunk(
                 tasks,
                 self.options.front_matter,
                 self.options.format,
                 self.options.default_size,
-                self._report_prefix(),
+                self._output.report_prefix(),
                 self.options.placeholder,
                 self.store,
                 self.began,
             )
         )
-        lost = await self._place({asset.name: asset for done in results for asset in done.assets})
-        written = await asyncio.to_thread(self._write_all, read, results, lost)
+        lost = await self._output.place({asset.name: asset for done in results for asset in done.assets})
+        written = await asyncio.to_thread(self._output.write_all, read, results, lost)
         rows = [
             report.row(one.item, one.seen.data, done) | trouble
             for one, done, trouble in zip(read, results, written, strict=True)
@@ -269,72 +253,6 @@ class Batch:
         await asyncio.gather(*(self._record(told) for told in rows if not told["error"]))
         for told in rows:
             self._finish(told)
-
-    async def _place(self, assets: Mapping[str, Asset]) -> dict[str, str]:
-        """Puts assets beside the articles, those that are not there yet; why, of each that cannot be."""
-        missing = await asyncio.to_thread(self._missing, tuple(assets.values()))
-        sources: dict[str, Path] = {}
-        lost: dict[str, str] = {}
-        for asset in missing:
-            if asset.data is not None:
-                continue
-            try:
-                source = await self.articles.images.blobs.path(asset.digest)
-            except StoreFailed as error:
-                lost[asset.name] = str(error)
-                continue
-            if source is None:
-                lost[asset.name] = (
-                    "the cache let go of an image before it was placed; a larger CACHE_MAX_BYTES helps"
-                )
-            else:
-                sources[asset.name] = source
-        lost |= await asyncio.to_thread(self._copy_all, [a for a in missing if a.name not in lost], sources)
-        return lost
-
-    def _missing(self, assets: tuple[Asset, ...]) -> list[Asset]:
-        return [asset for asset in assets if not _is_there(self.where.assets / asset.name, asset.bytes)]
-
-    def _copy_all(self, assets: list[Asset], sources: Mapping[str, Path]) -> dict[str, str]:
-        lost = {}
-        for asset in assets:
-            target = self.where.assets / asset.name
-            try:
-                if asset.data is not None:
-                    files.write_whole(target, asset.data)
-                else:
-                    files.copy_whole(sources[asset.name], target)
-            except StoreFailed as error:
-                lost[asset.name] = str(error)
-        return lost
-
-    def _write_all(
-        self, read: list[_Read], results: tuple[Done, ...], lost: Mapping[str, str]
-    ) -> list[dict[str, str | None]]:
-        """In a thread: writes a chunk's articles; of each, nothing, or what to say of it instead."""
-        return [self._write(one, done, lost) for one, done in zip(read, results, strict=True)]
-
-    def _write(self, one: _Read, done: Done, lost: Mapping[str, str]) -> dict[str, str | None]:
-        why = next((lost[asset.name] for asset in done.assets if asset.name in lost), None)
-        try:
-            if why is not None:
-                raise StoreFailed(why)
-            # Under --out the tree is mirrored whole: an article that failed stands there as it was.
-            if not self.where.in_place or done.content is not None:
-                self._write_article(one, done.content if done.content is not None else one.seen.data)
-        except MediaError as error:
-            return {"status": "failed", "error": error.code, "message": str(error), "digest_out": None}
-        return {}
-
-    def _write_article(self, one: _Read, content: bytes) -> None:
-        item = one.item
-        if not self.where.in_place and not _leads_inside(item.out, self.where.root):
-            raise StoreFailed(f"{files.shown(item.out)} lies behind a link out of the output folder")
-        if self.where.in_place and not files.is_unchanged(item.path, one.seen):
-            raise StoreFailed(f"{files.shown(item.path)} was changed by somebody else meanwhile; run again")
-        if not self.where.in_place and _holds(item.out, content):
-            return
-        files.write_whole(item.out, content, None if item.out.exists() else one.seen.mode)
 
     async def _record(self, told: Row) -> None:
         key = f"{self._fingerprint} {told['digest_in']}"
@@ -356,33 +274,6 @@ class Batch:
             self.on_failure(told)
         self.on_progress(self.totals)
 
-    def _prefix(self, item: Item) -> str:
-        if self.options.asset_url is not None:
-            return self.options.asset_url.rstrip("/") + "/"
-        folder = item.out.parent
-        prefix = self._prefixes.get(folder)
-        if prefix is None:
-            relative = os.path.relpath(os.path.realpath(self.where.assets), os.path.realpath(folder))
-            prefix = quoted(relative.replace(os.sep, "/")) + "/"
-            if len(self._prefixes) > CHUNK_BYTES // 1024:
-                self._prefixes.clear()
-            self._prefixes[folder] = prefix
-        return prefix
-
-    def _report_prefix(self) -> str:
-        relative = os.path.relpath(os.path.realpath(self.where.assets), os.path.realpath(self.where.root))
-        return relative.replace(os.sep, "/") + "/"
-
-
-def _leads_inside(path: Path, root: Path) -> bool:
-    real_root = os.path.realpath(root)
-    return os.path.commonpath([os.path.realpath(path.parent), real_root]) == real_root
-
-
-def quoted(path: str) -> str:
-    """A relative path as it stands in a URL."""
-    return quote(os.fsencode(path), safe="/")
-
 
 def _take(items: Iterator[Item], count: int) -> list[Item]:
     taken = []
@@ -403,8 +294,8 @@ def _is_open(told: Row, changed: set[str]) -> bool:
     return False
 
 
-def _chunks(read: list[_Read], most: int) -> Iterator[list[_Read]]:
-    chunk: list[_Read] = []
+def _chunks(read: list[Read], most: int) -> Iterator[list[Read]]:
+    chunk: list[Read] = []
     size = 0
     for one in read:
         if len(chunk) == most or (chunk and size + len(one.seen.data) > CHUNK_BYTES):
@@ -421,17 +312,3 @@ def _digest_of(path: Path) -> str | None:
         return report.digest(path.read_bytes())
     except OSError:
         return None
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    try:
-        return path.stat().st_size == len(content) and path.read_bytes() == content
-    except OSError:
-        return False
-
-
-def _is_there(path: Path, size: int) -> bool:
-    try:
-        return path.stat().st_size == size
-    except OSError:
-        return False

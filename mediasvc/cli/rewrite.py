@@ -23,11 +23,12 @@ from mediasvc.batch.chunks import (
     rewrite_chunk,
     worst,
 )
+from mediasvc.batch.output import quoted
 from mediasvc.batch.page import write_page
 from mediasvc.batch.report import ReportFile, read_report, row
 from mediasvc.batch.restore import restore as restore_run
 from mediasvc.batch.scan import Item, Plan, check, plans, scan
-from mediasvc.batch.walk import Batch, Options, Run, Totals, quoted
+from mediasvc.batch.walk import Batch, Options, Run, Totals
 from mediasvc.cli.context import Common, common_options
 from mediasvc.cli.progress import Failures, Progress
 from mediasvc.cli.sources import SizeParameter

@@ -362,3 +362,23 @@ def test_an_image_that_failed_is_tried_again_by_the_next_run(
     assert (first.code, second.code) == (4, 0)
     assert "hill.jpeg" not in (tmp_path / "out" / "post.md").read_text()
     assert origin.hits("/a/lake.jpeg") == 1
+
+
+def test_links_that_lead_to_no_picture_of_the_article_are_no_references(
+    tmp_path: Path, env: dict[str, str], origin: Origin
+) -> None:
+    text = (
+        "[![x](http://static.news.example/a/lake.jpeg)](http://static.news.example/a/lake.jpeg)\n\n"
+        "[other](http://127.0.0.1/other.jpg) [more](http://static.news.example/more.jpg)\n"
+    )
+    article = _article(tmp_path / "posts", text)
+
+    ended = mediasvc(["rewrite", article, "--out", tmp_path / "out", "--report", tmp_path / "r.jsonl"], env)
+
+    (row,) = _report(tmp_path / "r.jsonl")
+    assert ended.code == 0, ended.err
+    assert row["counts"] == {"references": 2, "localised": 2, "left": 0, "failed": 0}
+    assert (
+        "[other](http://127.0.0.1/other.jpg) [more](http://static.news.example/more.jpg)"
+        in (tmp_path / "out" / "post.md").read_text()
+    )

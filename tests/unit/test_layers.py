@@ -22,6 +22,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("engines.*", "engines"),
     ("core.*", "core"),
     ("settings",),
+    ("units",),
     ("logs",),
     ("metrics",),
     ("errors",),

@@ -12,12 +12,10 @@ from mediasvc.settings import (
     describe,
     find_exposure,
     pack,
-    parse_bytes,
-    parse_count,
-    parse_duration,
     read_settings,
     unpack,
 )
+from mediasvc.units import parse_bytes, parse_count, parse_duration
 from mediasvc.wiring import find_problems
 
 
