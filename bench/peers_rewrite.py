@@ -23,7 +23,7 @@ import bs4  # noqa: E402
 import lxml.html  # noqa: E402
 
 from bench.results import save  # noqa: E402
-from bench.rewrite_core import ASSET, image, page, rewrite  # noqa: E402
+from bench.rewrite import ASSET, image, page, rewrite  # noqa: E402
 from mediasvc.core.rewrite import ArticleType  # noqa: E402
 
 ROUNDS = 5

@@ -175,6 +175,8 @@ def is_local(address: str, prefix: str, public_url: str) -> bool:
 
 def is_relative(address: str) -> bool:
     """Whether an address needs a base: no scheme and no host of its own."""
+    if address.startswith(("https://", "http://")):
+        return False
     try:
         parts = urlsplit(address)
     except ValueError:
