@@ -90,6 +90,15 @@ async def test_a_failure_is_kept_as_well(index: Index) -> None:
     assert await index.source(failure().url) == failure()
 
 
+async def test_digests_of_many_urls_are_told_at_once(index: Index) -> None:
+    urls = [f"https://a.example/{number}.jpg" for number in range(900)]
+    await asyncio.gather(*(index.put_source(entry(url, url)) for url in urls[:600]))
+    await index.put_source(failure(urls[700]))
+
+    assert await index.digests(urls) == {url: digest(url) for url in urls[:600]}
+    assert await index.digests([]) == {}
+
+
 async def test_a_later_entry_replaces_the_earlier(index: Index) -> None:
     await index.put_source(failure("https://a.example/1.jpg"))
     await index.put_source(entry())

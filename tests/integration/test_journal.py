@@ -40,6 +40,18 @@ async def test_a_later_record_replaces_the_earlier(open_journal: Callable[[], Jo
     await journal.close()
 
 
+async def test_many_articles_are_looked_up_at_once(open_journal: Callable[[], Journal]) -> None:
+    journal = open_journal()
+    paths = [f"{number}.md" for number in range(1200)] + ["\udcff.md"]
+    await asyncio.gather(*(journal.record("job", path, "key", "out", "{}") for path in paths[::2]))
+
+    assert await journal.some("job", paths) == {
+        path: JournalRow(path, "key", "out", "{}") for path in paths[::2]
+    }
+    assert await journal.some("other", paths) == {}
+    await journal.close()
+
+
 async def test_jobs_do_not_see_each_other(open_journal: Callable[[], Journal]) -> None:
     journal = open_journal()
     await journal.record("one", "a.md", "key", "out", "{}")
