@@ -128,11 +128,14 @@ def main() -> None:
     wanted = parser.parse_args()
 
     one, long_page, long_text = post(), page(1), markdown(1)
-    addresses = make_addresses(Settings())
-    posts, pages, texts, wholes, whole_pages = [], [], [], [], []
+    addresses, resolver = make_addresses(Settings()), make_addresses(Settings()).resolver
+    posts, pages, texts, wholes, unseen, whole_pages = [], [], [], [], [], []
     for _ in range(ROUNDS):
         posts.append(cpu_s(lambda: rewrite(one, ArticleType.MARKDOWN), 200) * 1e6)
         wholes.append(cpu_s(lambda: whole(one, ArticleType.MARKDOWN, addresses), 200) * 1e6)
+        unseen.append(
+            cpu_s(lambda: whole(one, ArticleType.MARKDOWN, Addresses(resolver, addresses.policy)), 200) * 1e6
+        )
         took = cpu_s(lambda: whole(long_page, ArticleType.HTML, addresses), 2)
         whole_pages.append(len(long_page) / took / 1e6)
         pages.append(len(long_page) / cpu_s(lambda: rewrite(long_page, ArticleType.HTML), 2) / 1e6)
@@ -148,7 +151,12 @@ def main() -> None:
     print(
         f"post of {len(one):,} bytes, {references['post']} references   {median(posts):8.1f} µs (best {min(posts):.1f})"
     )
-    print(f"  the same, addresses resolved and checked  {median(wholes):8.1f} µs (best {min(wholes):.1f})")
+    print(
+        f"  the same, resolved, its addresses seen before  {median(wholes):8.1f} µs (best {min(wholes):.1f})"
+    )
+    print(
+        f"  the same, its addresses never seen            {median(unseen):8.1f} µs (best {min(unseen):.1f})"
+    )
     print(
         f"HTML page of 1 MB, {references['page']} references      {median(pages):8.1f} MB/s (best {max(pages):.1f})"
     )
@@ -167,6 +175,13 @@ def main() -> None:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             print(f"  {took:7.2f} s  {peak:6,} MiB at most so far  {name}")
     rows = [
+        {
+            "name": "post of 6 kB, addresses never seen",
+            "unit": "µs CPU",
+            "ours": round(median(unseen), 1),
+            "peers": {},
+            "target": None,
+        },
         {
             "name": "post of 6 kB, resolved",
             "unit": "µs CPU",

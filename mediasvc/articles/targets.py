@@ -87,10 +87,7 @@ def sort_references(
     base = options.base_url
     if found.base_href is not None:
         base = urljoin(base, found.base_href) if base else found.base_href
-    origins: dict[str, urls.Resolution | MediaError] = {}
-    resolved = [
-        _resolve(reference, base, options, addresses, public_url, origins) for reference in found.references
-    ]
+    resolved = [_resolve(reference, base, options, addresses, public_url) for reference in found.references]
     asking = [one for one in resolved if isinstance(one, Target)]
     if found.base_href is not None and asking and not urlsplit(prefix).scheme:
         raise InvalidRequest(
@@ -119,29 +116,16 @@ def _resolve(
     options: ArticleOptions,
     addresses: Addresses,
     public_url: str,
-    origins: dict[str, urls.Resolution | MediaError],
 ) -> Target | ImageReport:
-    """origins: what the addresses of this article led to so far; most stand in it more than once."""
     address = reference.address
     if is_local(address, options.prefix, public_url):
         return _settled(reference, Status.LEFT)
     if base is None and is_relative(address):
         return _settled(reference, Status.LEFT)
-    led_to = origins.get(address)
-    if led_to is None:
-        led_to = origins[address] = _led_to(address, base, addresses)
+    led_to = addresses.lead(address, base)
     if isinstance(led_to, MediaError):
         return _settled(reference, Status.FAILED, led_to.code)
     return Target(reference, led_to, None, reference.declared_size)
-
-
-def _led_to(address: str, base: str | None, addresses: Addresses) -> urls.Resolution | MediaError:
-    try:
-        resolution = addresses.resolver.resolve(address, base)
-        addresses.policy.check_url(resolution.origin)
-    except MediaError as error:
-        return error
-    return resolution
 
 
 def _sized(target: Target, sizes: Mapping[str, Size], options: ArticleOptions) -> Target:

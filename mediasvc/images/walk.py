@@ -1,7 +1,7 @@
 """Walk A: one image, from the address that was asked for to the bytes that answer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -15,12 +15,14 @@ from mediasvc.effects.fetch import Fetcher
 from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import Index
 from mediasvc.effects.workers import ImageWorkers
-from mediasvc.errors import SourceMissing, StoreFailed
+from mediasvc.errors import MediaError, SourceMissing, StoreFailed
 from mediasvc.images.originals import Originals, Wish
 from mediasvc.images.renditions import Held, Renditions, Served, asset_name, original
 
 _FORMATS = {extension: form for form, extension in EXTENSIONS.items()}
 _HEX = frozenset("0123456789abcdef")
+_ADDRESSES_KEPT = 8192
+_LONGEST_KEPT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,28 @@ class Addresses:
 
     resolver: urls.Resolver
     policy: FetchPolicy
+    _seen: dict[tuple[str, str | None], urls.Resolution | MediaError] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def lead(self, address: str, base: str | None = None) -> urls.Resolution | MediaError:
+        """What an address leads to, or why it may not be fetched, for callers that look at many.
+
+        The same articles are rendered again and again, so the answers of a few thousand addresses are kept.
+        """
+        key = (address, base)
+        known = self._seen.get(key)
+        if known is None:
+            try:
+                known = self.resolver.resolve(address, base)
+                self.policy.check_url(known.origin)
+            except MediaError as error:
+                known = error
+            if len(address) <= _LONGEST_KEPT:
+                if len(self._seen) >= _ADDRESSES_KEPT:
+                    del self._seen[next(iter(self._seen))]
+                self._seen[key] = known
+        return known
 
     def resolve(self, address: str, base: str | None = None) -> urls.Resolution:
         """The origin behind an address, layer by layer. InvalidRequest; SourceRefused, for literal addresses too."""

@@ -1,0 +1,85 @@
+"""What references ask for, decided without a network."""
+
+import pytest
+
+from mediasvc.articles import ArticleOptions, Status
+from mediasvc.articles.targets import Target, is_local, is_relative, sort_references
+from mediasvc.core.geometry import Size
+from mediasvc.core.rewrite import ArticleType
+from mediasvc.errors import InvalidRequest, SourceRefused
+from mediasvc.images import Addresses
+from mediasvc.settings import Settings
+from mediasvc.wiring import make_addresses
+
+HASH = "0" * 64
+
+
+@pytest.fixture(scope="module")
+def addresses() -> Addresses:
+    return make_addresses(Settings())
+
+
+def sorted_references(text: str, addresses: Addresses, **options: object) -> tuple[object, ...]:
+    chosen = ArticleOptions(type=ArticleType.HTML, **options)  # type: ignore[arg-type]  # by name
+    return sort_references(text.encode(), chosen, addresses, prefix="assets/", public_url="").targets
+
+
+def test_the_front_matter_thumbnail_has_the_size_that_the_body_declares(addresses: Addresses) -> None:
+    url = "http://news.example/a.jpg?x=1&y=2"
+    text = f'---\nthumbnail: "{url}"\n---\n<img src="{url.replace("&", "&amp;")}" data-size="60,40">'
+
+    first, second = sorted_references(text, addresses)
+
+    assert isinstance(first, Target)
+    assert isinstance(second, Target)
+    assert first.declared_size == second.declared_size == Size(60, 40)
+    assert first.spec == second.spec
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (f"assets/{HASH}.jpg", True),
+        (f"../assets/{HASH}.png?v=1", True),
+        (f"http://elsewhere.example/{HASH}.jpg", False),
+        ("assets/photo.jpg", False),
+        (f"/img/unsafe/600x400/{'a' * 20}", True),
+        ("http://[", False),
+    ],
+)
+def test_what_we_wrote_is_known_again(address: str, expected: bool) -> None:
+    assert is_local(address, "assets/", "") is expected
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("a.jpg", True), ("/a.jpg", True), ("//a.example/b", False), ("http://a/b", False)],
+)
+def test_what_needs_a_base_is_told_from_what_does_not(address: str, expected: bool) -> None:
+    assert is_relative(address) is expected
+
+
+def test_relative_addresses_without_a_base_are_left(addresses: Addresses) -> None:
+    (left,) = sorted_references('<img src="a.jpg">', addresses)
+    (led,) = sorted_references('<img src="a.jpg">', addresses, base_url="http://news.example/x/")
+
+    assert left.status is Status.LEFT
+    assert isinstance(led, Target)
+    assert led.resolution.origin == "http://news.example/x/a.jpg"
+
+
+def test_a_base_needs_an_absolute_prefix(addresses: Addresses) -> None:
+    with pytest.raises(InvalidRequest):
+        sorted_references('<base href="http://news.example/"><img src="a.jpg">', addresses)
+
+
+def test_answers_for_addresses_are_kept_up_to_a_number(addresses: Addresses) -> None:
+    own = Addresses(addresses.resolver, addresses.policy)
+    first = own.lead("http://news.example/a.jpg")
+
+    assert own.lead("http://news.example/a.jpg") is first
+    assert isinstance(own.lead("http://127.0.0.1/a.jpg"), SourceRefused)
+    for number in range(9000):
+        own.lead(f"http://news.example/{number}.jpg")
+    assert own.lead("http://news.example/a.jpg") is not first
+    assert len(own._seen) <= 8192
