@@ -34,7 +34,8 @@ class ArticleOptions:
     prefix: what stands before an asset's name in the article; report_prefix: the same in the report.
     default_size: the box of images that declare none. placeholder: whether a tiny picture becomes the
     background of localised images. failures_since: failures of images that are remembered from before it are
-    tried again; None: they stand until their time is over.
+    tried again; None: they stand until their time is over. only_kept: an image that cannot be put into the store
+    counts as failed, because its name would lead nowhere.
     """
 
     type: ArticleType | None = None
@@ -46,6 +47,7 @@ class ArticleOptions:
     report_prefix: str = "assets/"
     placeholder: bool = False
     failures_since: datetime | None = None
+    only_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,8 @@ class Articles:
                 origin, specs[0], placeholder=True, failures_since=options.failures_since
             )
             original = await self.images.serve(held, None)
+            if options.only_kept:
+                await self._keep(original)
         except MediaError as error:
             logs.get().info("image.failed", host=logs.host_of(origin), code=error.code, why=str(error))
             return dict.fromkeys(specs, error)
@@ -174,12 +176,19 @@ class Articles:
         for spec in specs:
             try:
                 shown = original if spec is None else await self.images.serve(held, spec, load=False)
+                if options.only_kept:
+                    await self._keep(shown)
             except MediaError as error:
                 logs.get().info("image.failed", host=logs.host_of(origin), code=error.code, why=str(error))
                 outcomes[spec] = error
                 continue
             outcomes[spec] = _Outcome(original, shown, thumbhash, dominant)
         return outcomes
+
+    async def _keep(self, served: Served) -> None:
+        """What is only in memory goes into the store. StoreFailed."""
+        if served.data is not None:
+            await self.images.blobs.put(served.data)
 
     async def _placeholder(self, held: Held) -> tuple[str | None, str | None]:
         try:

@@ -63,7 +63,6 @@ def create_app(settings: Settings, parts: Parts) -> web.Application:
     )
     articles = ArticleRoutes(
         parts.articles,
-        parts.blobs,
         gate,
         max_article_bytes=settings.max_article_bytes,
         public_url=settings.public_url,

@@ -12,7 +12,6 @@ from mediasvc.articles import ArticleOptions, Articles, Mode, Rewritten
 from mediasvc.core import urls
 from mediasvc.core.picture import OutputFormat
 from mediasvc.core.reference import ArticleType
-from mediasvc.effects.blobs import Blobs
 from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, SourceRefused, UnsupportedMedia
 from mediasvc.server import bodies, options
 from mediasvc.server.gate import Gate
@@ -37,11 +36,8 @@ _QUICK_BYTES = 128 * 1024
 class ArticleRoutes:
     """One article in, one article out."""
 
-    def __init__(
-        self, articles: Articles, blobs: Blobs, gate: Gate, *, max_article_bytes: int, public_url: str
-    ) -> None:
+    def __init__(self, articles: Articles, gate: Gate, *, max_article_bytes: int, public_url: str) -> None:
         self.articles = articles
-        self.blobs = blobs
         self.gate = gate
         self.bodies = bodies.Bodies(_BODIES_TOGETHER * (_ESCAPED_BYTES * max_article_bytes + _ENVELOPE_BYTES))
         self.max_article_bytes = max_article_bytes
@@ -90,9 +86,6 @@ class ArticleRoutes:
             with self.gate.enter():
                 if mode is Mode.EAGER:
                     rewritten = await self.articles.rewrite(article, asked)
-                    for asset in rewritten.assets:
-                        if asset.data is not None:  # the paths in the article must lead somewhere
-                            await self.blobs.put(asset.data)
                 elif len(article) <= _QUICK_BYTES:
                     rewritten = self.articles.rewrite_lazily(article, asked)
                 else:
@@ -117,6 +110,7 @@ class ArticleRoutes:
             format=_chosen(given, "format", _FORMATS, None),
             prefix=prefix,
             report_prefix=prefix,
+            only_kept=True,
         )
 
     async def expect_article(self, request: web.Request) -> None:

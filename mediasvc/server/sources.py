@@ -91,6 +91,8 @@ class SourceRoutes:
             if not isinstance(image, dict) or not set(image) <= {"url", "size"}:
                 raise InvalidRequest('each image is an object of "url" and "size"')
             url, text = image.get("url"), image.get("size")
+            if isinstance(text, list) and len(text) == 2 and all(type(side) is int for side in text):
+                text = f"{text[0]},{text[1]}"  # as reports write a declared size
             if not isinstance(url, str) or not isinstance(text, str | None):
                 raise InvalidRequest('"url" is a string, and "size" too where it is given')
             self.images.resolve(url)

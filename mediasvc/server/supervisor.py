@@ -1,5 +1,6 @@
 """The parent of the server processes: one for each core on one port, started again when one dies."""
 
+import json
 import os
 import selectors
 import signal
@@ -170,7 +171,10 @@ class _Supervisor:
                 self._roll_on()
         if not self._has_announced and all(s.child is not None and s.child.is_ready for s in self._slots):
             self._has_announced = True
-            print(f"listening on {listening.address(self.sockets[0])}", file=sys.stderr, flush=True)
+            line = f"listening on {listening.address(self.sockets[0])}"
+            if self.settings.log_format == "json":
+                line = json.dumps({"event": line, "level": "info"})
+            print(line, file=sys.stderr, flush=True)
 
     def _reap(self) -> int | None:
         """Buries dead processes. A number: the service could not even start, and ends with it."""

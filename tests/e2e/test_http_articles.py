@@ -345,3 +345,28 @@ def test_without_keys_lazy_paths_are_unsafe_and_start_at_the_root(guarded: Servi
     )
 
     assert b'src="/img/unsafe/600x400/' in reply.body
+
+
+def test_an_article_succeeds_while_the_store_is_out_of_reach() -> None:
+    with Origin() as world:
+        world.on("/unkept.jpg", Reply(body=jpeg("unkept")))
+        service = Service(world, STORE_URL="s3://bucket/prefix")
+        service.environment |= {
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+            "AWS_REGION": "us-east-1",
+        }
+        with service as running:
+            text = '<img src="http://news.example/unkept.jpg">'
+            reply = running.ask(
+                "POST",
+                "/v1/rewrite",
+                orjson.dumps({"content": text, "type": "html", "mode": "eager"}),
+                Content_Type="application/json",
+            )
+
+    assert reply.status == 200
+    told = reply.json()
+    assert told["content"] == text
+    assert [image["code"] for image in told["images"]] == ["store_failed"]
