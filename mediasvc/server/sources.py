@@ -91,8 +91,8 @@ class SourceRoutes:
             if not isinstance(image, dict) or not set(image) <= {"url", "size"}:
                 raise InvalidRequest('each image is an object of "url" and "size"')
             url, text = image.get("url"), image.get("size")
-            if isinstance(text, list) and len(text) == 2 and all(type(side) is int for side in text):
-                text = f"{text[0]},{text[1]}"  # as reports write a declared size
+            if isinstance(text, list) and len(text) == 2 and all(_is_whole(side) for side in text):
+                text = f"{text[0]:.0f},{text[1]:.0f}"  # as reports write a declared size
             if not isinstance(url, str) or not isinstance(text, str | None):
                 raise InvalidRequest('"url" is a string, and "size" too where it is given')
             self.images.resolve(url)
@@ -146,3 +146,8 @@ def _moment(moment: datetime) -> str:
 
 def _json(value: object, status: int = 200) -> web.Response:
     return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
+
+
+def _is_whole(side: object) -> bool:
+    """JSON knows one kind of number: 600.0 is as whole as 600."""
+    return type(side) is int or (isinstance(side, float) and side.is_integer())

@@ -367,6 +367,6 @@ def test_an_article_succeeds_while_the_store_is_out_of_reach() -> None:
             )
 
     assert reply.status == 200
-    told = reply.json()
+    told = reply.json
     assert told["content"] == text
     assert [image["code"] for image in told["images"]] == ["store_failed"]
