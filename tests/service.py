@@ -9,6 +9,7 @@ with Service(origin, SIGNING_KEYS="00ff") as service:
 import http.client
 import os
 import queue
+import re
 import shutil
 import signal
 import socket
@@ -86,7 +87,9 @@ class Service:
             text=True,
         )
         threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
-        self.address = self.wait_line("listening on ", _START_S).partition("listening on ")[2].strip()
+        self.address = re.split(
+            r'[\s"]', self.wait_line("listening on ", _START_S).partition("listening on ")[2]
+        )[0]
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None
