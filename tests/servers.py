@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -48,18 +49,18 @@ def free_port(*, also_above: int = 0) -> int:
         return port
 
 
-class _Server:
+class _Server(ABC):
     """A server process of a test: started, hung, killed and started again on the same port."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mediasvc-test-"))
         self._process: subprocess.Popen[bytes] | None = None
 
-    def command(self) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def command(self) -> list[str]: ...
 
-    def answers(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def answers(self) -> bool: ...
 
     def start(self) -> None:
         """Returns when it answers."""
