@@ -31,8 +31,11 @@ _DECODERS = {
     Format.TIFF: TiffImagePlugin.TiffImageFile.format,
     Format.WEBP: WebPImagePlugin.WebPImageFile.format,
 }
-# How much larger than the target the reduced scale has to stay, so that the resampler still decides the quality.
-_DRAFT_GAP = 2.0
+# How much larger than the target the reduced scale has to stay: behind a JPEG encoder the rest costs at most .0007 of
+# SSIM (.0015 at 1.1), and the smaller scales save up to a fifth of the work.
+_DRAFT_GAP = 1.25
+# From here on Catmull-Rom sees enough pixels; what libjpeg has averaged to less than that needs the longer kernel.
+_WIDE_GAP = 2.0
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -80,19 +83,20 @@ def read_cut(image: Image.Image, header: Header, cut: Cut, *, turn: bool = True)
 
     Raises Undecodable for truncated or corrupt data.
     """
-    left, top, right, bottom = cut.box
+    scale = 1
     profile = image.info.get("icc_profile")
     try:
         if header.format is Format.JPEG:
             scale = _draft(image, cut)
-            left, top, right, bottom = (side / scale for side in cut.box)
         plain = colour.to_plain_mode(_loaded(image, header))
     except MemoryError:
         raise
     except Exception as error:  # as above
         raise Undecodable("the image is truncated or corrupt", reason="corrupt") from error
+    left, top, right, bottom = (side / scale for side in cut.box)
     box = (left, top, min(right, plain.width), min(bottom, plain.height))
-    small = colour.to_srgb(resample.resize(plain, cut.size, box), profile)
+    averaged = scale > 1 and _shrink(cut) / scale < _WIDE_GAP
+    small = colour.to_srgb(resample.resize(plain, cut.size, box, lanczos=averaged), profile)
     return turn_upright(small, header) if turn else small
 
 
@@ -113,13 +117,18 @@ def turn_upright(picture: Image.Image, header: Header) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
+def _shrink(cut: Cut) -> float:
+    """How many pixels of the stored picture become one, along the side where they are fewest."""
+    left, top, right, bottom = cut.box
+    return min((right - left) / cut.size[0], (bottom - top) / cut.size[1])
+
+
 def _draft(image: Image.Image, cut: Cut) -> int:
     """Asks libjpeg for the smallest of its scales that keeps the gap; how many stored pixels one then stands for.
 
     Not for YCbCr samples: libjpeg's own conversion to RGB costs nothing that can be measured.
     """
-    left, top, right, bottom = cut.box
-    spare = min((right - left) / cut.size[0], (bottom - top) / cut.size[1]) / _DRAFT_GAP
+    spare = _shrink(cut) / _DRAFT_GAP
     wanted = next((scale for scale in (8, 4, 2) if spare >= scale), 1)
     width = image.width
     drafted = image.draft(None, (max(1, width // wanted), max(1, image.height // wanted)))

@@ -12,36 +12,52 @@ def test_both_libraries_agree_with_pillow_here() -> None:
     assert png.engine_name() == "kornia"
 
 
-def _wrong_filter(picture: Image.Image, size: tuple[int, int], box: resample.Box) -> Image.Image:
+def _never_lanczos(
+    picture: Image.Image, size: tuple[int, int], box: resample.Box, lanczos: bool
+) -> Image.Image:
+    return picture.resize(size, Image.Resampling.BOX if lanczos else Image.Resampling.BICUBIC, box=box)
+
+
+def _wrong_filter(
+    picture: Image.Image, size: tuple[int, int], box: resample.Box, lanczos: bool
+) -> Image.Image:
     return picture.resize(size, Image.Resampling.NEAREST, box=box)
 
 
-def _ignores_the_box(picture: Image.Image, size: tuple[int, int], _box: resample.Box) -> Image.Image:
+def _ignores_the_box(
+    picture: Image.Image, size: tuple[int, int], _box: resample.Box, lanczos: bool
+) -> Image.Image:
     return picture.resize(size, Image.Resampling.BICUBIC)
 
 
-def _wrong_mode(picture: Image.Image, size: tuple[int, int], box: resample.Box) -> Image.Image:
+def _wrong_mode(picture: Image.Image, size: tuple[int, int], box: resample.Box, lanczos: bool) -> Image.Image:
     return picture.convert("L").resize(size, Image.Resampling.BICUBIC, box=box)
 
 
-def _straight_alpha(picture: Image.Image, size: tuple[int, int], box: resample.Box) -> Image.Image:
+def _straight_alpha(
+    picture: Image.Image, size: tuple[int, int], box: resample.Box, lanczos: bool
+) -> Image.Image:
     bands = [band.resize(size, Image.Resampling.BICUBIC, box=box) for band in picture.split()]
     return Image.merge(picture.mode, bands)
 
 
-def _broken(picture: Image.Image, size: tuple[int, int], box: resample.Box) -> Image.Image:
+def _broken(picture: Image.Image, size: tuple[int, int], box: resample.Box, lanczos: bool) -> Image.Image:
     raise RuntimeError("no such instruction")
 
 
-@pytest.mark.parametrize("wrong", [_wrong_filter, _ignores_the_box, _wrong_mode, _straight_alpha, _broken])
+@pytest.mark.parametrize(
+    "wrong", [_never_lanczos, _wrong_filter, _ignores_the_box, _wrong_mode, _straight_alpha, _broken]
+)
 def test_a_resizer_that_differs_from_pillow_is_not_used(wrong: object) -> None:
     assert not resample.agrees_with_pillow(wrong)  # type: ignore[arg-type]
 
 
 def test_pillow_agrees_with_itself() -> None:
-    assert resample.agrees_with_pillow(
-        lambda picture, size, box: picture.resize(size, Image.Resampling.BICUBIC, box=box)
-    )
+    def pillow(picture: Image.Image, size: tuple[int, int], box: resample.Box, lanczos: bool) -> Image.Image:
+        kernel = Image.Resampling.LANCZOS if lanczos else Image.Resampling.BICUBIC
+        return picture.resize(size, kernel, box=box)
+
+    assert resample.agrees_with_pillow(pillow)
 
 
 def test_a_png_decoder_that_gives_other_samples_or_takes_truncated_data_is_not_used() -> None:
