@@ -29,6 +29,8 @@ _LONGEST: Final = timedelta(days=365)
 _NONE: Final = timedelta(0)
 _MAX_FIELD_CHARS: Final = 8192
 _MAX_VALIDATOR_CHARS: Final = 1024
+_GRANTING: Final = ("cache-control", "expires", "pragma", "vary")
+_MAX_GRANT_CHARS: Final = 1024
 _GAP = re.compile(r"[\s,]*")
 _DIRECTIVE = re.compile(
     r"""([!#$%&'*+.^_`|~0-9A-Za-z-]++) [ \t]*+
@@ -67,9 +69,13 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class ServeStale:
-    """Serve it and ask the origin meanwhile (stale-while-revalidate, RFC 5861 section 3)."""
+    """Serve it and ask the origin meanwhile (stale-while-revalidate, RFC 5861 section 3).
+
+    asks_origin False: it failed a moment ago and is left alone.
+    """
 
     entry: Entry
+    asks_origin: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,8 @@ def decide(entry: Entry | None, now: datetime) -> Decision:
         return Fetch()
     if now < entry.expires_at:
         return Serve(entry)
+    if entry.paused_until is not None and now < min(entry.paused_until, entry.stale_until):
+        return ServeStale(entry, asks_origin=False)
     if now < entry.revalidate_until:
         return ServeStale(entry)
     return Revalidate(entry, may_serve_stale=now < entry.stale_until)
@@ -233,10 +241,11 @@ def assess(headers: Headers, now: datetime, rules: CacheRules) -> Storage:
 
 
 def renewed(entry: Entry, headers: Headers, now: datetime, rules: CacheRules) -> Entry:
-    """The entry after a 304: the same bytes with new times; validators that the 304 leaves out stay.
+    """The entry after a 304: the same bytes with new times; validators and grants that the 304 leaves out stay.
 
-    A 304 that forbids keeping leaves an entry that is over at once. Source: RFC 9111 section 4.3.4.
+    A 304 that forbids keeping leaves an entry that is over at once. Source: RFC 9111 sections 3.2 and 4.3.4.
     """
+    headers = {**entry.grants, **headers}
     storage = assess(headers, now, rules)
     return replace(
         entry,
@@ -246,7 +255,14 @@ def renewed(entry: Entry, headers: Headers, now: datetime, rules: CacheRules) ->
         revalidate_until=storage.revalidate_until if storage.storable else now,
         etag=storage.etag or entry.etag,
         last_modified=storage.last_modified or entry.last_modified,
+        grants=grants(headers),
+        paused_until=None,
     )
+
+
+def grants(headers: Headers) -> dict[str, str]:
+    """The fields of a reply that say how long it may be served, as an entry keeps them."""
+    return {name: headers[name][:_MAX_GRANT_CHARS] for name in _GRANTING if name in headers}
 
 
 # -- failures --------------------------------------------------------------------------------------------
@@ -271,6 +287,19 @@ def negative_until(error: MediaError, now: datetime, rules: CacheRules) -> datet
     if isinstance(error, SourceRefused):
         return now + rules.error_ttl
     return None
+
+
+def after_failure(
+    url: str, entry: Entry | None, error: MediaError, now: datetime, rules: CacheRules
+) -> Entry | None:
+    """What the index keeps after a fetch that failed; None: what it has. entry: what was held before.
+
+    What may be served stale stays, and its origin is left alone for as long as another failure would be remembered.
+    """
+    if entry is None or entry.digest is None or not error.retryable or now >= entry.stale_until:
+        return failed_entry(url, error, now, rules)
+    until = negative_until(error, now, rules)
+    return None if until is None else replace(entry, paused_until=until)
 
 
 def failed_entry(url: str, error: MediaError, now: datetime, rules: CacheRules) -> Entry | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,6 +14,7 @@ from mediasvc.errors import BY_CODE
 _FORM: Final = 1
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _MAX_TEXT_CHARS: Final = 65_536
+_MAX_GRANTS: Final = 8
 _MAX_NUMBER: Final = 1 << 53
 _MAX_MOMENT_S: Final = 253_402_300_799.0
 
@@ -26,6 +27,8 @@ class Entry:
     it is being revalidated, until. stale_until: served if the origin fails, until. etag, last_modified: the origin's.
     failure: code of a MediaError for a source that failed; then expires_at says until when it is not tried again.
     final_url: where redirects led, the URL whose validators these are; None: the source URL itself.
+    grants: the fields of the reply that say how long it may be served, for a 304 that leaves them out.
+    paused_until: the origin failed when it was asked last, and is not asked again before then.
     """
 
     url: str
@@ -39,6 +42,8 @@ class Entry:
     last_modified: str | None
     failure: str | None
     final_url: str | None = None
+    grants: Mapping[str, str] = field(default_factory=dict)
+    paused_until: datetime | None = None
 
     def to_json(self) -> str:
         """One line; `from_json` gives the same value back (times to the microsecond)."""
@@ -67,6 +72,8 @@ class Entry:
                 "last_modified": self.last_modified,
                 "failure": self.failure,
                 "final_url": self.final_url,
+                "grants": dict(self.grants),
+                "paused_until": self.paused_until.timestamp() if self.paused_until else None,
             }
         ).decode()
 
@@ -87,6 +94,8 @@ class Entry:
             last_modified=_text_or_none(fields, "last_modified"),
             failure=_failure(fields),
             final_url=_text_or_none(fields, "final_url"),
+            grants=_grants(fields),
+            paused_until=None if fields.get("paused_until") is None else _moment(fields, "paused_until"),
         )
         if (entry.failure is None) != (entry.digest is not None and entry.picture is not None):
             raise ValueError("an entry is of a picture or of a failure")
@@ -213,6 +222,14 @@ def _moment(fields: Mapping[str, object], name: str) -> datetime:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _MAX_MOMENT_S:
         raise ValueError(f"{name} is not a time")
     return datetime.fromtimestamp(value, UTC)
+
+
+def _grants(fields: Mapping[str, object]) -> Mapping[str, str]:
+    """Entries of earlier versions have none."""
+    value = fields.get("grants", {})
+    if not isinstance(value, dict) or len(value) > _MAX_GRANTS:
+        raise ValueError("grants is no small object")
+    return {name: _text(value, name) for name in value}
 
 
 def _picture(value: object) -> Picture:

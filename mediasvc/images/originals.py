@@ -88,9 +88,10 @@ class Originals:
             case caching.Serve(entry=kept):
                 metrics.cache_requests.labels("index", "hit").inc()
                 return _Obtained(kept, CacheStatus.HIT)
-            case caching.ServeStale(entry=kept):
+            case caching.ServeStale(entry=kept, asks_origin=asks_origin):
                 metrics.cache_requests.labels("index", "stale").inc()
-                self._refresh_soon(wish.url)
+                if asks_origin:
+                    self._refresh_soon(wish.url)
                 return _Obtained(kept, CacheStatus.STALE)
             case caching.Revalidate(entry=kept):
                 metrics.cache_requests.labels("index", "revalidate").inc()
@@ -108,13 +109,9 @@ class Originals:
         try:
             return await self._share(wish)
         except MediaError as error:
-            now = self._clock()
-            if not error.retryable or now >= kept.stale_until:
+            if not error.retryable or self._clock() >= kept.stale_until:
                 raise
             logs.get().warning("source.stale", host=logs.host_of(wish.url), code=error.code)
-            # Until then the next requests are answered at once, and one of them asks the origin again.
-            pause = min(now + self._rules.error_ttl, kept.stale_until)
-            await self._remember(replace(kept, revalidate_until=pause))
             return _Obtained(kept, CacheStatus.STALE)
 
     async def _share(self, wish: Wish) -> _Obtained:
@@ -126,6 +123,8 @@ class Originals:
         match caching.decide(entry, self._clock()):
             case caching.Serve(entry=kept) if await self._is_kept(kept):
                 return _Obtained(kept, CacheStatus.HIT)
+            case caching.ServeStale(entry=kept, asks_origin=False) if await self._is_kept(kept):
+                return _Obtained(kept, CacheStatus.STALE)
             case caching.Refuse(code=code, retry_after_s=seconds):
                 raise remembered(code, seconds)
             case _:
@@ -171,6 +170,7 @@ class Originals:
             last_modified=storage.last_modified,
             failure=None,
             final_url=fetched.final_url if fetched.final_url != url else None,
+            grants=caching.grants(fetched.headers),
         )
         if storage.storable:
             try:
@@ -239,13 +239,9 @@ class Originals:
             logs.get().warning("index.unkept", host=logs.host_of(entry.url), reason=str(error))
 
     async def _remember_failure(self, url: urls.SourceUrl, entry: Entry | None, error: MediaError) -> None:
-        now = self._clock()
-        keeps_stale = (
-            entry is not None and entry.digest is not None and error.retryable and now < entry.stale_until
-        )
-        failed = caching.failed_entry(url, error, now, self._rules)
-        if failed is not None and not keeps_stale:
-            await self._remember(failed)
+        after = caching.after_failure(url, entry, error, self._clock(), self._rules)
+        if after is not None:
+            await self._remember(after)
 
     async def _is_kept(self, entry: Entry) -> bool:
         try:

@@ -21,9 +21,11 @@ from mediasvc.core.caching import (
     Revalidate,
     Serve,
     ServeStale,
+    after_failure,
     assess,
     decide,
     failed_entry,
+    grants,
     negative_until,
     parse_cache_control,
     renewed,
@@ -72,6 +74,35 @@ def test_an_entry_is_fresh_then_stale_then_to_be_revalidated(
     after: timedelta, decision: caching.Decision
 ) -> None:
     assert decide(ENTRY, NOW + after) == decision
+
+
+def test_an_origin_that_failed_is_left_alone_while_the_stale_picture_serves() -> None:
+    paused = after_failure(ENTRY.url, ENTRY, errors.SourceFailed("down"), NOW + 2 * HOUR, RULES)
+
+    assert paused is not None
+    assert decide(paused, NOW + 2 * HOUR) == ServeStale(paused, asks_origin=False)
+    assert decide(paused, NOW + 2 * HOUR + RULES.error_ttl) == Revalidate(paused, may_serve_stale=True)
+    assert decide(replace(paused, paused_until=NOW + 9 * HOUR), NOW + 3 * HOUR) == Revalidate(
+        replace(paused, paused_until=NOW + 9 * HOUR), may_serve_stale=False
+    )
+    assert renewed(paused, {}, NOW + 3 * HOUR, RULES).paused_until is None
+
+
+@pytest.mark.parametrize(
+    ("error", "after", "code"),
+    [
+        (errors.SourceMissing("gone"), HOUR, "source_missing"),
+        (errors.SourceFailed("down"), 3 * HOUR, "source_failed"),
+        (errors.SourceFailed("down", reason=retry.CIRCUIT), HOUR, None),
+        (errors.Overloaded("busy"), HOUR, None),
+    ],
+)
+def test_what_may_not_serve_stale_is_replaced_by_its_failure(
+    error: errors.MediaError, after: timedelta, code: str | None
+) -> None:
+    entry = after_failure(ENTRY.url, ENTRY, error, NOW + after, RULES)
+
+    assert (entry.failure if entry else None) == code
 
 
 def test_nothing_held_is_fetched() -> None:
@@ -240,6 +271,22 @@ def test_a_304_renews_the_times_and_keeps_validators_that_it_leaves_out() -> Non
     assert renewed(ENTRY, {"etag": '"2"'}, later, RULES).etag == '"2"'
 
 
+def test_what_a_304_leaves_out_holds_as_the_origin_said_it_before() -> None:
+    said = {"cache-control": "max-age=7200, must-revalidate", "vary": "Accept", "date": at(), "age": "5"}
+    held = replace(ENTRY, grants=grants(said))
+    later = NOW + 5 * HOUR
+
+    bare = renewed(held, {}, later, RULES)
+
+    assert bare.expires_at == bare.stale_until == later + 2 * HOUR
+    assert bare.grants == {"cache-control": said["cache-control"], "vary": "Accept"}
+    assert (
+        renewed(held, {"cache-control": "max-age=9000"}, later, RULES).grants["cache-control"]
+        == "max-age=9000"
+    )
+    assert renewed(replace(ENTRY, grants={"expires": at(hours=1)}), {}, later, NO_FLOOR).expires_at == later
+
+
 def test_a_304_that_forbids_keeping_leaves_an_entry_that_is_over() -> None:
     entry = renewed(ENTRY, {"cache-control": "no-store"}, NOW, RULES)
 
@@ -333,6 +380,7 @@ RENDITION = Rendition("cd" * 32, "webp", 600, 400, 12_345, None, None, "abc", "#
     [
         ENTRY,
         replace(ENTRY, etag=None, last_modified="Mon", final_url="http://b.test/"),
+        replace(ENTRY, grants={"cache-control": "max-age=1, \x80"}, paused_until=NOW),
         failed_entry("http://a.test/\u4f60", errors.SourceMissing("x"), NOW, RULES),
     ],
 )
@@ -357,6 +405,8 @@ HOSTILE = {
     "last_modified": [[], "a\nb"],
     "failure": ["internal error", 5, "source_missing"],
     "final_url": [5, "http://a\n"],
+    "grants": [None, [], {"expires": 5}, {"expires": "x" * 100_000}, {str(n): "" for n in range(9)}],
+    "paused_until": ["soon", -1],
 }
 
 

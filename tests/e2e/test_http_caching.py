@@ -1,0 +1,129 @@
+"""What is kept and for how long, as clients and origins see it."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import psutil
+
+from tests.origin import Gate, Origin, Reply, jpeg
+from tests.service import Service, eventually, image_path
+
+HOST = "http://news.example"
+
+
+# -- stale pictures ---------------------------------------------------------------------------------------
+
+
+def test_a_stale_picture_serves_while_its_origin_fails_and_the_origin_is_left_alone(origin: Origin) -> None:
+    origin.on("/a.jpg", Reply(body=jpeg(), headers={"cache-control": "max-age=1"}), Reply(status=500))
+    path = image_path(f"{HOST}/a.jpg")
+    with Service(origin, MIN_TTL="1s", FETCH_RETRIES="0") as service:
+        service.get(path)
+        eventually(partial(_is, service, path, "STALE"))
+
+        replies = [service.get(path) for _ in range(20)]
+
+    assert {(reply.status, reply.headers["x-cache"], reply.body) for reply in replies} == {
+        (200, "STALE", jpeg())
+    }
+    assert origin.hits("/a.jpg") == 2
+
+
+def test_a_stale_picture_serves_at_once_while_it_is_asked_for_again(origin: Origin) -> None:
+    gate = Gate()
+    brief = {"cache-control": "max-age=1, stale-while-revalidate=600"}
+    origin.on(
+        "/a.jpg",
+        Reply(body=jpeg("before"), headers=brief),
+        Reply(body=jpeg("after"), headers=brief, hold=gate),
+        Reply(status=500),
+    )
+    path = image_path(f"{HOST}/a.jpg")
+    with Service(origin, MIN_TTL="1s", FETCH_RETRIES="0") as service:
+        service.get(path)
+        eventually(partial(_is, service, path, "STALE"))
+        origin.wait_hits("/a.jpg", 2)
+        assert service.get(path).body == jpeg("before")
+        gate.open()
+        eventually(lambda: service.get(path).body == jpeg("after"))
+        origin.wait_hits("/a.jpg", 2)
+        eventually(partial(_is, service, path, "STALE"))
+        origin.wait_hits("/a.jpg", 3)
+
+        assert {service.get(path).status for _ in range(20)} == {200}
+
+    assert origin.hits("/a.jpg") == 3
+
+
+def test_a_304_that_says_nothing_of_freshness_leaves_it_as_it_was(origin: Origin) -> None:
+    origin.on("/a.jpg", Reply(body=jpeg(), headers={"cache-control": "max-age=2"}, etag='W/"1"'))
+    origin.on(
+        "/b.jpg",
+        Reply(body=jpeg("b"), headers={"cache-control": "max-age=2", "etag": '"1"'}),
+        Reply(raw=b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\n\r\n'),
+    )
+    with Service(origin, MIN_TTL="1s") as service:
+        for path in (image_path(f"{HOST}/a.jpg"), image_path(f"{HOST}/b.jpg")):
+            service.get(path)
+            eventually(partial(_is, service, path, "REVALIDATED"))
+
+            assert int(service.get(path).headers["cache-control"].split("max-age=")[1].split(",")[0]) <= 2
+
+
+def _is(service: Service, path: str, cache: str) -> bool:
+    return service.get(path).headers["x-cache"] == cache
+
+
+# -- one fetch for everyone -------------------------------------------------------------------------------
+
+
+def test_five_hundred_who_ask_two_processes_at_once_cost_the_origin_one_request(origin: Origin) -> None:
+    gate = Gate()
+    origin.on("/a.jpg", Reply(body=jpeg(), hold=gate))
+    with Service(origin, WORKERS="2") as service, ThreadPoolExecutor(500) as clients:
+        asked = [clients.submit(service.get, image_path(f"{HOST}/a.jpg", "600x400")) for _ in range(500)]
+        eventually(lambda: all(_accepted(server, service.port) for server in service.servers()))
+        origin.wait_hits("/a.jpg", 1)
+        gate.open()
+        replies = [one.result() for one in asked]
+
+        assert len(service.servers()) == 2
+
+    assert Counter(reply.status for reply in replies) == {200: 500}
+    assert len({reply.body for reply in replies}) == 1
+    assert origin.hits("/a.jpg") == 1
+
+
+def test_when_the_process_that_fetches_is_killed_the_one_that_waits_takes_over(origin: Origin) -> None:
+    gate = Gate()
+    origin.on("/a.jpg", Reply(body=jpeg(), hold=gate), Reply(body=jpeg()))
+    with Service(origin, WORKERS="2") as service, ThreadPoolExecutor(20) as clients:
+        asked = [clients.submit(_status, service, image_path(f"{HOST}/a.jpg")) for _ in range(20)]
+        eventually(lambda: all(_accepted(server, service.port) for server in service.servers()))
+        origin.wait_hits("/a.jpg", 1)
+        (leader,) = [server for server in service.servers() if _asks(server, origin.port)]
+
+        leader.kill()
+
+        origin.wait_hits("/a.jpg", 2, 3.0)
+        statuses = Counter(one.result() for one in asked)
+        gate.open()
+
+    assert set(statuses) == {0, 200}
+
+
+def _status(service: Service, path: str) -> int:
+    """0: the connection was broken off."""
+    try:
+        return service.get(path).status
+    except ConnectionError:
+        return 0
+
+
+def _accepted(server: psutil.Process, port: int) -> bool:
+    return any(one.laddr.port == port and one.raddr for one in server.net_connections("tcp"))
+
+
+def _asks(server: psutil.Process, port: int) -> bool:
+    return any(one.raddr and one.raddr.port == port for one in server.net_connections("tcp"))
