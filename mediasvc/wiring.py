@@ -22,18 +22,14 @@ from mediasvc.core.policy import FetchPolicy, parse_connect_to
 from mediasvc.core.replies import FetchRules
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.files import FileBlobs
-from mediasvc.effects.blobs.objects import ObjectBlobs, open_store
 from mediasvc.effects.fetch import Fetcher
 from mediasvc.effects.file_locks import FileLocks
 from mediasvc.effects.flights import Flights, Locks
 from mediasvc.effects.index import Index, SqliteIndex
 from mediasvc.effects.journal import Journal, SqliteJournal
 from mediasvc.effects.names import SystemNames
-from mediasvc.effects.redis_index import RedisIndex
-from mediasvc.effects.redis_locks import RedisLocks
 from mediasvc.effects.sockets import Connections
 from mediasvc.effects.workers import ImageWorkers
-from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import InvalidSettings, StoreFailed
 from mediasvc.images import Addresses, Images
 from mediasvc.settings import Settings
@@ -196,6 +192,9 @@ async def open_parts(
         stack.push_async_callback(local_blobs.close)
         blobs: Blobs = local_blobs
         if settings.store_url:
+            # Here, as Redis below: on a single machine their libraries would be a sixth of every process, for nothing.
+            from mediasvc.effects.blobs.objects import ObjectBlobs, open_store
+
             blobs = ObjectBlobs(open_store(settings.store_url), local_blobs)
             stack.push_async_callback(blobs.close)
         index, locks = _shared_or_local(settings, stack)
@@ -264,6 +263,10 @@ def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, 
     index: Index
     locks: Locks
     if settings.index_url:
+        from mediasvc.effects.redis_index import RedisIndex
+        from mediasvc.effects.redis_locks import RedisLocks
+        from mediasvc.engines.redis import RedisLink
+
         try:
             link = RedisLink(settings.index_url)
         except ValueError as error:

@@ -11,7 +11,7 @@ from mediasvc import worker as batch_worker
 from mediasvc.cli.context import Common, common_options
 from mediasvc.demo import run as demo_run
 from mediasvc.errors import InvalidSettings
-from mediasvc.server import supervisor
+from mediasvc.server import launch
 from mediasvc.settings import check_serving, describe
 
 
@@ -23,7 +23,7 @@ from mediasvc.settings import check_serving, describe
 def serve(host: str | None, port: int | None, workers: int | None, common: Common) -> int:
     """Run the HTTP service until it is told to stop (SIGTERM finishes what is in flight)."""
     settings = common.settings(serving=True, host=host, port=port, workers=workers)
-    return supervisor.serve(settings)
+    return launch.serve(settings)
 
 
 @click.command(epilog="Example: MEDIASVC_QUEUE_URL=redis://127.0.0.1:6379 mediasvc worker")
@@ -55,7 +55,7 @@ def demo(out: Path | None, and_serve: bool, port: int | None, common: Common) ->
         check_serving(settings)
         with demo_run.origin_in_background() as origin_port:
             click.echo("the example article waits on the page; its images come from a bundled origin")
-            return supervisor.serve(demo_run.demo_settings(settings, folder, origin_port))
+            return launch.serve(demo_run.demo_settings(settings, folder, origin_port), stay=True)
     return asyncio.run(demo_run.run_demo(settings, folder, echo=click.echo))
 
 

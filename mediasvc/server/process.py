@@ -19,7 +19,7 @@ from mediasvc.server import app as application
 from mediasvc.server import handover
 from mediasvc.server.app import GATE, LANE, OBSERVER
 from mediasvc.server.connection import Connection
-from mediasvc.server.handover import Handover
+from mediasvc.settings import Settings, unpack
 from mediasvc.wiring import open_parts
 
 # Requests under way when the process is told to leave get so long to finish.
@@ -46,9 +46,10 @@ def main() -> int:
     _die_with(taken.supervisor_pid)
     # The terminal's Ctrl-C reaches the supervisor, which tells us what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logs.configure(taken.settings.log_format, taken.settings.log_level)
+    settings = unpack(taken.settings)
+    logs.configure(settings.log_format, settings.log_level)
     try:
-        uvloop.run(_serve(taken))
+        uvloop.run(_serve(settings, taken))
     except MediaError as failure:
         return _told(failure)
     except BaseExceptionGroup as failures:
@@ -59,13 +60,13 @@ def main() -> int:
     return 0
 
 
-async def _serve(taken: Handover) -> None:
+async def _serve(settings: Settings, taken: handover.Handover) -> None:
     loop = asyncio.get_running_loop()
     orders: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for order in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(order, orders.put_nowait, order)
-    async with open_parts(taken.settings, image_processes=taken.image_processes) as parts:
-        app = application.create_app(taken.settings, parts)
+    async with open_parts(settings, image_processes=taken.image_processes) as parts:
+        app = application.create_app(settings, parts)
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         try:

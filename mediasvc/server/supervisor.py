@@ -1,4 +1,7 @@
-"""The parent of the server processes: one for each core on one port, started again when one dies."""
+"""The parent of the server processes: one for each core on one port, started again when one dies.
+
+A program of its own that knows little, so that it weighs little; launch.py is what starts it.
+"""
 
 import json
 import os
@@ -9,18 +12,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Literal
 
-from prometheus_client.multiprocess import mark_process_dead
-
-from mediasvc import logs
-from mediasvc.errors import InvalidSettings
 from mediasvc.server import handover, listening
 from mediasvc.server.handover import Handover
-from mediasvc.settings import Settings, check_serving
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 # Server processes give up after 30 s; then the supervisor does.
 _END_TIMEOUT_S = 35.0
@@ -32,21 +34,29 @@ _LONGEST_WAIT_S = 15.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
-def serve(settings: Settings) -> int:
-    """Runs the service until SIGTERM (0) or Ctrl-C (130); 2 where settings or the port do not allow it."""
-    cores = listening.usable_cores()
-    try:
-        check_serving(settings)
-        sockets = listening.bind(settings.host, settings.port, settings.workers or cores)
-    except InvalidSettings as error:
-        print(f"mediasvc: {error}", file=sys.stderr)
-        return error.exit_code
-    # Of a free port that was asked for, everyone must know the number: it is one that is never fetched from.
-    settings = settings.model_copy(update={"port": listening.port(sockets[0])})
-    image_processes = max(1, -(-cores // len(sockets)))
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What is to be run. settings: packed, passed on as they are. socket_fds: listening, one for each process."""
+
+    settings: Mapping[str, object]
+    log_format: Literal["text", "json"]
+    log_level: str
+    image_processes: int
+    socket_fds: Sequence[int]
+
+
+def main() -> int:
+    """argv: the descriptor of a file that holds the charge as JSON."""
+    with os.fdopen(int(sys.argv[1]), "rb") as told:
+        return supervise(Charge(**json.load(told)))
+
+
+def supervise(charge: Charge) -> int:
+    """Runs the service until SIGTERM (0) or Ctrl-C (130); the exit code of a process that cannot start."""
+    sockets = [socket.socket(fileno=one) for one in charge.socket_fds]
     with tempfile.TemporaryDirectory(prefix="mediasvc-metrics-") as folder:
         try:
-            return _Supervisor(settings, sockets, image_processes, Path(folder)).run()
+            return _Supervisor(charge, sockets, Path(folder)).run()
         finally:
             for one in sockets:
                 one.close()
@@ -79,9 +89,8 @@ class _Slot:
 
 @dataclass(eq=False, slots=True)
 class _Supervisor:
-    settings: Settings
+    charge: Charge
     sockets: Sequence[socket.socket]
-    image_processes: int
     metrics_folder: Path
     _slots: list[_Slot] = field(default_factory=list)
     _leaving: list[_Child] = field(default_factory=list)
@@ -132,23 +141,21 @@ class _Supervisor:
         ready_fd, theirs = os.pipe()
         os.set_blocking(ready_fd, False)
         listening_fd = slot.socket.fileno()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mediasvc.server.process"],
+        process = subprocess.Popen(  # noqa: S603  # our own program
+            handover.command("mediasvc.server.process"),
             stdin=subprocess.PIPE,
             pass_fds=(listening_fd, theirs),
             # A group of its own: Ctrl-C in a terminal is for the supervisor, who lets requests finish.
             process_group=0,
-            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(self.metrics_folder)},
+            env=handover.environment(PROMETHEUS_MULTIPROC_DIR=str(self.metrics_folder)),
         )
         os.close(theirs)
         child = _Child(process, ready_fd, time.monotonic())
         self._selector.register(ready_fd, selectors.EVENT_READ, child)
         assert process.stdin is not None
+        told = Handover(self.charge.settings, self.charge.image_processes, listening_fd, theirs, os.getpid())
         try:
-            handover.give(
-                process.stdin,
-                Handover(self.settings, self.image_processes, listening_fd, theirs, os.getpid()),
-            )
+            handover.give(process.stdin, told)
         except BrokenPipeError:
             pass  # it is dead already, and will be found so
         return child
@@ -172,7 +179,7 @@ class _Supervisor:
         if not self._has_announced and all(s.child is not None and s.child.is_ready for s in self._slots):
             self._has_announced = True
             line = f"listening on {listening.address(self.sockets[0])}"
-            if self.settings.log_format == "json":
+            if self.charge.log_format == "json":
                 line = json.dumps({"event": line, "level": "info"})
             print(line, file=sys.stderr, flush=True)
 
@@ -185,7 +192,7 @@ class _Supervisor:
             child = slot.child
             if slot.next is not None and slot.next.process.poll() is not None:
                 self._bury(slot.next)
-                logs.get().error("restart.failed", exit_code=slot.next.process.returncode)
+                self._log().error("restart.failed", exit_code=slot.next.process.returncode)
                 slot.next = None
                 self._rolling.clear()  # the old ones go on; a broken upgrade must not take the service down
             if child is None or child.process.poll() is None:
@@ -201,7 +208,7 @@ class _Supervisor:
                 0.0 if slot.failures == 0 else min(_FIRST_WAIT_S * 2 ** (slot.failures - 1), _LONGEST_WAIT_S)
             )
             slot.due_s = now_s + wait_s
-            logs.get().error("process.died", pid=child.process.pid, exit_code=code, again_in_s=wait_s)
+            self._log().error("process.died", pid=child.process.pid, exit_code=code, again_in_s=wait_s)
         return None
 
     def _bury(self, child: _Child) -> None:
@@ -209,7 +216,10 @@ class _Supervisor:
             self._selector.unregister(child.ready_fd)
             os.close(child.ready_fd)
             child.ready_fd = -1
-        mark_process_dead(child.process.pid, str(self.metrics_folder))  # type: ignore[no-untyped-call]  # ditto
+        # Here, as in _log: these libraries weigh more than the rest of the supervisor, and are seldom needed.
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(child.process.pid, str(self.metrics_folder))  # type: ignore[no-untyped-call]  # has no types
 
     def _start_due(self) -> None:
         now_s = time.monotonic()
@@ -227,14 +237,14 @@ class _Supervisor:
 
     def _roll(self) -> None:
         """One process after another is replaced; each leaves only when its replacement takes requests."""
-        logs.get().info("restart.begun", processes=len(self._slots))
+        self._log().info("restart.begun", processes=len(self._slots))
         self._rolling = list(self._slots)
         if not any(slot.next for slot in self._slots):
             self._roll_on()
 
     def _roll_on(self) -> None:
         if not self._rolling:
-            logs.get().info("restart.done")
+            self._log().info("restart.done")
             return
         slot = self._rolling.pop(0)
         slot.next = self._start(slot)
@@ -256,8 +266,14 @@ class _Supervisor:
                 is_late = signal.SIGTERM in told or signal.SIGINT in told
             if is_late:
                 for child in left:
-                    logs.get().warning("process.killed", pid=child.process.pid)
+                    self._log().warning("process.killed", pid=child.process.pid)
                     child.process.kill()
+
+    def _log(self) -> "FilteringBoundLogger":
+        from mediasvc import logs
+
+        logs.configure(self.charge.log_format, self.charge.log_level)
+        return logs.get()
 
 
 def _told(woken: socket.socket) -> bytes:
@@ -270,3 +286,7 @@ def _told(woken: socket.socket) -> bytes:
 
 def _noted(_number: int, _frame: FrameType | None) -> None:
     """The wakeup descriptor carries the number to the loop; the handler is only there to have one."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

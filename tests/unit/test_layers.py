@@ -11,6 +11,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("__main__",),
     ("cli", "cli.*"),
     ("worker",),
+    ("server.launch",),
     ("server.supervisor",),
     ("server.*", "server"),
     ("demo", "demo.*"),

@@ -1,0 +1,49 @@
+"""Starts the service: what can be wrong is found here, before this program becomes its supervisor."""
+
+import json
+import os
+import sys
+import tempfile
+from dataclasses import asdict
+
+from mediasvc.errors import InvalidSettings
+from mediasvc.server import handover, listening
+from mediasvc.server.supervisor import Charge, supervise
+from mediasvc.settings import Settings, check_serving, pack
+
+
+def serve(settings: Settings, *, stay: bool = False) -> int:
+    """Runs the service until SIGTERM (0) or Ctrl-C (130); 2 where settings or the port do not allow it.
+
+    stay: in this very process, for callers with threads of their own. Otherwise the process is replaced by the
+    supervisor's own program, a fifth of the size, and this returns only if nothing could be started.
+    """
+    cores = listening.usable_cores()
+    try:
+        check_serving(settings)
+        sockets = listening.bind(settings.host, settings.port, settings.workers or cores)
+    except InvalidSettings as error:
+        print(f"mediasvc: {error}", file=sys.stderr)
+        return error.exit_code
+    # Of a free port that was asked for, everyone must know the number: it is one that is never fetched from.
+    settings = settings.model_copy(update={"port": listening.port(sockets[0])})
+    charge = Charge(
+        settings=pack(settings),
+        log_format=settings.log_format,
+        log_level=settings.log_level,
+        image_processes=max(1, -(-cores // len(sockets))),
+        socket_fds=[one.detach() for one in sockets],
+    )
+    return supervise(charge) if stay else _become(charge)
+
+
+def _become(charge: Charge) -> int:
+    with tempfile.TemporaryFile() as told:
+        told.write(json.dumps(asdict(charge)).encode())
+        told.seek(0)
+        for descriptor in (told.fileno(), *charge.socket_fds):
+            os.set_inheritable(descriptor, True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        command = handover.command("mediasvc.server.supervisor", str(told.fileno()))
+        os.execve(command[0], command, handover.environment())  # noqa: S606  # our own program
