@@ -115,13 +115,13 @@ class Output:
 
     def _write_article(self, one: Read, content: bytes) -> None:
         item = one.item
-        if not self.where.in_place and not _leads_inside(item.out, self.where.root):
+        if not self.where.in_place and not _leads_inside(item.out, item.root):
             raise StoreFailed(f"{files.shown(item.out)} lies behind a link out of the output folder")
         if self.where.in_place and not files.is_unchanged(item.path, one.seen):
             raise StoreFailed(f"{files.shown(item.path)} was changed by somebody else meanwhile; run again")
         if not self.where.in_place and _holds(item.out, content):
             return
-        files.write_whole(item.out, content, None if item.out.exists() else one.seen.mode)
+        files.write_whole(item.out, content, one.seen.mode)
 
     def copy_unread(self, item: Item) -> None:
         """Under --out the tree is mirrored whole, with articles that are too large for us as they are."""
@@ -136,8 +136,7 @@ def quoted(path: str) -> str:
     return quote(os.fsencode(path), safe="/")
 
 
-def _leads_inside(path: Path, root: Path) -> bool:
-    real_root = os.path.realpath(root)
+def _leads_inside(path: Path, real_root: str) -> bool:
     return os.path.commonpath([os.path.realpath(path.parent), real_root]) == real_root
 
 

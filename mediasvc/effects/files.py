@@ -1,15 +1,19 @@
 """Articles and assets on the user's disk: read whole, written whole or not at all."""
 
+import contextlib
+import io
 import os
+import secrets
 import shutil
 import stat
-import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from mediasvc.errors import BodyTooLarge, InvalidRequest, StoreFailed
 
-_UMASK_MODE = 0o666
+_PIECE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +28,27 @@ class Seen:
 def read_whole(path: Path, max_bytes: int) -> Seen:
     """A regular file. BodyTooLarge over max_bytes; InvalidRequest where it is not there or cannot be read."""
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise InvalidRequest(f"{shown(path)} is not a regular file")
-            data = file.read(max_bytes + 1)
+            data = _read(file, found.st_size, max_bytes + 1)
             found = os.fstat(file.fileno())
     except OSError as error:
         raise InvalidRequest(f"cannot read {shown(path)}: {reason(error)}") from error
     if len(data) > max_bytes:
         raise BodyTooLarge(f"{shown(path)} is larger than {max_bytes} bytes (MEDIASVC_MAX_ARTICLE_BYTES)")
     return Seen(data, _mark(found), stat.S_IMODE(found.st_mode))
+
+
+def _read(file: io.FileIO, size: int, most: int) -> bytes:
+    """Up to most bytes. size: what the file is believed to have, so that no more room is made than it needs."""
+    parts = []
+    while most and (part := file.read(min(size + 1, most))):
+        parts.append(part)
+        most -= len(part)
+        size = _PIECE
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def is_unchanged(path: Path, seen: Seen) -> bool:
@@ -50,71 +64,85 @@ def _mark(found: os.stat_result) -> tuple[int, int, int]:
 
 
 def write_whole(path: Path, data: bytes, mode: int | None = None) -> None:
-    """Temporary file, then rename. mode: None takes that of the file it replaces, else the usual one.
+    """Temporary file, then rename; the folder is made. A file that is replaced hands on its mode.
 
-    StoreFailed where it cannot be written; the old file is whole then, and nothing else is left.
+    mode: of a file that was not there; None is the usual one. StoreFailed where it cannot be written; the old
+    file is whole then, and nothing else is left.
     """
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".mediasvc-", suffix=".tmp", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(_mode_of(path) if mode is None else mode)
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise StoreFailed(f"cannot write {shown(path)}: {reason(error)}") from error
+    _write(path, lambda file: file.write(data), mode)
 
 
 def copy_whole(source: Path, target: Path) -> None:
     """A copy of a stored blob beside the articles, unless a file of that name and size is there. As write_whole."""
-    temporary = ""
     try:
-        if target.exists() and target.stat().st_size == source.stat().st_size:
+        if _size(target) == source.stat().st_size:
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".mediasvc-", suffix=".tmp", dir=target.parent)
-        with os.fdopen(handle, "wb") as file, source.open("rb") as original:
-            shutil.copyfileobj(original, file, 1024 * 1024)
-        Path(temporary).chmod(_mode_of(target))
-        Path(temporary).replace(target)
+        with source.open("rb", buffering=0) as original:
+            _write(target, lambda file: _copy(original, file), None)
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise StoreFailed(f"cannot write {shown(target)}: {reason(error)}") from error
+
+
+def _write(path: Path, fill: Callable[[BinaryIO], object], mode: int | None) -> None:
+    temporary: Path | None = None
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            mode = stat.S_IMODE(path.stat().st_mode)
+        # What the umask leaves of a new file's mode is the system's to know; a given mode is set before the rename.
+        temporary, handle = _temporary(path.parent, 0o666 if mode is None else 0o600)
+        with os.fdopen(handle, "wb") as file:
+            fill(file)
+            if mode is not None:
+                os.fchmod(handle, mode)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+        raise StoreFailed(f"cannot write {shown(path)}: {reason(error)}") from error
+
+
+def _temporary(folder: Path, mode: int) -> tuple[Path, int]:
+    """A new file in a folder, which is made where it is missing, and its handle."""
+    path = folder / f".mediasvc-{secrets.token_hex(8)}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return path, os.open(path, flags, mode)
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        return path, os.open(path, flags, mode)
+
+
+def _copy(source: io.FileIO, target: BinaryIO) -> None:
+    """By the system where it can: some file systems then share the blocks until either file is changed."""
+    size = os.fstat(source.fileno()).st_size
+    copied = 0
+    if hasattr(os, "copy_file_range"):
+        with contextlib.suppress(OSError):  # between two file systems, or one of a kind that cannot
+            while part := os.copy_file_range(source.fileno(), target.fileno(), size - copied):
+                copied += part
+    if copied < size:
+        source.seek(0)
+        target.seek(0)
+        shutil.copyfileobj(source, target, _PIECE)
 
 
 def check_writable(folder: Path) -> None:
     """InvalidRequest where files cannot be made in a folder; makes the folder."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".mediasvc-", suffix=".tmp", dir=folder)
+        path, handle = _temporary(folder, 0o600)
         os.close(handle)
-        Path(name).unlink()
+        path.unlink()
     except OSError as error:
         raise InvalidRequest(f"cannot write into {shown(folder)}: {reason(error)}") from error
 
 
-def _mode_of(path: Path) -> int:
+def _size(path: Path) -> int | None:
+    """None: there is no such file."""
     try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except OSError:
-        return _UMASK_MODE & ~_umask()
-
-
-def _umask() -> int:
-    # Linux tells without changing it; elsewhere it can only be read by setting it.
-    try:
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
-    except (OSError, ValueError):
-        pass
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def shown(path: Path) -> str:

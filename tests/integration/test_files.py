@@ -1,0 +1,94 @@
+"""Articles and assets on a real disk."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from mediasvc.effects import files
+from mediasvc.errors import BodyTooLarge, InvalidRequest, StoreFailed
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("size", [0, 1, 5000, 3 * 1024 * 1024])
+def test_what_was_written_is_read(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "new" / "a.md"
+    data = os.urandom(size)
+
+    files.write_whole(path, data)
+
+    assert files.read_whole(path, 4 * 1024 * 1024).data == data
+    assert [found.name for found in path.parent.iterdir()] == ["a.md"]
+
+
+def test_a_new_file_has_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        files.write_whole(tmp_path / "a.md", b"new")
+        files.write_whole(tmp_path / "b.md", b"new", 0o604)
+        files.copy_whole(tmp_path / "b.md", tmp_path / "c.md")
+    finally:
+        os.umask(before)
+
+    assert [mode_of(tmp_path / name) for name in ("a.md", "b.md", "c.md")] == [0o640, 0o604, 0o640]
+
+
+def test_a_file_that_is_replaced_hands_on_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+
+    files.write_whole(path, b"new", 0o644)
+
+    assert (path.read_bytes(), mode_of(path)) == (b"new", 0o600)
+
+
+def test_a_copy_is_a_file_of_its_own(tmp_path: Path) -> None:
+    source, target = tmp_path / "blob", tmp_path / "assets" / "a.jpg"
+    source.write_bytes(os.urandom(3 * 1024 * 1024 + 1))
+
+    files.copy_whole(source, target)
+    assert target.read_bytes() == source.read_bytes()
+    kept = source.read_bytes()
+    with target.open("r+b") as file:
+        file.write(b"edited by hand")
+
+    assert source.read_bytes() == kept
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "a.md").mkdir()
+
+    with pytest.raises(StoreFailed):
+        files.write_whole(tmp_path / "a.md", b"new")
+    with pytest.raises(StoreFailed):
+        files.copy_whole(tmp_path / "missing", tmp_path / "b.md")
+
+    assert [found.name for found in tmp_path.iterdir()] == ["a.md"]
+
+
+def test_what_is_too_large_or_no_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_bytes(b"12345")
+
+    assert files.read_whole(tmp_path / "a.md", 5).data == b"12345"
+    with pytest.raises(BodyTooLarge):
+        files.read_whole(tmp_path / "a.md", 4)
+    with pytest.raises(InvalidRequest):
+        files.read_whole(tmp_path, 4)
+    with pytest.raises(InvalidRequest):
+        files.read_whole(tmp_path / "missing", 4)
+
+
+def test_a_file_that_was_changed_meanwhile_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_bytes(b"old")
+    seen = files.read_whole(path, 100)
+    assert files.is_unchanged(path, seen)
+
+    files.write_whole(path, b"new")
+
+    assert not files.is_unchanged(path, seen)
