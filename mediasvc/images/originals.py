@@ -245,7 +245,7 @@ class Originals:
 
     async def _is_kept(self, entry: Entry) -> bool:
         try:
-            return entry.digest is not None and await self._blobs.size(entry.digest) is not None
+            return entry.digest is not None and await self._blobs.holds(entry.digest)
         except StoreFailed:
             return True
 

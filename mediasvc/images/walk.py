@@ -1,5 +1,6 @@
 """Walk A: one image, from the address that was asked for to the bytes that answer."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,8 +32,8 @@ class Addresses:
 
     resolver: urls.Resolver
     policy: FetchPolicy
-    _seen: dict[tuple[str, str | None], urls.Resolution | MediaError] = field(
-        default_factory=dict, init=False, repr=False, compare=False
+    _seen: OrderedDict[tuple[str, str | None], urls.Resolution | MediaError] = field(
+        default_factory=OrderedDict, init=False, repr=False, compare=False
     )
 
     def lead(self, address: str, base: str | None = None) -> urls.Resolution | MediaError:
@@ -50,7 +51,7 @@ class Addresses:
                 known = error
             if len(address) <= _LONGEST_KEPT:
                 if len(self._seen) >= _ADDRESSES_KEPT:
-                    del self._seen[next(iter(self._seen))]
+                    self._seen.popitem(last=False)
                 self._seen[key] = known
         return known
 
@@ -161,7 +162,7 @@ class Images:
         return await self._original(held) if ready.same_as_original else ready
 
     async def _original(self, held: Held) -> Served:
-        if held.unkept is None and await self.blobs.size(held.digest) is None:
+        if held.unkept is None and not await self.blobs.holds(held.digest):
             held = await self._originals.fetch_again(held)
         return original(held)
 
@@ -209,7 +210,7 @@ class Images:
         form = _FORMATS.get(extension)
         if form is None or len(digest) != 64 or not set(digest) <= _HEX:
             raise SourceMissing("no asset has such a name")
-        size = await self.blobs.size(digest)
+        size = await self.blobs.size(digest) if await self.blobs.holds(digest) else None
         if size is None:
             raise SourceMissing("this asset is not kept here")
         return Served(digest, form, 0, 0, None, size, same_as_original=False)

@@ -3,8 +3,10 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.origin import Gate, Origin, Reply, jpeg
 from tests.service import Service, eventually, image_path
@@ -73,6 +75,49 @@ def test_a_304_that_says_nothing_of_freshness_leaves_it_as_it_was(origin: Origin
 
 def _is(service: Service, path: str, cache: str) -> bool:
     return service.get(path).headers["x-cache"] == cache
+
+
+# -- damaged blobs ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", ["original", "600x400"])
+@pytest.mark.parametrize("width", [1200, 4000])
+def test_a_damaged_blob_is_set_aside_and_fetched_again_before_anyone_sees_it(
+    origin: Origin, options: str, width: int
+) -> None:
+    origin.on("/a.jpg", Reply(body=jpeg(width=width, height=width)))
+    path = image_path(f"{HOST}/a.jpg", options)
+    with Service(origin, MEMORY_CACHE_BYTES="0") as service:
+        whole = service.get(path)
+        blobs = service.folder / "data" / "blobs"
+        _damage(blobs)
+
+        again = service.get(path)
+
+        assert (whole.status, again.status, again.body) == (200, 200, whole.body)
+        assert list((blobs / "quarantine").iterdir()) != []
+    assert origin.hits("/a.jpg") == 2
+
+
+def test_a_damaged_asset_is_missing_and_what_is_rewritten_now_is_fetched_again(origin: Origin) -> None:
+    article = f'<img src="{HOST}/pictures/a.jpg" data-size="60,40">'.encode()
+    with Service(origin, MEMORY_CACHE_BYTES="0") as service:
+        first = service.ask("POST", "/v1/rewrite?mode=eager", article, Content_Type="text/html").body
+        asset = first.split(b'"')[1].decode()
+        _damage(service.folder / "data" / "blobs")
+
+        assert (service.get(asset).status, service.get(asset).code) == (404, "source_missing")
+        again = service.ask("POST", "/v1/rewrite?mode=eager", article, Content_Type="text/html").body
+        assert again == first
+        assert service.get(asset).status == 200
+
+
+def _damage(blobs: Path) -> None:
+    """Flips a byte in the middle of each."""
+    for file in blobs.glob("??/??/*"):
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 0xFF
+        file.write_bytes(data)
 
 
 # -- one fetch for everyone -------------------------------------------------------------------------------

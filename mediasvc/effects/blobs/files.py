@@ -74,17 +74,21 @@ class FileBlobs:
 
     async def path(self, digest: str) -> Path | None:
         """See Blobs."""
-        if not _DIGEST.match(digest):
-            return None
-        try:
-            # One stat of a file used before costs less than a hop to a thread.
-            whole = self._folder.is_known(digest)
-        except OSError as error:
-            raise self._failed("read", error) from error
-        if not whole:
-            whole = await self._run("read", lambda: self._folder.check(digest))
+        whole = await self.holds(digest)
         _count(whole)
         return self._folder.path(digest) if whole else None
+
+    async def holds(self, digest: str) -> bool:
+        """See Blobs."""
+        if not _DIGEST.match(digest):
+            return False
+        try:
+            # One stat of a file used before costs less than a hop to a thread.
+            if self._folder.is_known(digest):
+                return True
+        except OSError as error:
+            raise self._failed("read", error) from error
+        return await self._run("read", lambda: self._folder.check(digest))
 
     async def size(self, digest: str) -> int | None:
         """See Blobs."""

@@ -130,13 +130,23 @@ class ObjectBlobs:
                 await incoming.keep()
         return await self._local.path(digest)
 
+    async def holds(self, digest: str) -> bool:
+        """See Blobs. What only the store has is checked when it is pulled."""
+        with contextlib.suppress(StoreFailed):
+            if await self._local.holds(digest):
+                return True
+        return await self._size_in_store(digest) is not None
+
     async def size(self, digest: str) -> int | None:
         """See Blobs."""
-        if not _DIGEST.match(digest):
-            return None
         with contextlib.suppress(StoreFailed):
             if (size := await self._local.size(digest)) is not None:
                 return size
+        return await self._size_in_store(digest)
+
+    async def _size_in_store(self, digest: str) -> int | None:
+        if not _DIGEST.match(digest):
+            return None
         try:
             found = await self._ask("head", lambda: obstore.head_async(self._store, _name(digest)))
         except FileNotFoundError:
@@ -201,9 +211,15 @@ class ObjectBlobs:
         if incoming.digest() != digest:
             metrics.store_errors.labels(store=_STORE, operation="damaged").inc()
             logs.get().warning("blob.damaged", store=_STORE, digest=digest)
+            with contextlib.suppress(StoreFailed, FileNotFoundError):
+                await self._ask("set_aside", lambda: self._set_aside(digest))
             return False
         metrics.cache_requests.labels(layer="objects", result="hit").inc()
         return True
+
+    async def _set_aside(self, digest: str) -> None:
+        """So that nobody takes it for a blob that is held, and its picture is fetched again."""
+        await obstore.rename_async(self._store, _name(digest), f"quarantine/{digest}")
 
     async def _upload(self, digest: str, source: Path | bytes) -> None:
         if isinstance(source, bytes):
