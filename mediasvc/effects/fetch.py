@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol, assert_never
@@ -23,6 +24,7 @@ from mediasvc.errors import MediaError, SourceFailed, SourceRefused, SourceTimeo
 
 AGENT: Final = f"mediasvc/{__version__} (+https://pypi.org/project/mediasvc/)"
 VIA: Final = "mediasvc"
+_HOSTS: Final = 1024  # remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,18 @@ class Connections(Protocol):
     def exchange(
         self, url: str, headers: Mapping[str, str]
     ) -> contextlib.AbstractAsyncContextManager[Reply]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """What goes for every URL of one scheme, host and port that policy lets be fetched.
+
+    name: host and port as URLs have them. fields: of a request without conditions.
+    """
+
+    name: str
+    rule: HostRule
+    fields: Mapping[str, str]
 
 
 class _SpeedWatch:
@@ -157,6 +171,7 @@ class Fetcher:
         self._clock = clock
         self._today = today
         self._chance = chance
+        self._host = functools.lru_cache(_HOSTS)(self._look_at)
 
     async def fetch(self, url: SourceUrl, sink: Sink, validators: Validators | None = None) -> Fetched:
         """One original into `sink`, or the news that what we hold is still current.
@@ -223,8 +238,9 @@ class Fetcher:
         """Every hop by hand: what a redirect names is checked as the first URL was, and nothing else happens to it."""
         here = errand.url
         for _ in range(self._rules.max_redirects + 1):
-            self._policy.check_url(here)
-            result = await self._ask(errand, here)
+            # All that policy and rules look at ends where the path begins, so it need not be looked at for each URL.
+            host = self._host(_origin(here))
+            result = await self._ask(errand, here, host)
             if isinstance(result, Fetched):
                 return result
             try:
@@ -235,30 +251,35 @@ class Fetcher:
                 raise SourceFailed("The source redirects to nowhere.", reason=retry.PROTOCOL) from error
         raise SourceFailed("The source redirects too often.", reason=retry.REDIRECTS)
 
-    async def _ask(self, errand: _Errand, here: SourceUrl) -> Fetched | replies.Redirect:
-        """One hop, with its host's place in line and its circuit."""
-        parts = urlsplit(here)
-        errand.host = host = parts.netloc
+    def _look_at(self, origin: SourceUrl) -> _Host:
+        """SourceRefused, which is found out anew each time."""
+        self._policy.check_url(origin)
+        parts = urlsplit(origin)
         rule = self._headers.rule_for(parts.hostname or "")
-        if rule.is_placeholder(parts.path):
+        return _Host(parts.netloc, rule, request_fields(rule, self._agent, self._via, {}))
+
+    async def _ask(self, errand: _Errand, here: SourceUrl, host: _Host) -> Fetched | replies.Redirect:
+        """One hop, with its host's place in line and its circuit."""
+        errand.host = name = host.name
+        if host.rule.placeholder_paths and host.rule.is_placeholder(urlsplit(here).path):
             raise _stand_in()
-        _fail_if(self._circuits.left_alone_s(host, self._clock()))
-        async with self._connections.slot(host) as waited_s:
+        _fail_if(self._circuits.left_alone_s(name, self._clock()))
+        async with self._connections.slot(name) as waited_s:
             errand.deadline += waited_s
             # Again: while this one stood in line, others may have found the host down.
-            _fail_if(self._circuits.retry_after_s(host, self._clock()))
+            _fail_if(self._circuits.retry_after_s(name, self._clock()))
             try:
-                result = await self._exchange(errand, here, rule)
+                result = await self._exchange(errand, here, host)
             except MediaError as error:
                 if not retry.host_is_down(error) and not isinstance(error, SourceRefused):
-                    self._circuits.answered(host)
+                    self._circuits.answered(name)
                 raise
-            self._circuits.answered(host)
+            self._circuits.answered(name)
             return result
 
-    async def _exchange(self, errand: _Errand, here: SourceUrl, rule: HostRule) -> Fetched | replies.Redirect:
+    async def _exchange(self, errand: _Errand, here: SourceUrl, host: _Host) -> Fetched | replies.Redirect:
         conditions = errand.conditions(here)
-        fields = request_fields(rule, self._agent, self._via, conditions)
+        fields = {**host.fields, **conditions} if conditions else host.fields
         watch: _SpeedWatch | None = None
         try:
             async with (
@@ -279,7 +300,9 @@ class Fetcher:
                         return Fetched(304, replies.kept(reply.headers), here, 0, not_modified=True)
                     case replies.Body(length=length):
                         watch = _SpeedWatch(self._rules, scope)
-                        size = await self._receive(errand, reply, watch, length, rule.placeholder_digests)
+                        size = await self._receive(
+                            errand, reply, watch, length, host.rule.placeholder_digests
+                        )
                         return Fetched(200, replies.kept(reply.headers), here, size, not_modified=False)
                     case _:
                         assert_never(verdict)
@@ -309,28 +332,33 @@ class Fetcher:
         digest = hashlib.sha256() if stand_ins else None
         size = 0
 
-        async def give(pieces: Iterable[bytes]) -> int:
-            given = 0
-            for piece in pieces:
-                given += len(piece)
-                errand.is_begun = True
-                if digest:
-                    digest.update(piece)
-                await errand.sink.write(piece)
-            return given
+        async def give(piece: bytes) -> None:
+            errand.is_begun = True
+            if digest:
+                digest.update(piece)
+            await errand.sink.write(piece)
 
         while arrived := await reply.read():
             watch.bytes += len(arrived)
             if watch.bytes > self._rules.max_bytes:
                 raise SourceTooLarge("The source is larger than allowed.", reason="bytes")
-            size += await give(decoder.feed(arrived) if decoder else (arrived,))
+            for piece in decoder.feed(arrived) if decoder else (arrived,):
+                size += len(piece)
+                await give(piece)
         if length is not None and watch.bytes != length:
             raise SourceFailed("The source's reply is not as long as it says.", reason=retry.TRUNCATED)
-        if decoder:
-            size += await give(decoder.end())
+        for piece in decoder.end() if decoder else ():
+            size += len(piece)
+            await give(piece)
         if digest and digest.hexdigest() in stand_ins:
             raise _stand_in()
         return size
+
+
+def _origin(url: SourceUrl) -> SourceUrl:
+    """Scheme, host and port of a normalised URL: all up to its path."""
+    path = url.find("/", len("https://"))
+    return SourceUrl(url[:path]) if path >= 0 else url
 
 
 def _fail_if(left_alone_s: float | None) -> None:

@@ -2,16 +2,21 @@
 
 import asyncio
 import contextlib
+import functools
 import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.connector import AddrInfoType
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import AddrInfoType, Connection
+from aiohttp.http import RawResponseMessage
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from mediasvc.core import replies, retry
@@ -22,6 +27,8 @@ from mediasvc.errors import MediaError, Overloaded, SourceFailed, SourceRefused,
 _BUFFER_BYTES = 256 * 1024
 _MAX_HEADER_BYTES = 8190
 _MAX_HEADERS = 128
+_WAYS = 1024  # to hosts, remembered
+_NO_AUTO_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
 _NAME_SHALL_NOT_BE = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
 
 
@@ -57,13 +64,14 @@ class _ForbiddenAddress(OSError):
 class Reply:
     """A reply of which the head has come. headers: names lower-case, repeats joined by ", "."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        # None: the body has come whole with the head, and what stood behind it has been judged.
-        self._protocol = response.connection.protocol if response.connection else None
-        self.status = response.status
+    def __init__(
+        self, message: RawResponseMessage, body: aiohttp.StreamReader, protocol: ResponseHandler
+    ) -> None:
+        self._body = body
+        self._protocol = protocol
+        self.status = message.code
         headers: dict[str, str] = {}
-        for raw_name, raw_value in response.raw_headers:
+        for raw_name, raw_value in message.raw_headers:
             name = raw_name.decode("latin-1").lower()
             value = replies.location_text(raw_value) if name == "location" else raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
@@ -75,12 +83,12 @@ class Reply:
         SourceFailed: it is cut short, garbled, longer than announced, or the connection broke.
         """
         try:
-            piece = await self._response.content.readany()
+            piece = await self._body.readany()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _translated(error) from error
-        if not piece and self._protocol is not None:
+        if not piece:
             behind = self._protocol.exception()
-            if isinstance(behind, aiohttp.http_exceptions.HttpProcessingError):
+            if isinstance(behind, HttpProcessingError):
                 raise SourceFailed(
                     "The source's reply is longer than it says.", reason=retry.PROTOCOL
                 ) from behind
@@ -96,30 +104,29 @@ class _Slots:
         self._hosts: dict[str, tuple[asyncio.Semaphore, int]] = {}
         self._waiting = 0
 
-    @contextlib.asynccontextmanager
-    async def one(self, host: str) -> AsyncIterator[float]:
+    async def take(self, host: str, held: list[asyncio.Semaphore]) -> float:
+        """Seconds waited. held: what was got is put there, and is to be given back even after an error. Overloaded."""
         line, users = self._hosts.get(host, (None, 0))
         line = line or asyncio.Semaphore(self._rules.per_host)
         self._hosts[host] = (line, users + 1)
-        began = time.monotonic()
         # The host's own line first: those who wait for a slow host hold none of the places that all share.
-        held: list[asyncio.Semaphore] = []
-        try:
-            if line.locked() or self._all.locked():
-                await self._wait_in_line(line, held)
-            else:  # at once, and without a timer
-                for semaphore in (line, self._all):
-                    await semaphore.acquire()
-                    held.append(semaphore)
-            yield time.monotonic() - began
-        finally:
-            for semaphore in reversed(held):
-                semaphore.release()
-            line, users = self._hosts[host]
-            if users == 1:
-                del self._hosts[host]
-            else:
-                self._hosts[host] = (line, users - 1)
+        if line.locked() or self._all.locked():
+            began = time.monotonic()
+            await self._wait_in_line(line, held)
+            return time.monotonic() - began
+        for semaphore in (line, self._all):  # at once, and without a timer
+            await semaphore.acquire()
+            held.append(semaphore)
+        return 0.0
+
+    def give_back(self, host: str, held: list[asyncio.Semaphore]) -> None:
+        for semaphore in reversed(held):
+            semaphore.release()
+        line, users = self._hosts[host]
+        if users == 1:
+            del self._hosts[host]
+        else:
+            self._hosts[host] = (line, users - 1)
 
     async def _wait_in_line(self, line: asyncio.Semaphore, held: list[asyncio.Semaphore]) -> None:
         if self._waiting >= self._rules.max_waiting:
@@ -134,6 +141,38 @@ class _Slots:
             raise Overloaded("The source's host has too many fetches waiting.", retry_after_s=5) from error
         finally:
             self._waiting -= 1
+
+
+class _Slot:
+    """See Connections.slot."""
+
+    __slots__ = ("_held", "_host", "_slots")
+
+    def __init__(self, slots: _Slots, host: str) -> None:
+        self._slots = slots
+        self._host = host
+        self._held: list[asyncio.Semaphore] = []
+
+    async def __aenter__(self) -> float:
+        try:
+            return await self._slots.take(self._host, self._held)
+        except BaseException:
+            self._slots.give_back(self._host, self._held)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._slots.give_back(self._host, self._held)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How one host is come by. request: all that the pool wants to know. by_url: a proxy is told the whole URL."""
+
+    pool: aiohttp.BaseConnector
+    request: aiohttp.ClientRequest
+    by_url: bool
 
 
 class Connections:
@@ -160,8 +199,10 @@ class Connections:
         self._proxy = URL(proxy) if proxy else None
         self._slots = _Slots(rules)
         self._open = contextlib.AsyncExitStack()
-        self._guarded: aiohttp.ClientSession
-        self._trusted: aiohttp.ClientSession
+        self._guarded: aiohttp.BaseConnector
+        self._trusted: aiohttp.BaseConnector
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=rules.connect_timeout_s)
+        self._way = functools.lru_cache(_WAYS)(self._find_way)
 
     async def __aenter__(self) -> "Connections":
         tls = ssl.create_default_context()
@@ -170,13 +211,13 @@ class Connections:
         self._open.push_async_callback(self._names.close)
         vetted = VettedNames(self._policy, self._names, self._rules.connect_timeout_s)
         # Two pools: a connection that CONNECT_TO or the proxy allowed is never used for anything else.
-        self._guarded = await self._session(tls, vetted, guarded=True)
-        self._trusted = await self._session(tls, self._names, guarded=False)
+        self._guarded = await self._pool(tls, vetted, guarded=True)
+        self._trusted = await self._pool(tls, self._names, guarded=False)
         return self
 
-    async def _session(
+    async def _pool(
         self, tls: ssl.SSLContext, names: AbstractResolver, *, guarded: bool
-    ) -> aiohttp.ClientSession:
+    ) -> aiohttp.BaseConnector:
         connector = aiohttp.TCPConnector(
             ssl=tls,
             resolver=names,
@@ -184,19 +225,7 @@ class Connections:
             ttl_dns_cache=10,
             socket_factory=self._open_socket if guarded else None,
         )
-        session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,
-            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
-            read_bufsize=_BUFFER_BYTES,
-            max_line_size=_MAX_HEADER_BYTES,
-            max_field_size=_MAX_HEADER_BYTES,
-            max_headers=_MAX_HEADERS,
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._rules.connect_timeout_s),
-        )
-        return await self._open.enter_async_context(session)
+        return await self._open.enter_async_context(connector)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -219,7 +248,7 @@ class Connections:
 
         Gives the seconds that it waited. Overloaded: too many wait, or too long.
         """
-        return self._slots.one(host)
+        return _Slot(self._slots, host)
 
     @contextlib.asynccontextmanager
     async def exchange(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Reply]:
@@ -228,31 +257,97 @@ class Connections:
         url: normalised, and already allowed by the policy. SourceRefused: its address is forbidden.
         SourceFailed, SourceTimeout (of connecting): with the words of core/retry.py as reason. Redirects are not followed.
         """
-        address = URL(url, encoded=True)
-        host, port = address.raw_host or "", address.port or 0
-        session, proxy, server_name = self._guarded, None, None
-        target = self._policy.connect_target(host, port)
-        if target is not None:
-            headers = {**headers, "Host": address.raw_authority}
-            address = address.with_host(target[0]).with_port(target[1])
-            session, server_name = self._trusted, host
-        elif self._proxy is not None:
-            session, proxy = self._trusted, self._proxy
+        path = url.find("/", len("https://"))
         try:
-            response = await session.get(
-                address, headers=headers, allow_redirects=False, proxy=proxy, server_hostname=server_name
-            )
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            way = self._way(url[:path])
+            connection, reply = await self._ask(way, url if way.by_url else url[path:], headers)
+        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError) as error:
             # ValueError: a name that cannot be looked up. RuntimeError: uvloop's word for some failed connections.
             raise _translated(error) from error
-        async with response:
-            yield Reply(response)
+        try:
+            yield reply
+        finally:
+            connection.release()
+
+    def _find_way(self, origin: str) -> _Way:
+        """origin: scheme, host and port of a URL. ValueError: no such URL."""
+        address = URL(origin, encoded=True)
+        host = address.raw_host or ""
+        pool, proxy, server_name, fields = self._guarded, None, None, {}
+        target = self._policy.connect_target(host, address.port or 0)
+        if target is not None:
+            fields = {"Host": address.raw_authority}
+            address = address.with_host(target[0]).with_port(target[1])
+            pool, server_name = self._trusted, host
+        elif self._proxy is not None:
+            pool, proxy = self._trusted, self._proxy
+        request = aiohttp.ClientRequest(
+            "GET",
+            address,
+            headers=fields,
+            skip_auto_headers=_NO_AUTO_HEADERS,
+            proxy=proxy,
+            server_hostname=server_name,
+        )
+        return _Way(pool, request, by_url=proxy is not None and not request.is_ssl())
+
+    async def _ask(self, way: _Way, target: str, headers: Mapping[str, str]) -> tuple[Connection, Reply]:
+        """Sends a request and waits for the head of its reply.
+
+        A connection that breaks before is opened anew, once: the origin may have closed it between two requests
+        (RFC 9112 section 9.3.1).
+        """
+        may_repeat = True
+        while True:
+            connection = await way.pool.connect(way.request, [], self._timeout)
+            try:
+                return connection, await _first(connection, _head(target, way.request.headers, headers))
+            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+                connection.close()
+                if not may_repeat:
+                    raise
+                may_repeat = False
+            except BaseException:
+                connection.close()
+                raise
+
+
+def _head(target: str, ours: Mapping[str, str], fields: Mapping[str, str]) -> bytes:
+    """A request as it is sent. ours: Host, and what a proxy wants. ValueError: a line break in what is one line."""
+    lines = [f"GET {target} HTTP/1.1"]
+    lines += [f"{name}: {value}" for part in (ours, fields) for name, value in part.items()]
+    text = "\r\n".join((*lines, "", ""))
+    breaks = len(lines) + 1
+    if text.count("\r") != breaks or text.count("\n") != breaks or "\0" in text:
+        raise ValueError("a line break in a field")
+    return text.encode("utf-8")
+
+
+async def _first(connection: Connection, head: bytes) -> Reply:
+    """The reply to a request, passing over what is said in between (RFC 9110 section 15.2)."""
+    protocol = connection.protocol
+    assert protocol is not None
+    protocol.set_response_params(
+        read_until_eof=True,
+        auto_decompress=False,
+        read_bufsize=_BUFFER_BYTES,
+        max_line_size=_MAX_HEADER_BYTES,
+        max_field_size=_MAX_HEADER_BYTES,
+        max_headers=_MAX_HEADERS,
+    )
+    if protocol.transport is None:
+        raise aiohttp.ServerDisconnectedError
+    protocol.transport.write(head)
+    while True:
+        message, body = await protocol.read()
+        if message.code == 101 or not 100 <= message.code < 200:
+            return Reply(message, body, protocol)
 
 
 def _translated(error: Exception) -> MediaError:
     """What an exception of the HTTP library means; the message names no address."""
     match error:
-        case aiohttp.ServerTimeoutError():
+        case TimeoutError():  # of connecting: no other of the library's is in force
             return SourceTimeout("The source's host did not answer in time.", reason=retry.CONNECT_DEADLINE)
         case aiohttp.ClientConnectorCertificateError():
             return SourceFailed("The source's certificate is not valid.", reason=retry.CERTIFICATE)
@@ -274,7 +369,7 @@ def _translated(error: Exception) -> MediaError:
             return SourceFailed("The source's host cannot be reached.", reason=retry.CONNECT)
         case aiohttp.ClientPayloadError():
             return SourceFailed("The source's reply is cut short or garbled.", reason=retry.TRUNCATED)
-        case aiohttp.ClientResponseError():
+        case aiohttp.ClientResponseError() | HttpProcessingError():
             return SourceFailed("The source's reply is not HTTP as we know it.", reason=retry.PROTOCOL)
         case aiohttp.ClientConnectionError() | OSError():
             return SourceFailed("The source broke the connection off.", reason=retry.RESET)

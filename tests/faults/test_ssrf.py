@@ -245,6 +245,26 @@ async def test_allowed_hosts_hold_on_every_hop_label_by_label(origin: Origin) ->
     assert origin.hits() == 3
 
 
+async def test_a_host_that_was_fetched_from_is_trusted_for_its_own_url_alone(origin: Origin) -> None:
+    policy = FetchPolicy(connect_to=sends_here(origin).connect_to, denied_hosts=("denied.test",))
+
+    async with fetcher(policy, ONCE) as it:
+        await it.fetch(normalise("http://pictures.test/pictures/a.jpg"), Kept())
+        for other in (
+            "http://user:pass@pictures.test/pictures/a.jpg",
+            "http://pictures.test:6379/pictures/a.jpg",
+            "ftp://pictures.test/pictures/a.jpg",
+            "http://pictures.test@denied.test/pictures/a.jpg",
+            "http://denied.test/pictures/a.jpg",
+            "http://127.0.0.1",
+        ):
+            for _ in range(2):
+                with pytest.raises(SourceRefused):
+                    await it.fetch(SourceUrl(other), Kept())
+
+    assert origin.hits() == 1
+
+
 async def test_a_redirect_is_not_unwrapped(origin: Origin) -> None:
     """Only what an article says is unwrapped: a redirect to a wrapper is fetched from the wrapper."""
     there = "http://x.workers.dev/?http://127.0.0.1/"

@@ -106,6 +106,27 @@ async def test_connections_are_used_again(origin: Origin) -> None:
     assert origin.connections == 1
 
 
+async def test_what_is_said_before_the_reply_is_passed_over(origin: Origin) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+    origin.on("/a", Reply(raw=hints + b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"))
+    sink = Kept()
+
+    async with fetcher(sends_here(origin), QUICK) as it:
+        fetched = await it.fetch(at("/a"), sink)
+
+    assert (fetched.status, sink.data) == (200, b"x")
+
+
+@pytest.mark.parametrize("etag", ['"a"\r\nX-Evil: 1', '"a"\nX-Evil: 1', '"a"\r', '"a\0"'])
+async def test_a_line_break_in_a_validator_is_never_sent(origin: Origin, etag: str) -> None:
+    async with fetcher(sends_here(origin), QUICK) as it:
+        with pytest.raises(SourceFailed) as failure:
+            await it.fetch(at("/pictures/a.jpg"), Kept(), Validators(etag, None))
+
+    assert failure.value.reason == retry.PROTOCOL
+    assert origin.hits() == 0
+
+
 # -- redirects -------------------------------------------------------------------------------------------
 
 
