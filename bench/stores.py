@@ -33,7 +33,7 @@ from mediasvc.effects.blobs.objects import ObjectBlobs, open_store
 from mediasvc.effects.file_locks import FileLocks
 from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import Index, SqliteIndex
-from mediasvc.effects.journal import SqliteJournal
+from mediasvc.effects.journal import JournalRow, SqliteJournal
 from mediasvc.effects.redis_index import RedisIndex
 from mediasvc.effects.redis_locks import RedisLocks
 from mediasvc.engines.redis import RedisLink
@@ -101,7 +101,7 @@ async def measure(folder: Path, valkey: Valkey, s3: SeaweedS3, rounds: int) -> l
 
     async def record() -> None:
         number = next(numbers)
-        await journal.record("job", f"posts/{number}.md", "k" * 64, "d" * 64, "x" * 1500)
+        await journal.record("job", [JournalRow(f"posts/{number}.md", "k" * 64, "d" * 64, "x" * 1500)])
 
     ways: list[tuple[str, Step, int, int, float | None]] = [
         ("index look-up, SQLite", look_up(sqlite), 5000, 1, 100),

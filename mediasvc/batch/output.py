@@ -10,7 +10,6 @@ from urllib.parse import quote
 from mediasvc import logs
 from mediasvc.articles import Asset
 from mediasvc.batch.chunks import Done
-from mediasvc.batch.report import Row
 from mediasvc.batch.scan import Item, Plan
 from mediasvc.effects import files
 from mediasvc.effects.blobs import Blobs
@@ -21,11 +20,10 @@ _PREFIXES_KEPT = 4096
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """An article in hand. kept: the journal's row, where it says that this very article is done."""
+    """An article in hand."""
 
     item: Item
     seen: files.Seen
-    kept: Row | None
 
 
 class Output:

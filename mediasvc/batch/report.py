@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -88,7 +88,7 @@ def from_line(line: bytes) -> Row:
 
 
 class ReportFile:
-    """A report that grows; every line reaches the disk's cache in one write, so that none is torn by a kill."""
+    """A report that grows; whole lines reach the disk's cache in one write, so that a kill tears at most the last."""
 
     def __init__(self, path: Path) -> None:
         """InvalidRequest where the file cannot be made."""
@@ -99,10 +99,12 @@ class ReportFile:
         except OSError as error:
             raise InvalidRequest(f"cannot write the report {shown(path)}: {reason(error)}") from error
 
-    def add(self, told: Row) -> None:
+    def add(self, rows: Sequence[Row]) -> None:
         """StoreFailed where the disk is full or gone."""
+        rest = memoryview(b"".join(map(to_line, rows)))
         try:
-            self._file.write(to_line(told))
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
             raise StoreFailed(f"cannot write the report {shown(self._path)}: {reason(error)}") from error
 

@@ -25,9 +25,8 @@ from mediasvc.errors import BY_CODE, BodyTooLarge, MediaError, StoreFailed
 # Small enough that a killed worker costs seconds, large enough that a thread hop or a message is shared by several.
 CHUNK_ARTICLES = 8
 CHUNK_BYTES = 4 * 1024 * 1024
-# Articles read and looked up at once, and how many such groups are in hand.
-_GROUP_ARTICLES = 32
-_READERS = 2
+# Articles of which it is looked up at once whether they are done.
+_GROUP_ARTICLES = 256
 
 Run = Callable[[Chunk], Awaitable[tuple[Done, ...]]]
 
@@ -135,47 +134,45 @@ class Batch:
         self._job = hashlib.sha256(os.fsencode(os.path.realpath(where.root))).hexdigest()[:16]
         self._fingerprint = options.fingerprint(where)
         self._output = Output(where, articles.images.blobs, options.asset_url)
-        self._slots = asyncio.Semaphore(1)
 
     async def run(self) -> Totals:
         """All articles. InvalidRequest where there is none, or where the output cannot be written at all."""
-        items = scan(self.where)
         chunks_at_once = max(1, -(-self.options.jobs // CHUNK_ARTICLES))
-        self._slots = asyncio.Semaphore(chunks_at_once)
-        queue: asyncio.Queue[list[Item] | None] = asyncio.Queue(1)
+        queue: asyncio.Queue[list[Item] | None] = asyncio.Queue(chunks_at_once)
         async with asyncio.TaskGroup() as group:
-            for _ in range(_READERS):
+            for _ in range(chunks_at_once):
                 group.create_task(self._consume(queue))
-            while some := await asyncio.to_thread(_take, items, _GROUP_ARTICLES):
-                await queue.put(some)
-            for _ in range(_READERS):
+            await self._fill(queue)
+            for _ in range(chunks_at_once):
                 await queue.put(None)
         return self.totals
 
-    async def _consume(self, queue: asyncio.Queue[list[Item] | None]) -> None:
-        while (items := await queue.get()) is not None:
-            await self._do(items)
+    async def _fill(self, queue: asyncio.Queue[list[Item] | None]) -> None:
+        """Reports what is done already, and puts everything else into the queue, a chunk at a time."""
+        items = scan(self.where)
+        size = min(CHUNK_ARTICLES, self.options.jobs)
+        while group := await asyncio.to_thread(_take, items, _GROUP_ARTICLES):
+            left = await self._left(group)
+            for start in range(0, len(left), size):
+                await queue.put(left[start : start + size])
 
-    async def _do(self, items: list[Item]) -> None:
+    async def _left(self, items: list[Item]) -> list[Item]:
+        """Those that are to be rewritten; the others are reported."""
         rows = await self._journal_rows(items)
-        read = await asyncio.to_thread(self._read_all, items, rows)
-        todo: list[Read] = []
-        for one in read:
-            if isinstance(one, dict):
-                self._finish(one)
+        if not rows:
+            return items
+        done = await asyncio.to_thread(self._done_rows, items, rows)
+        changed = await self._changed_sources(list(done.values()))
+        left = []
+        finished = []
+        for item in items:
+            told = done.get(item.name)
+            if told is None or _is_open(told, changed):
+                left.append(item)
             else:
-                todo.append(one)
-        changed = await self._changed_sources([one.kept for one in todo if one.kept is not None])
-        fresh: list[Read] = []
-        for one in todo:
-            if one.kept is not None and not _is_open(one.kept, changed):
-                self._finish(one.kept, known=True)
-            else:
-                fresh.append(one)
-        async with asyncio.TaskGroup() as group:
-            for chunk in _chunks(fresh, min(CHUNK_ARTICLES, self.options.jobs)):
-                await self._slots.acquire()
-                group.create_task(self._rewrite(chunk)).add_done_callback(lambda _: self._slots.release())
+                finished.append(told)
+        self._finish(finished, known=True)
+        return left
 
     async def _journal_rows(self, items: list[Item]) -> dict[str, JournalRow]:
         if self.options.force:
@@ -186,24 +183,22 @@ class Batch:
             logs.get().warning("journal.unread", why=str(error))
             return {}
 
-    def _read_all(self, items: list[Item], rows: Mapping[str, JournalRow]) -> list[Read | Row]:
-        """In a thread: reads a group of articles and checks what the journal says of each against the disk."""
-        read: list[Read | Row] = []
+    def _done_rows(self, items: list[Item], rows: Mapping[str, JournalRow]) -> dict[str, Row]:
+        """In a thread: checks what the journal says of articles against the disk; the report's objects by name."""
+        done = {}
         for item in items:
-            try:
-                seen = files.read_whole(item.path, self.options.max_article_bytes)
-            except MediaError as error:
-                read.append(report.unread(item, error.code, str(error)))
-                if isinstance(error, BodyTooLarge) and not self.where.in_place:
-                    self._output.copy_unread(item)
-                continue
             row = rows.get(item.name)
-            read.append(Read(item, seen, self._done_row(item, seen, row) if row else None))
-        return read
+            told = self._done_row(item, row) if row is not None else None
+            if told is not None:
+                done[item.name] = told
+        return done
 
-    def _done_row(self, item: Item, seen: files.Seen, row: JournalRow) -> Row | None:
+    def _done_row(self, item: Item, row: JournalRow) -> Row | None:
         """The report's object of an article that is done: same input, same options, output and assets in place."""
-        found = report.digest(seen.data)
+        try:
+            found = report.digest(files.read_whole(item.path, self.options.max_article_bytes).data)
+        except MediaError:
+            return None
         if self.where.in_place:
             is_same = row.key.startswith(self._fingerprint) and found == row.digest_out
         else:
@@ -214,7 +209,7 @@ class Batch:
         names = {
             image[kind] for image in told["images"] for kind in ("original", "thumbnail") if image.get(kind)
         }
-        return told if all((self.where.root / name).exists() for name in names) else None
+        return told if all(os.path.exists(f"{item.root}/{name}") for name in names) else None  # noqa: PTH110  # as _scan
 
     async def _changed_sources(self, rows: list[Row]) -> set[str]:
         """Origins whose original is known to be another one now than when these articles were done."""
@@ -229,6 +224,26 @@ class Batch:
         except StoreFailed:
             return set()
         return {origin for origin, digest in now.items() if digest not in then[origin]}
+
+    async def _consume(self, queue: asyncio.Queue[list[Item] | None]) -> None:
+        while (items := await queue.get()) is not None:
+            read, unread = await asyncio.to_thread(self._read_all, items)
+            self._finish(unread)
+            for part in _parts(read):
+                await self._rewrite(part)
+
+    def _read_all(self, items: list[Item]) -> tuple[list[Read], list[Row]]:
+        """In a thread: the articles of a chunk, and the report's objects of those that cannot be read."""
+        read = []
+        unread = []
+        for item in items:
+            try:
+                read.append(Read(item, files.read_whole(item.path, self.options.max_article_bytes)))
+            except MediaError as error:
+                unread.append(report.unread(item, error.code, str(error)))
+                if isinstance(error, BodyTooLarge) and not self.where.in_place:
+                    self._output.copy_unread(item)
+        return read, unread
 
     async def _rewrite(self, read: list[Read]) -> None:
         tasks = tuple(Task(one.seen.data, one.item.type, self._output.prefix(one.item)) for one in read)
@@ -250,28 +265,36 @@ class Batch:
             report.row(one.item, one.seen.data, done) | trouble
             for one, done, trouble in zip(read, results, written, strict=True)
         ]
-        await asyncio.gather(*(self._record(told) for told in rows if not told["error"]))
-        for told in rows:
-            self._finish(told)
+        await self._record([told for told in rows if not told["error"]])
+        self._finish(rows)
 
-    async def _record(self, told: Row) -> None:
-        key = f"{self._fingerprint} {told['digest_in']}"
+    async def _record(self, rows: list[Row]) -> None:
         try:
             await self.journal.record(
-                self._job, told["out"], key, told["digest_out"], report.to_line(told).decode()
+                self._job,
+                [
+                    JournalRow(
+                        path=told["out"],
+                        key=f"{self._fingerprint} {told['digest_in']}",
+                        digest_out=told["digest_out"],
+                        report_json=report.to_line(told).decode(),
+                    )
+                    for told in rows
+                ],
             )
         except StoreFailed as error:
-            # The article is done all the same; only a later run will not know it.
+            # The articles are done all the same; only a later run will not know it.
             logs.get().warning("journal.unkept", why=str(error))
 
-    def _finish(self, told: Row, *, known: bool = False) -> None:
+    def _finish(self, rows: list[Row], *, known: bool = False) -> None:
         """Into the report: an article that it names is done."""
         if self.report_file is not None:
-            self.report_file.add(told)
-        self.totals.add(told, known=known)
-        metrics.articles.labels(told["status"]).inc()
-        if self.on_failure is not None and (told["error"] or told["counts"]["failed"]):
-            self.on_failure(told)
+            self.report_file.add(rows)
+        for told in rows:
+            self.totals.add(told, known=known)
+            metrics.articles.labels(told["status"]).inc()
+            if self.on_failure is not None and (told["error"] or told["counts"]["failed"]):
+                self.on_failure(told)
         self.on_progress(self.totals)
 
 
@@ -294,17 +317,18 @@ def _is_open(told: Row, changed: set[str]) -> bool:
     return False
 
 
-def _chunks(read: list[Read], most: int) -> Iterator[list[Read]]:
-    chunk: list[Read] = []
+def _parts(read: list[Read]) -> Iterator[list[Read]]:
+    """Fewer articles at once where they are large."""
+    part: list[Read] = []
     size = 0
     for one in read:
-        if len(chunk) == most or (chunk and size + len(one.seen.data) > CHUNK_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(one)
+        if part and size + len(one.seen.data) > CHUNK_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(one)
         size += len(one.seen.data)
-    if chunk:
-        yield chunk
+    if part:
+        yield part
 
 
 def _digest_of(path: Path) -> str | None:

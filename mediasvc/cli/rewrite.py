@@ -264,7 +264,7 @@ async def _rewrite_one(
     if report_file is not None:
         kind = article.type or ArticleType.HTML
         done = done_with(content, rewritten, 0.0)
-        report_file.add(row(Item(Path("-"), Path("-"), "-", kind, str(Path.cwd())), content, done))
+        report_file.add([row(Item(Path("-"), Path("-"), "-", kind, str(Path.cwd())), content, done)])
         report_file.close()
     for image in rewritten.images:
         if image.code is not None:

@@ -34,8 +34,8 @@ class Journal(Protocol):
     async def some(self, job: str, paths: Sequence[str]) -> dict[str, JournalRow]:
         """What is recorded of some articles, at once; those of which nothing is are left out."""
 
-    async def record(self, job: str, path: str, key: str, digest_out: str, report_json: str) -> None:
-        """Replaces what was recorded of an article; on the disk when it returns."""
+    async def record(self, job: str, rows: Sequence[JournalRow]) -> None:
+        """Replaces what was recorded of some articles; on the disk when it returns."""
 
     def rows(self, job: str) -> AsyncIterator[JournalRow]:
         """Every article of a job, in the order of the bytes of their paths."""
@@ -82,14 +82,15 @@ class SqliteJournal:
                 found[name] = JournalRow(name, key, digest_out, report)
         return found
 
-    async def record(self, job: str, path: str, key: str, digest_out: str, report_json: str) -> None:
+    async def record(self, job: str, rows: Sequence[JournalRow]) -> None:
         """See Journal."""
-        row = (_bytes(job), _bytes(path), key, digest_out, report_json)
+        told = [(_bytes(job), _bytes(row.path), row.key, row.digest_out, row.report_json) for row in rows]
 
         def put(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?)", row)
+            connection.executemany("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?)", told)
 
-        await self._database.write(put)
+        if told:
+            await self._database.write(put)
 
     async def rows(self, job: str) -> AsyncIterator[JournalRow]:
         """See Journal."""

@@ -27,7 +27,7 @@ from mediasvc.effects.blobs.files import FileBlobs
 from mediasvc.effects.file_locks import FileLocks
 from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import SqliteIndex
-from mediasvc.effects.journal import SqliteJournal
+from mediasvc.effects.journal import JournalRow, SqliteJournal
 
 logs.configure("text", "error")  # to stderr; stdout is for what was acknowledged
 folder, name = Path(sys.argv[1]), sys.argv[2]
@@ -46,7 +46,7 @@ async def one(number):
     later = now + timedelta(days=1)
     picture = Picture(Format.JPEG, 1, 1, 1)
     await index.put_source(Entry(url, digest, picture, now, later, later, later, None, None, None))
-    await journal.record("job", url, "key", digest, "{}")
+    await journal.record("job", [JournalRow(url, "key", digest, "{}")])
     print(url, digest, flush=True)
 
 async def worker(start):

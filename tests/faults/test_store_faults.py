@@ -46,7 +46,7 @@ from mediasvc.effects.blobs.files import FileBlobs
 from mediasvc.effects.file_locks import FileLocks
 from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import SqliteIndex
-from mediasvc.effects.journal import SqliteJournal
+from mediasvc.effects.journal import JournalRow, SqliteJournal
 from mediasvc.errors import StoreFailed
 
 MIB = 1024 * 1024
@@ -85,7 +85,7 @@ async def main():
     flights = Flights(FileLocks(disk / "locks"))
     early = await blobs.put(b"early")
     await index.put_source(entry(0))
-    await journal.record("job", "a.md", "key", "out", "{}")
+    await journal.record("job", [JournalRow("a.md", "key", "out", "{}")])
     for part in (blobs, index):
         assert await part.health() is None
 """
@@ -113,7 +113,7 @@ FULL = """
     data = os.urandom(2 * MIB)
     assert await blobs.read(await blobs.put(data)) == data
     await index.put_source(entry(1))
-    await journal.record("job", "b.md", "key", "out", "{}")
+    await journal.record("job", [JournalRow("b.md", "key", "out", "{}")])
     for part in (blobs, index):
         assert await part.health() is None
     assert (await blobs.verify()).damaged == ()

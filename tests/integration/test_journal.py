@@ -23,7 +23,7 @@ async def all_rows(journal: Journal, job: str) -> list[JournalRow]:
 async def test_what_is_recorded_is_there_in_the_next_run(open_journal: Callable[[], Journal]) -> None:
     journal = open_journal()
     assert await journal.row("job", "a.md") is None
-    await journal.record("job", "a.md", "key", "out", '{"path": "a.md"}')
+    await journal.record("job", [JournalRow("a.md", "key", "out", '{"path": "a.md"}')])
     await journal.close()
 
     journal = open_journal()
@@ -33,8 +33,8 @@ async def test_what_is_recorded_is_there_in_the_next_run(open_journal: Callable[
 
 async def test_a_later_record_replaces_the_earlier(open_journal: Callable[[], Journal]) -> None:
     journal = open_journal()
-    await journal.record("job", "a.md", "key", "out", "{}")
-    await journal.record("job", "a.md", "key 2", "out 2", "[]")
+    await journal.record("job", [JournalRow("a.md", "key", "out", "{}")])
+    await journal.record("job", [JournalRow("a.md", "key 2", "out 2", "[]")])
 
     assert await all_rows(journal, "job") == [JournalRow("a.md", "key 2", "out 2", "[]")]
     await journal.close()
@@ -43,7 +43,7 @@ async def test_a_later_record_replaces_the_earlier(open_journal: Callable[[], Jo
 async def test_many_articles_are_looked_up_at_once(open_journal: Callable[[], Journal]) -> None:
     journal = open_journal()
     paths = [f"{number}.md" for number in range(1200)] + ["\udcff.md"]
-    await asyncio.gather(*(journal.record("job", path, "key", "out", "{}") for path in paths[::2]))
+    await journal.record("job", [JournalRow(path, "key", "out", "{}") for path in paths[::2]])
 
     assert await journal.some("job", paths) == {
         path: JournalRow(path, "key", "out", "{}") for path in paths[::2]
@@ -54,7 +54,7 @@ async def test_many_articles_are_looked_up_at_once(open_journal: Callable[[], Jo
 
 async def test_jobs_do_not_see_each_other(open_journal: Callable[[], Journal]) -> None:
     journal = open_journal()
-    await journal.record("one", "a.md", "key", "out", "{}")
+    await journal.record("one", [JournalRow("a.md", "key", "out", "{}")])
 
     assert await journal.row("two", "a.md") is None
     assert await all_rows(journal, "two") == []
@@ -68,7 +68,7 @@ async def test_paths_of_every_kind_come_back_as_they_were(
     open_journal: Callable[[], Journal], path: str
 ) -> None:
     journal = open_journal()
-    await journal.record(path, path, "key", "out", "{}")
+    await journal.record(path, [JournalRow(path, "key", "out", "{}")])
 
     assert await journal.row(path, path) == JournalRow(path, "key", "out", "{}")
     assert [row.path for row in await all_rows(journal, path)] == [path]
@@ -80,7 +80,7 @@ async def test_rows_come_in_the_order_of_their_paths_however_many_there_are(
 ) -> None:
     journal = open_journal()
     paths = [f"posts/{number * 7919 % 1001:04}.md" for number in range(1001)]
-    await asyncio.gather(*(journal.record("job", path, "key", "out", "{}") for path in paths))
+    await asyncio.gather(*(journal.record("job", [JournalRow(path, "key", "out", "{}")]) for path in paths))
 
     assert [row.path for row in await all_rows(journal, "job")] == sorted(paths)
     await journal.close()
@@ -91,7 +91,7 @@ async def test_two_runs_at_once_lose_nothing(open_journal: Callable[[], Journal]
 
     await asyncio.gather(
         *(
-            run.record("job", f"{n}.md", "key", str(number), "{}")
+            run.record("job", [JournalRow(f"{n}.md", "key", str(number), "{}")])
             for n in range(300)
             for number, run in enumerate(runs)
         )
@@ -108,10 +108,10 @@ async def test_a_run_that_is_killed_right_after_a_record_has_it(
     code = (
         "import asyncio, os, signal, sys\n"
         "from pathlib import Path\n"
-        "from mediasvc.effects.journal import SqliteJournal\n"
+        "from mediasvc.effects.journal import JournalRow, SqliteJournal\n"
         "async def main():\n"
         "    journal = SqliteJournal(Path(sys.argv[1]))\n"
-        "    await journal.record('job', 'a.md', 'key', 'out', '{}')\n"
+        "    await journal.record('job', [JournalRow('a.md', 'key', 'out', '{}')])\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(main())\n"
     )
