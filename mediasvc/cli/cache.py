@@ -10,6 +10,8 @@ from mediasvc.cli.context import Common, common_options
 from mediasvc.settings import Settings
 from mediasvc.wiring import open_parts
 
+_HOSTS = 20
+
 
 @click.group(epilog="Example: mediasvc cache stats --json")
 def cache() -> None:
@@ -21,23 +23,36 @@ def _tell(values: dict[str, object], as_json: bool) -> None:
         click.echo(orjson.dumps(values))
         return
     for name, value in values.items():
-        click.echo(f"{name}: {value}")
+        for line in (value or [None]) if isinstance(value, list | tuple) else [value]:
+            click.echo(f"{name}: {_shown(line)}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_shown(member)}" for name, member in value.items())
+    return "-" if value is None else str(value)
 
 
 @cache.command(epilog="Example: mediasvc cache stats")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @common_options
 def stats(as_json: bool, common: Common) -> int:
-    """Say how much is kept."""
+    """Say how much is kept, of which hosts, and how often it answered."""
     _tell(asyncio.run(_stats(common.quiet_settings())), as_json)
     return 0
 
 
 async def _stats(settings: Settings) -> dict[str, object]:
     async with open_parts(settings, image_work=False) as parts:
-        counts: dict[str, object] = dict(await parts.index.stats())
+        counts = await parts.index.stats()
+        asked = counts["hits"] + counts["misses"]
+        ratio = round(counts["hits"] / asked, 4) if asked else None
         usage = asdict(await parts.local_blobs.usage())
-        return counts | usage | {"max_bytes": settings.cache_max_bytes}
+        # The index counts the bytes of originals, the folder those of all blobs.
+        originals = {"original_bytes": counts.pop("bytes")}
+        hosts = [asdict(host) for host in await parts.index.hosts(_HOSTS)]
+        limit = {"max_bytes": settings.cache_max_bytes}
+        return {**counts, **originals, "hit_ratio": ratio, **usage, **limit, "hosts": hosts}
 
 
 @cache.command(epilog="Example: mediasvc cache verify")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from mediasvc import logs, metrics
-from mediasvc.core.entries import Entry, Rendition
-from mediasvc.core.upkeep import HostUse, Purged
+from mediasvc.core.entries import PLACEHOLDER_KEY, Entry, Rendition
+from mediasvc.core.upkeep import HostUse, Purged, Tally
 from mediasvc.engines.sqlite import Database
 
 T = TypeVar("T")
@@ -46,8 +46,11 @@ class Index(Protocol):
     async def purges(self, cursor: int | None) -> tuple[int, tuple[Purged, ...]]:
         """A new cursor, and what was purged by anyone since the cursor; None: from now on."""
 
+    async def count(self, tally: Tally) -> None:
+        """Adds to the hits and misses that stats tells."""
+
     async def stats(self) -> dict[str, int]:
-        """sources, failures, renditions, bytes (of originals)."""
+        """sources, failures, renditions (no placeholders), bytes (of originals), hits, misses."""
 
     async def hosts(self, limit: int) -> tuple[HostUse, ...]:
         """Those with the most bytes, most first."""
@@ -78,6 +81,10 @@ _MIGRATIONS: Final = (
     CREATE TABLE purged (
       cursor INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, url TEXT NOT NULL, digests TEXT NOT NULL
     );
+    """,
+    """
+    CREATE TABLE tally (hits INTEGER NOT NULL, misses INTEGER NOT NULL);
+    INSERT INTO tally VALUES (0, 0);
     """,
 )
 
@@ -180,17 +187,31 @@ class SqliteIndex:
             Purged(url, tuple(digests.split())) for _, url, digests in rows
         )
 
+    async def count(self, tally: Tally) -> None:
+        """See Index."""
+        row = (tally.hits, tally.misses)
+        await self._database.write(
+            lambda connection: connection.execute(
+                "UPDATE tally SET hits = hits + ?, misses = misses + ?", row
+            )
+        )
+
     async def stats(self) -> dict[str, int]:
         """See Index. Counts rows: not for every request."""
         ((sources, failures, size),) = await self._database.survey(
             "SELECT count(*), count(*) - count(digest), coalesce(sum(bytes), 0) FROM source"
         )
-        ((renditions,),) = await self._database.survey("SELECT count(*) FROM rendition")
+        ((renditions, hits, misses),) = await self._database.survey(
+            "SELECT (SELECT count(*) FROM rendition WHERE spec <> ?), hits, misses FROM tally",
+            (PLACEHOLDER_KEY,),
+        )
         return {
             "sources": sources - failures,
             "failures": failures,
             "renditions": renditions,
             "bytes": size,
+            "hits": hits,
+            "misses": misses,
         }
 
     async def hosts(self, limit: int) -> tuple[HostUse, ...]:

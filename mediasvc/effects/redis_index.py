@@ -11,14 +11,15 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from mediasvc import logs, metrics
-from mediasvc.core.entries import Entry, Rendition
-from mediasvc.core.upkeep import HostUse, Purged
+from mediasvc.core.entries import PLACEHOLDER_KEY, Entry, Rendition
+from mediasvc.core.upkeep import HostUse, Purged, Tally
 from mediasvc.engines.redis import RedisLink
 
 T = TypeVar("T")
 
 _MAX_VALUE_BYTES: Final = 65_536
 _RENDITION_TTL_S: Final = 30 * 24 * 3600
+_TALLY_TTL_S: Final = 30 * 24 * 3600
 _NEWS_KEPT: Final = 10_000
 _SHARERS: Final = 1000
 _SAMPLE: Final = 5000
@@ -39,8 +40,8 @@ class RedisIndex:
     """See Index.
 
     Keys, after the prefix: `s:URL` an entry, `r:DIGEST:SPEC` a rendition, `m:DIGEST` its specs and what each made,
-    `u:DIGEST` the URLs that have it, `b:DIGEST` the blobs it was made of, `news` a stream of purges. URL and SPEC are
-    hashes. Values are JSON, read up to 64 KiB; what is larger, of another type or unreadable counts as absent.
+    `u:DIGEST` the URLs that have it, `b:DIGEST` the blobs it was made of, `news` a stream of purges, `tally` hits and misses.
+    URL and SPEC are hashes. Values are JSON, read up to 64 KiB; what is larger, of another type or unreadable counts as absent.
     """
 
     def __init__(self, link: RedisLink) -> None:
@@ -146,15 +147,33 @@ class RedisIndex:
         )
         return (_cursor(news[-1][0]) if news else cursor), tuple(_purged(fields or {}) for _, fields in news)
 
+    async def count(self, tally: Tally) -> None:
+        """See Index. Begins anew when nobody has asked for a month."""
+        key = self._key("tally")
+
+        async def add(client: Redis) -> None:
+            async with client.pipeline(transaction=False) as pipe:
+                pipe.hincrby(key, "hits", tally.hits)
+                pipe.hincrby(key, "misses", tally.misses)
+                pipe.expire(key, _TALLY_TTL_S)
+                _raise_first(await pipe.execute(raise_on_error=False))
+
+        await self._link.ask("write", add)
+
     async def stats(self) -> dict[str, int]:
         """See Index. Estimated from 5,000 keys where there are more; counted at most every ten seconds."""
         sample = await self._look()
+        key = self._key("tally")
+        tally = await self._link.ask("read", lambda client: client.hmget(key, ["hits", "misses"]))
+        hits, misses = (int(_text(count) or 0) for count in tally)
         kept = [entry for entry in sample.entries if entry.picture is not None]
         return {
             "sources": round(len(kept) * sample.scale),
             "failures": round((len(sample.entries) - len(kept)) * sample.scale),
             "renditions": round(sample.renditions * sample.scale),
             "bytes": round(sum(entry.picture.bytes for entry in kept if entry.picture) * sample.scale),
+            "hits": hits,
+            "misses": misses,
         }
 
     async def hosts(self, limit: int) -> tuple[HostUse, ...]:
@@ -249,7 +268,7 @@ class RedisIndex:
             for text in keys:
                 if text.startswith(self._key("s", "")):
                     sources.append(text)
-                elif text.startswith(self._key("r", "")):
+                elif text.startswith(self._key("r", "")) and not text.endswith(_PLACEHOLDER):
                     renditions += 1
             if not cursor or seen >= _SAMPLE:
                 break
@@ -285,6 +304,9 @@ def _raise_first(answers: Sequence[object], *, but: str = "\0") -> None:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+_PLACEHOLDER: Final = f":{_hash(PLACEHOLDER_KEY)}"
 
 
 def _cursor(stream_id: object) -> int:

@@ -10,13 +10,12 @@ from pathlib import Path
 from mediasvc import errors, logs, metrics
 from mediasvc.core import caching, urls
 from mediasvc.core.caching import CacheRules, Entry, Rendition
+from mediasvc.core.entries import PLACEHOLDER_KEY
 from mediasvc.core.picture import EXTENSIONS, Format, Picture, Rendered, ThumbnailSpec, is_own_thumbnail
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.index import Index
 from mediasvc.effects.workers import ImageWorkers, Processed
 from mediasvc.errors import MediaError, StoreFailed
-
-_PLACEHOLDER_KEY = "placeholder:v1"
 
 
 class CacheStatus(StrEnum):
@@ -176,7 +175,7 @@ class Renditions:
     async def known_placeholder(self, held: Held) -> tuple[str | None, str | None] | None:
         """(thumbhash in base64, dominant colour as #rrggbb), if they were computed before; each may be None."""
         try:
-            record = await self._index.rendition(held.digest, _PLACEHOLDER_KEY)
+            record = await self._index.rendition(held.digest, PLACEHOLDER_KEY)
         except StoreFailed:
             return None
         return None if record is None else (record.thumbhash, record.dominant)
@@ -197,7 +196,7 @@ class Renditions:
         size = (picture.width, picture.height, picture.bytes)
         record = Rendition(digest, picture.format, *size, None, None, processed.thumbhash, processed.dominant)
         try:
-            await self._index.put_rendition(digest, _PLACEHOLDER_KEY, record)
+            await self._index.put_rendition(digest, PLACEHOLDER_KEY, record)
         except StoreFailed as error:
             logs.get().warning("rendition.unkept", reason=str(error))
 

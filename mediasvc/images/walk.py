@@ -11,6 +11,7 @@ from mediasvc.core import urls
 from mediasvc.core.caching import CacheRules
 from mediasvc.core.picture import EXTENSIONS, Format, ThumbnailSpec, is_own_thumbnail
 from mediasvc.core.policy import FetchPolicy
+from mediasvc.core.upkeep import Tally
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.fetch import Fetcher
 from mediasvc.effects.flights import Flights
@@ -18,7 +19,7 @@ from mediasvc.effects.index import Index
 from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import MediaError, SourceMissing, StoreFailed
 from mediasvc.images.originals import Originals, Wish
-from mediasvc.images.renditions import Held, Renditions, Served, asset_name, original
+from mediasvc.images.renditions import CacheStatus, Held, Renditions, Served, asset_name, original
 
 _FORMATS = {extension: form for form, extension in EXTENSIONS.items()}
 _HEX = frozenset("0123456789abcdef")
@@ -104,6 +105,7 @@ class Images:
         self.addresses = addresses
         self.blobs = blobs
         self.index = index
+        self.tally = Tally()
         self._flights = flights
         self._renditions = Renditions(workers=workers, blobs=blobs, index=index, rules=rules, clock=clock)
         self._originals = Originals(
@@ -142,9 +144,14 @@ class Images:
         except errors.SourceRefused as error:
             metrics.refused_sources.labels(error.reason or "policy").inc()
             raise
-        return await self._originals.hold(
+        held = await self._originals.hold(
             resolution, Wish(resolution.origin, spec, placeholder, failures_since)
         )
+        if held.cache in (CacheStatus.HIT, CacheStatus.STALE):
+            self.tally.hits += 1
+        else:
+            self.tally.misses += 1
+        return held
 
     async def serve(self, held: Held, spec: ThumbnailSpec | None, *, load: bool = True) -> Served:
         """The bytes for a spec (None: the original), made now where nobody made them before.
@@ -213,6 +220,7 @@ class Images:
         size = await self.blobs.size(digest) if await self.blobs.holds(digest) else None
         if size is None:
             raise SourceMissing("this asset is not kept here")
+        self.tally.hits += 1
         return Served(digest, form, 0, 0, None, size, same_as_original=False)
 
     async def known_name(self, origin: urls.SourceUrl, spec: ThumbnailSpec | None) -> str | None:
@@ -271,6 +279,17 @@ class Images:
         """Drops what this process alone remembers of a URL that was purged elsewhere."""
         self._originals.forget(url)
 
+    async def report(self) -> None:
+        """Tells the index how often what was held has helped since the last time. Trouble leaves it for the next."""
+        taken = self.tally.take()
+        if taken == Tally():
+            return
+        try:
+            await self.index.count(taken)
+        except StoreFailed:
+            self.tally.add(taken)
+
     async def close(self) -> None:
         """Ends refreshes that are under way."""
         await self._originals.close()
+        await self.report()

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from mediasvc import logs
 from mediasvc.errors import StoreFailed
+from mediasvc.images import Images
 from mediasvc.server import bodies, pages, tracing
 from mediasvc.server.articles import ArticleRoutes
 from mediasvc.server.gate import Gate
@@ -29,6 +30,8 @@ OBSERVER = web.AppKey("observer", Observer)
 # News of purges are fetched this often; the contract allows three seconds for a purge to be known everywhere.
 _NEWS_EVERY_S = 0.75
 _REPORT_EVERY_S = 1.0
+# Hits and misses are told to the index more seldom: that writes to a disk or to Redis.
+_REPORTS_A_COUNT = 5
 
 
 def create_app(settings: Settings, parts: Parts) -> web.Application:
@@ -38,7 +41,7 @@ def create_app(settings: Settings, parts: Parts) -> web.Application:
     gate = Gate(settings.queue_depth + settings.fetch_concurrency)
     memory = Memory(settings.memory_cache_bytes)
     trace = tracing.middleware()
-    lane = Lane(memory, ids, open=trace is None, log_hits=settings.log_level == "debug")
+    lane = Lane(memory, ids, parts.images.tally, open=trace is None, log_hits=settings.log_level == "debug")
     observer = Observer(ids, gate)
     app = web.Application(middlewares=[observer.observe, *([trace] if trace else [])])
     app[LANE], app[GATE], app[OBSERVER] = lane, gate, observer
@@ -46,10 +49,14 @@ def create_app(settings: Settings, parts: Parts) -> web.Application:
 
     async def background(_app: web.Application) -> AsyncIterator[None]:
         async with sources.fetching_ahead(), asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_follow_purges(parts, memory)), group.create_task(_report(lane))]
+            tasks = [
+                group.create_task(_follow_purges(parts, memory)),
+                group.create_task(_report(lane, parts.images)),
+            ]
             yield
             for task in tasks:
                 task.cancel()
+            lane.report()
 
     app.cleanup_ctx.append(background)
     images = ImageRoutes(
@@ -122,7 +129,9 @@ async def _follow_purges(parts: Parts, memory: Memory) -> None:
         await asyncio.sleep(_NEWS_EVERY_S)
 
 
-async def _report(lane: Lane) -> None:
+async def _report(lane: Lane, images: Images) -> None:
     while True:
-        await asyncio.sleep(_REPORT_EVERY_S)
-        lane.report()
+        for _ in range(_REPORTS_A_COUNT):
+            await asyncio.sleep(_REPORT_EVERY_S)
+            lane.report()
+        await images.report()

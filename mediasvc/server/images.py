@@ -73,6 +73,7 @@ class ImageRoutes:
         ready = self.memory.get(target, accepts, time.time())
         if ready is not None:
             metrics.cache_requests.labels("memory", "hit").inc()
+            self.images.tally.hits += 1
             return _from_memory(request, ready)
         asked = parse()
         if has_passed(request.headers.get("Via"), self.via):
@@ -126,6 +127,7 @@ class ImageRoutes:
         ready = self.memory.get(target, Accepts.SILENT, time.time())
         if ready is not None:
             metrics.cache_requests.labels("memory", "hit").inc()
+            self.images.tally.hits += 1
             return _from_memory(request, ready)
         generation = self.memory.generation
         with self.gate.enter():

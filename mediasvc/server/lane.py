@@ -8,6 +8,7 @@ from secrets import token_hex
 from prometheus_client import Histogram
 
 from mediasvc import logs, metrics
+from mediasvc.core.upkeep import Tally
 from mediasvc.server.accept import parse_accept
 from mediasvc.server.memory import Memory
 
@@ -55,7 +56,7 @@ class RequestIds:
 
 
 @dataclass(slots=True)
-class Tally:
+class RouteTally:
     """Replies of one route since they were last put into the metrics."""
 
     found: int = 0
@@ -65,13 +66,19 @@ class Tally:
 
 @dataclass(slots=True)
 class Lane:
-    """Answers hits. open: False while the process drains, or where each request must be seen (tracing)."""
+    """Answers hits. open: False while the process drains, or where each request must be seen (tracing).
+
+    tally: gets what was answered when `report` is called.
+    """
 
     memory: Memory
     ids: RequestIds
+    tally: Tally
     open: bool = True
     log_hits: bool = False
-    tallies: dict[str, Tally] = field(default_factory=lambda: {route: Tally() for route in _ROUTES.values()})
+    tallies: dict[str, RouteTally] = field(
+        default_factory=lambda: {route: RouteTally() for route in _ROUTES.values()}
+    )
 
     def answer(self, request: bytes) -> tuple[bytes, bytes] | None:
         """(head, body) of the reply to one whole request; None: not for this lane, ask the long way."""
@@ -134,6 +141,7 @@ class Lane:
             if found + unchanged == 0:
                 continue
             metrics.cache_requests.labels("memory", "hit").inc(found + unchanged)
+            self.tally.hits += found + unchanged
             if found:
                 metrics.http_requests.labels(route, "200").inc(found)
             if unchanged:

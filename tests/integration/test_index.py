@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mediasvc.core.entries import Entry, Rendition
+from mediasvc.core.entries import PLACEHOLDER_KEY, Entry, Rendition
 from mediasvc.core.picture import Format, Picture
-from mediasvc.core.upkeep import HostUse, Purged
+from mediasvc.core.upkeep import HostUse, Purged, Tally
 from mediasvc.effects.index import Index, SqliteIndex
 from mediasvc.effects.redis_index import RedisIndex
 from mediasvc.engines.redis import RedisLink
@@ -210,10 +210,20 @@ async def test_stats_count_by_kind_and_host(index: Index) -> None:
     await index.put_source(entry("https://b.example/3.jpg", "three", 5000))
     await index.put_source(failure())
     await index.put_rendition(digest("one"), SPEC, rendition("small"))
+    await index.put_rendition(digest("one"), PLACEHOLDER_KEY, rendition("one"))
 
-    assert await index.stats() == {"sources": 3, "failures": 1, "renditions": 1, "bytes": 11_000}
+    counts = {"sources": 3, "failures": 1, "renditions": 1, "bytes": 11_000}
+    assert await index.stats() == counts | {"hits": 0, "misses": 0}
     assert await index.hosts(5) == (HostUse("b.example", 2, 10_000), HostUse("a.example", 1, 1000))
     assert await index.hosts(1) == (HostUse("b.example", 2, 10_000),)
+
+
+async def test_hits_and_misses_of_all_processes_add_up(pair: tuple[Index, Index]) -> None:
+    await pair[0].count(Tally(hits=3, misses=1))
+    await pair[1].count(Tally(hits=4))
+
+    counts = await pair[0].stats()
+    assert (counts["hits"], counts["misses"]) == (7, 1)
 
 
 async def test_a_working_index_is_healthy(index: Index) -> None:
@@ -234,7 +244,8 @@ async def test_what_is_past_its_time_is_pruned(tmp_path: Path) -> None:
 
     assert await index.prune() == 1
 
-    assert await index.stats() == {"sources": 1, "failures": 0, "renditions": 1, "bytes": 1000}
+    counts = await index.stats()
+    assert (counts["sources"], counts["renditions"], counts["bytes"]) == (1, 1, 1000)
     await index.close()
 
 
@@ -398,7 +409,9 @@ async def test_every_key_in_redis_ends_by_itself(redis_index: RedisIndex, valkey
     await redis_index.put_source(failure())
     await redis_index.put_rendition(digest("one"), SPEC, rendition("small"))
 
-    assert len(keys(valkey)) == 6
+    await redis_index.count(Tally(hits=1))
+
+    assert len(keys(valkey)) == 7
     for key in keys(valkey):
         assert int(valkey.ask("PTTL", key)[1:]) > 0, key
     ends = int(valkey.ask("PEXPIRETIME", keys(valkey, "mediasvc:s:*")[0])[1:]) / 1000

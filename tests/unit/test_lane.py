@@ -6,6 +6,7 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
+from mediasvc.core.upkeep import Tally
 from mediasvc.server import lane
 from mediasvc.server.accept import Accepts
 from mediasvc.server.lane import Lane, RequestIds
@@ -27,7 +28,7 @@ def hits() -> Lane:
             Ready(Representation(ETAG, "image/png", "x.png", 0, fresh), b"bytes", "", expires_at),
             0,
         )
-    return Lane(memory, RequestIds())
+    return Lane(memory, RequestIds(), Tally())
 
 
 def request(*lines: str, target: str = "/img/unsafe/original/x") -> bytes:
@@ -110,7 +111,7 @@ def test_a_stale_reply_goes_the_long_way() -> None:
     reply = Ready(Representation(ETAG, "image/png", "x.png", 0, Freshness(past, past, past)), b"b", "", past)
     memory.put(b"/img/unsafe/original/x", Accepts.SILENT, reply, 0)
 
-    assert Lane(memory, RequestIds()).answer(request()) is None
+    assert Lane(memory, RequestIds(), Tally()).answer(request()) is None
 
 
 def test_many_hits_are_counted_as_if_each_had_been_observed() -> None:
@@ -139,3 +140,4 @@ def test_a_report_empties_the_tally(hits: Lane) -> None:
     hits.report()
 
     assert (counted.found, counted.unchanged, counted.seconds) == (0, 0, 0.0)
+    assert (hits.tally.hits, hits.tally.misses) == (2, 0)

@@ -44,11 +44,12 @@ const REASONS = {
 export const reason = (code) => REASONS[code] ?? "It could not be made local.";
 
 /** [name, value, note] of each figure of the cache that people want to know. */
-export const statFigures = ({ sources, bytes: weight, renditions, failures }) =>
+export const statFigures = ({ sources, bytes: weight, renditions, failures, hits, misses }) =>
   [
     ["Originals", sources, weight ? bytes(weight) : ""],
     ["Renditions", renditions, ""],
     ["Failures remembered", failures, ""],
+    ["Answered at once", hits, hits ? `${Math.round((100 * hits) / (hits + misses))} %` : ""],
   ]
     .filter(([, value]) => typeof value === "number")
     .map(([name, value, note]) => [name, number(value), note]);
