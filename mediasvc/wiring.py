@@ -5,7 +5,7 @@ import hashlib
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,10 @@ from mediasvc.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that a door needs, opened. local_blobs: the folder of blobs on this machine."""
+    """Everything that a door needs, opened. local_blobs: the folder of blobs on this machine.
+
+    begin_work: starts image processes and opens connections, where that was put off; as often as one likes.
+    """
 
     images: Images
     articles: Articles
@@ -47,6 +50,7 @@ class Parts:
     journal: Journal
     workers: ImageWorkers
     fetcher: Fetcher
+    begin_work: Callable[[], Awaitable[None]]
 
 
 def make_addresses(settings: Settings) -> Addresses:
@@ -181,8 +185,8 @@ async def open_parts(
 ) -> AsyncIterator[Parts]:
     """Every part, opened in order and closed in reverse.
 
-    image_processes: None is one for each core. image_work False: no image processes and no connections are
-    opened, for callers that only look things up. InvalidSettings, StoreFailed.
+    image_processes: None is one for each core. image_work False: image processes, connections and tidying up wait
+    until work begins, for callers that perhaps only look things up. InvalidSettings, StoreFailed.
     """
     addresses = make_addresses(settings)
     headers = _host_headers(settings)
@@ -207,21 +211,16 @@ async def open_parts(
             limits=_limits(settings),
         )
         fetch_rules = _fetch_rules(settings)
-        try:
-            connections = Connections(
-                addresses.policy,
-                fetch_rules,
-                SystemNames(),
-                ca_file=settings.ca_file,
-                proxy=settings.fetch_proxy or None,
-            )
-            if image_work:
-                await stack.enter_async_context(connections)
-        except OSError as error:
-            raise InvalidSettings(f"MEDIASVC_CA_FILE: {settings.ca_file} holds no certificates") from error
+        connections = Connections(
+            addresses.policy,
+            fetch_rules,
+            SystemNames(),
+            ca_file=settings.ca_file,
+            proxy=settings.fetch_proxy or None,
+        )
         fetcher = Fetcher(addresses.policy, fetch_rules, headers, connections, via=via_name(settings))
-        if image_work:
-            await stack.enter_async_context(workers)
+        # Closed in their turn, however late they were opened.
+        at_work = await stack.enter_async_context(AsyncExitStack())
         flights = Flights(locks)
         stack.push_async_callback(flights.close)
         images = Images(
@@ -236,10 +235,25 @@ async def open_parts(
         )
         stack.push_async_callback(images.close)
         articles = Articles(images, signing_keys=settings.signing_keys, public_url=settings.public_url)
+        beginning = asyncio.Lock()
+        has_begun = False
+
+        async def begin_work() -> None:
+            nonlocal has_begun
+            async with beginning:
+                if not has_begun:
+                    try:
+                        await at_work.enter_async_context(connections)
+                    except OSError as error:
+                        message = f"MEDIASVC_CA_FILE: {settings.ca_file} holds no certificates"
+                        raise InvalidSettings(message) from error
+                    await at_work.enter_async_context(workers)
+                    at_work.push_async_callback(_end, asyncio.create_task(_tidy(local_blobs, index, locks)))
+                    has_begun = True
+
         if image_work:
-            sweeping = asyncio.create_task(_tidy(local_blobs, index, locks))
-            stack.push_async_callback(_end, sweeping)
-        yield Parts(images, articles, blobs, local_blobs, index, journal, workers, fetcher)
+            await begin_work()
+        yield Parts(images, articles, blobs, local_blobs, index, journal, workers, fetcher, begin_work)
 
 
 async def _tidy(blobs: FileBlobs, index: Index, locks: Locks) -> None:

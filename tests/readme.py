@@ -75,7 +75,10 @@ def errors_table() -> str:
 def commands_table() -> str:
     """Every command and the first sentence of its help."""
     rows = []
-    for name, command in sorted(program.commands.items()):
+    context = click.Context(program)
+    for name in program.list_commands(context):
+        command = program.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             rows += [
                 f"| `mediasvc {name} {sub}` | {_first(one)} |"

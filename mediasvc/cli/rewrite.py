@@ -36,7 +36,6 @@ from mediasvc.core.geometry import Size
 from mediasvc.core.picture import OutputFormat
 from mediasvc.core.rewrite import ArticleType, FrontMatterUse
 from mediasvc.effects import files
-from mediasvc.effects.queue import AskingSide
 from mediasvc.errors import BodyTooLarge, MediaError, StoreFailed
 from mediasvc.settings import Settings
 from mediasvc.wiring import Parts, open_parts, store_name
@@ -153,7 +152,7 @@ async def _rewrite(
     progress = Progress(sys.stderr)
     try:
         async with AsyncExitStack() as stack:
-            parts = await stack.enter_async_context(open_parts(settings, image_work=not settings.queue_url))
+            parts = await stack.enter_async_context(open_parts(settings, image_work=False))
             run_chunk = await _elsewhere(settings, stack) if settings.queue_url else _here(parts)
             stack.enter_context(progress)
             for where in wheres:
@@ -179,12 +178,16 @@ async def _rewrite(
 
 def _here(parts: Parts) -> Run:
     async def run_chunk(chunk: Chunk) -> tuple[Done, ...]:
+        await parts.begin_work()
         return await rewrite_chunk(parts.articles, chunk)
 
     return run_chunk
 
 
 async def _elsewhere(settings: Settings, stack: AsyncExitStack) -> Run:
+    # Here: without a queue, its libraries would be a quarter of what there is to be read in.
+    from mediasvc.effects.queue import AskingSide
+
     def on_silence() -> None:
         click.echo(
             "mediasvc: no worker has answered yet; is `mediasvc worker` running on this queue?", err=True

@@ -45,7 +45,10 @@ def test_its_tree_names_every_part() -> None:
 
 def _commands(group: click.Group) -> list[click.Command]:
     found = []
-    for command in group.commands.values():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         found += _commands(command) if isinstance(command, click.Group) else [command]
     return found
 
