@@ -1,0 +1,72 @@
+"""Log lines as programs read them."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+
+from mediasvc import logs
+
+Lines = Callable[[], list[dict[str, object]]]
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+    """What the test has logged so far, as JSON."""
+    before = structlog.get_config()
+
+    def read() -> list[dict[str, object]]:
+        said = capsys.readouterr().err
+        assert said.isascii()
+        return [json.loads(line) for line in said.splitlines()]
+
+    yield read
+    structlog.configure(**before)
+
+
+def test_a_line_has_event_level_time_request_and_fields(lines: Lines) -> None:
+    logs.configure("json", "info")
+    token = logs.request_id.set("r1")
+
+    logs.get().warning("a.happened", host="a.test", bytes=3)
+    logs.request_id.reset(token)
+    logs.get().info("b.happened", request_id="r2")
+    logs.get().info("c.happened")
+    logs.get().debug("d.happened")
+
+    first, second, third = lines()
+    assert str(first.pop("timestamp")).endswith("Z")
+    assert first == {
+        "event": "a.happened",
+        "level": "warning",
+        "request_id": "r1",
+        "host": "a.test",
+        "bytes": 3,
+    }
+    assert second["request_id"] == "r2"
+    assert "request_id" not in third
+
+
+@pytest.mark.parametrize(
+    "value", ["plain", "\u4f60\u597d", "\udc80", "a\nb", 2**70, None, 1.5, [1, "x"], {"a": True}]
+)
+def test_every_value_comes_back_from_its_line(lines: Lines, value: object) -> None:
+    logs.configure("json", "info")
+    logs.get().info("a.happened", value=value)
+
+    assert [line["value"] for line in lines()] == [value]
+
+
+def test_a_value_of_another_kind_is_shown_and_a_bug_brings_its_traceback(lines: Lines) -> None:
+    logs.configure("json", "info")
+    logs.get().info("a.happened", value={1, 2})
+    try:
+        raise KeyError("x")
+    except KeyError:
+        logs.get().exception("b.failed")
+
+    shown, bug = lines()
+    assert shown["value"] == "{1, 2}"
+    assert bug["level"] == "error"
+    assert "KeyError: 'x'" in str(bug["exception"])
