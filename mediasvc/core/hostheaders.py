@@ -166,6 +166,21 @@ def request_fields(rule: HostRule, agent: str, via: str, conditions: Mapping[str
     return {name: value for name, value in fields.items() if value}
 
 
+def request_head(target: str, *parts: Mapping[str, str]) -> bytes:
+    """A GET as it is sent. target: path and query, or the whole URL for a proxy. parts: fields, in order.
+
+    ValueError: a line break or NUL, which would make another request of it. Source: RFC 9112 sections 2.2 and 3.
+    """
+    lines = [f"GET {target} HTTP/1.1"]
+    for part in parts:
+        lines += [f"{name}: {value}" for name, value in part.items()]
+    text = "\r\n".join((*lines, "", ""))
+    breaks = len(lines) + 1
+    if text.count("\r") != breaks or text.count("\n") != breaks or "\0" in text:
+        raise ValueError("a line break in a request")
+    return text.encode("utf-8")
+
+
 def has_passed(via: str | None, pseudonym: str) -> bool:
     """True: a request with this Via field has been sent by ourselves, so that answering it would make a loop.
 

@@ -20,6 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from mediasvc.core import replies, retry
+from mediasvc.core.hostheaders import request_head
 from mediasvc.core.policy import FetchPolicy
 from mediasvc.core.replies import FetchRules, Headers
 from mediasvc.errors import MediaError, Overloaded, SourceFailed, SourceRefused, SourceTimeout
@@ -301,7 +302,9 @@ class Connections:
         while True:
             connection = await way.pool.connect(way.request, [], self._timeout)
             try:
-                return connection, await _first(connection, _head(target, way.request.headers, headers))
+                return connection, await _first(
+                    connection, request_head(target, way.request.headers, headers)
+                )
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
                 connection.close()
                 if not may_repeat:
@@ -310,17 +313,6 @@ class Connections:
             except BaseException:
                 connection.close()
                 raise
-
-
-def _head(target: str, ours: Mapping[str, str], fields: Mapping[str, str]) -> bytes:
-    """A request as it is sent. ours: Host, and what a proxy wants. ValueError: a line break in what is one line."""
-    lines = [f"GET {target} HTTP/1.1"]
-    lines += [f"{name}: {value}" for part in (ours, fields) for name, value in part.items()]
-    text = "\r\n".join((*lines, "", ""))
-    breaks = len(lines) + 1
-    if text.count("\r") != breaks or text.count("\n") != breaks or "\0" in text:
-        raise ValueError("a line break in a field")
-    return text.encode("utf-8")
 
 
 async def _first(connection: Connection, head: bytes) -> Reply:

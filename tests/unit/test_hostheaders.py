@@ -5,7 +5,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mediasvc.core.hostheaders import NO_RULE, HostHeaders, HostRule, has_passed, parse_rules, request_fields
+from mediasvc.core.hostheaders import (
+    NO_RULE,
+    HostHeaders,
+    HostRule,
+    has_passed,
+    parse_rules,
+    request_fields,
+    request_head,
+)
 from mediasvc.errors import InvalidSettings
 
 BUILT_IN = resources.files("mediasvc.core").joinpath("hotlink.toml").read_text(encoding="utf-8")
@@ -142,6 +150,21 @@ def test_a_bad_table_is_told_with_its_file_and_entry(text: str) -> None:
 
     assert str(refusal.value).startswith("my.toml: ")
     assert BAD[text] in str(refusal.value)
+
+
+def test_a_request_is_its_line_its_fields_in_order_and_an_empty_line() -> None:
+    head = request_head("/a?b", {"Host": "a.test"}, {"Via": "1.1 mediasvc", "If-None-Match": '"\u00e9"'})
+
+    assert head == (
+        b'GET /a?b HTTP/1.1\r\nHost: a.test\r\nVia: 1.1 mediasvc\r\nIf-None-Match: "\xc3\xa9"\r\n\r\n'
+    )
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\0", "\r\nX: y\r\n\r\nGET / HTTP/1.1"])
+def test_what_would_make_another_request_is_never_sent(end: str) -> None:
+    for target, fields in (("/a" + end, {}), ("/a", {"A": "b" + end}), ("/a", {"A" + end: "b"})):
+        with pytest.raises(ValueError, match="line break"):
+            request_head(target, {"Host": "a.test"}, fields)
 
 
 @pytest.mark.parametrize(
