@@ -248,7 +248,7 @@ async def open_parts(
                         message = f"MEDIASVC_CA_FILE: {settings.ca_file} holds no certificates"
                         raise InvalidSettings(message) from error
                     await at_work.enter_async_context(workers)
-                    at_work.push_async_callback(_end, asyncio.create_task(_tidy(local_blobs, index, locks)))
+                    at_work.push_async_callback(_end, asyncio.create_task(_tidy(local_blobs, index)))
                     has_begun = True
 
         if image_work:
@@ -256,12 +256,10 @@ async def open_parts(
         yield Parts(images, articles, blobs, local_blobs, index, journal, workers, fetcher, begin_work)
 
 
-async def _tidy(blobs: FileBlobs, index: Index, locks: Locks) -> None:
+async def _tidy(blobs: FileBlobs, index: Index) -> None:
     """Leftovers of processes that were killed, and rows past their time; beside everything else."""
     try:
         await blobs.sweep()
-        if isinstance(locks, FileLocks):
-            await asyncio.to_thread(locks.sweep)
         await index.prune()
     except StoreFailed as error:
         logs.get().warning("store.untidied", why=str(error))
@@ -289,7 +287,7 @@ def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, 
         index, locks = RedisIndex(link), RedisLocks(link)
     else:
         index = SqliteIndex(settings.data_dir / "index.sqlite")
-        locks = FileLocks(settings.data_dir / "locks")
+        locks = FileLocks(settings.data_dir / "flights.lock")
     stack.push_async_callback(index.close)
     return index, locks
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import click
+import uvloop
 
 from mediasvc.articles import ArticleOptions
 from mediasvc.batch.chunks import (
@@ -141,7 +142,7 @@ def rewrite(
     for where in wheres:
         files.check_writable(where.root)
     totals = Totals(expected=sum(check(where) for where in wheres))
-    return asyncio.run(_rewrite(settings, options, wheres, report, totals))
+    return uvloop.run(_rewrite(settings, options, wheres, report, totals))
 
 
 async def _rewrite(

@@ -45,7 +45,7 @@ current: ContextVar[str] = ContextVar("current")
 
 @pytest.fixture(params=["file", "redis"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """The kind of lock, and its folder or URL."""
+    """The kind of lock, and its file or URL."""
     if request.param == "file":
         yield "file", str(tmp_path / "locks")
     else:
@@ -308,26 +308,43 @@ async def test_a_holder_that_is_killed_is_taken_over(open_flights: Open, where: 
 # ---------------------------------------------------------------------- files
 
 
-async def test_no_lock_file_is_left(tmp_path: Path) -> None:
-    flights = Flights(FileLocks(tmp_path))
+async def test_one_empty_file_is_all_that_is_left(tmp_path: Path) -> None:
+    flights = Flights(FileLocks(tmp_path / "new" / "lock"))
 
     async def work() -> None:
         await asyncio.sleep(0)
 
     await asyncio.gather(*(flights.run(f"source:{n}", work) for n in range(200)))
-
-    assert list(tmp_path.iterdir()) == []
-
-
-async def test_files_of_dead_holders_are_swept_and_those_of_living_ones_are_not(tmp_path: Path) -> None:
-    locks = FileLocks(tmp_path)
-    async with holder(("file", str(tmp_path)), "source:dead") as process:
+    async with holder(("file", str(tmp_path / "new" / "lock")), "source:dead") as process:
         process.kill()
         await process.wait()
 
-    async with locks.hold("source:alive"):
-        assert locks.sweep() == 1
-        assert len(list(tmp_path.iterdir())) == 1
+    assert [(path.name, path.stat().st_size) for path in (tmp_path / "new").iterdir()] == [("lock", 0)]
+
+
+async def test_a_file_that_somebody_removed_is_made_anew(tmp_path: Path) -> None:
+    first, second = FileLocks(tmp_path / "lock"), FileLocks(tmp_path / "lock")
+    async with first.hold("source:a"), second.hold("source:b"):
+        (tmp_path / "lock").unlink()
+
+    async with first.hold("source:a"):
+        waiter = asyncio.create_task(Flights(second).run("source:a", Work()))
+        await asyncio.sleep(0.2)
+        assert not waiter.done()
+    waiter.cancel()
+    await asyncio.gather(waiter, return_exceptions=True)
+
+
+async def test_what_is_held_at_the_end_is_let_go_of(tmp_path: Path) -> None:
+    first, second = FileLocks(tmp_path / "lock"), FileLocks(tmp_path / "lock")
+
+    async with first.hold("source:a"):
+        await first.close()
+        async with second.hold("source:a"), first.hold("source:b"):
+            pass
+
+    async with second.hold("source:a"):
+        pass
 
 
 async def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> None:
@@ -340,7 +357,7 @@ async def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> 
         "-c",
         code,
         "file",
-        str(tmp_path),
+        str(tmp_path / "lock"),
         "1",
         "source:a",
         stdout=asyncio.subprocess.PIPE,
@@ -351,7 +368,7 @@ async def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> 
     process.kill()
     killed = time.monotonic()
 
-    async with FileLocks(tmp_path).hold("source:a"):
+    async with FileLocks(tmp_path / "lock").hold("source:a"):
         assert time.monotonic() - killed < 1
     os.killpg(process.pid, signal.SIGKILL)
     await process.communicate()
@@ -359,7 +376,7 @@ async def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> 
 
 async def test_without_a_folder_for_locks_the_work_is_done_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("a file where a folder should be")
-    flights, work = Flights(FileLocks(tmp_path / "locks")), Work()
+    flights, work = Flights(FileLocks(tmp_path / "locks" / "lock")), Work()
     work.go_on.set()
 
     assert await flights.run("source:a", work) == 1
