@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from mediasvc.articles.reports import ImageReport, Status
@@ -50,8 +51,7 @@ class ArticleOptions:
     only_kept: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What one reference asks for: an origin, and the thumbnail's spec where it wants one."""
 
     reference: Reference
@@ -89,60 +89,69 @@ def sort_references(
     base = options.base_url
     if found.base_href is not None:
         base = urljoin(base, found.base_href) if base else found.base_href
-    resolved = [_resolve(reference, base, options, addresses, public_url) for reference in found.references]
-    asking = [one for one in resolved if isinstance(one, Target)]
-    if found.base_href is not None and asking and not urlsplit(prefix).scheme:
+    references = found.references
+    led_to = [_lead(reference.address, base, options, addresses, public_url) for reference in references]
+    sizes: dict[str, Size] = {}
+    # A link is a reference only where it leads to a picture of this article.
+    pictures: set[str] = set()
+    asks = False
+    for reference, there in zip(references, led_to, strict=True):
+        if isinstance(there, urls.Resolution):
+            asks = True
+            if reference.declared_size is not None:
+                sizes.setdefault(there.origin, reference.declared_size)
+            if reference.same_as is None:
+                pictures.add(there.origin)
+    if asks and found.base_href is not None and not urlsplit(prefix).scheme:
         raise InvalidRequest(
             "the page has a <base href>, against which relative asset names would lead elsewhere; "
             "give an absolute address for assets (--asset-url, MEDIASVC_PUBLIC_URL)"
         )
-    sizes: dict[str, Size] = {}
-    for target in asking:
-        if target.declared_size is not None:
-            sizes.setdefault(target.resolution.origin, target.declared_size)
-    # A link is a reference only where it leads to a picture of this article.
-    pictures = {target.resolution.origin for target in asking if target.reference.same_as is None}
+    specs = _Specs(options)
     targets: list[Target | ImageReport] = []
-    for one in resolved:
-        if isinstance(one, Target):
-            if one.reference.same_as is None or one.resolution.origin in pictures:
-                targets.append(_sized(one, sizes, options))
-        elif one.where not in _LINKS:
-            targets.append(one)
+    for reference, there in zip(references, led_to, strict=True):
+        if isinstance(there, urls.Resolution):
+            if reference.same_as is None or there.origin in pictures:
+                size = _size(reference, sizes.get(there.origin), options)
+                spec = specs.of(size) if size is not None and reference.wants is Wants.THUMBNAIL else None
+                targets.append(Target(reference, there, spec, size))
+        elif reference.where not in _LINKS:
+            targets.append(_settled(reference, there))
     return Sorted(tuple(targets), found.warnings)
 
 
-def _resolve(
-    reference: Reference,
-    base: str | None,
-    options: ArticleOptions,
-    addresses: Addresses,
-    public_url: str,
-) -> Target | ImageReport:
-    address = reference.address
-    if is_local(address, options.prefix, public_url):
-        return _settled(reference, Status.LEFT)
-    if base is None and is_relative(address):
-        return _settled(reference, Status.LEFT)
-    led_to = addresses.lead(address, base)
-    if isinstance(led_to, MediaError):
-        return _settled(reference, Status.FAILED, led_to.code)
-    return Target(reference, led_to, None, reference.declared_size)
+def _lead(
+    address: str, base: str | None, options: ArticleOptions, addresses: Addresses, public_url: str
+) -> urls.Resolution | MediaError | None:
+    """What an address leads to, or why it may not be fetched; None: it is to be left alone."""
+    if is_local(address, options.prefix, public_url) or (base is None and is_relative(address)):
+        return None
+    return addresses.lead(address, base)
 
 
-def _sized(target: Target, sizes: Mapping[str, Size], options: ArticleOptions) -> Target:
-    reference = target.reference
-    if reference.wants is not Wants.THUMBNAIL:
-        return target
+def _size(reference: Reference, in_the_body: Size | None, options: ArticleOptions) -> Size | None:
+    """The declared size. in_the_body: the one that the same image has there, for front matter, which has none."""
     size = reference.declared_size
-    if size is None and reference.where.startswith("front-matter:"):
-        size = sizes.get(target.resolution.origin) or options.default_size
-    if size is None:
-        return target
-    form = options.format or OutputFormat.KEEP
-    accepts = frozenset({Format.WEBP, Format.AVIF}) if form is OutputFormat.AUTO else frozenset[Format]()
-    spec = ThumbnailSpec(size, format=form, accepts=accepts)
-    return Target(reference, target.resolution, spec, size)
+    if size is None and reference.wants is Wants.THUMBNAIL and reference.where.startswith("front-matter:"):
+        return in_the_body or options.default_size
+    return size
+
+
+class _Specs:
+    """The specs of an article's thumbnails, one for each size."""
+
+    def __init__(self, options: ArticleOptions) -> None:
+        self._format = options.format or OutputFormat.KEEP
+        is_auto = self._format is OutputFormat.AUTO
+        self._accepts: frozenset[Format] = frozenset({Format.WEBP, Format.AVIF} if is_auto else ())
+        self._made: dict[Size, ThumbnailSpec] = {}
+
+    def of(self, size: Size) -> ThumbnailSpec:
+        spec = self._made.get(size)
+        if spec is None:
+            spec = ThumbnailSpec(size, format=self._format, accepts=self._accepts)
+            self._made[size] = spec
+        return spec
 
 
 def is_local(address: str, prefix: str, public_url: str) -> bool:
@@ -170,13 +179,14 @@ def is_relative(address: str) -> bool:
     return not parts.scheme and not parts.netloc and not address.startswith(("//", "\\\\", "/\\", "\\/"))
 
 
-def _settled(reference: Reference, status: Status, code: str | None = None) -> ImageReport:
+def _settled(reference: Reference, error: MediaError | None) -> ImageReport:
+    """Of a reference that asks for nothing. error: why it failed; None: it was left alone."""
     return ImageReport(
         source=reference.address,
         origin=None,
         where=reference.where,
         declared_size=reference.declared_size,
-        status=status,
-        code=code,
+        status=Status.LEFT if error is None else Status.FAILED,
+        code=None if error is None else error.code,
         warnings=reference.warnings,
     )

@@ -1,11 +1,10 @@
 """Spans of an article replaced by new bytes, and the way back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """Bytes start to end of an article become `new`; start == end inserts."""
 
     start: int

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import can_ada
 
@@ -14,9 +15,12 @@ _LONGEST = 254
 
 def is_host(host: str) -> bool:
     """Whether a normalised host can be asked of DNS, or is an IP literal (IPv6 in brackets)."""
-    return (len(host) <= _LONGEST and _NAME.fullmatch(host) is not None) or LITERAL.fullmatch(
-        host
-    ) is not None
+    return (len(host) <= _LONGEST and _is_name(host)) or LITERAL.fullmatch(host) is not None
+
+
+@lru_cache(maxsize=4096)  # the images of an article, and of a site, have few hosts
+def _is_name(host: str) -> bool:
+    return _NAME.fullmatch(host) is not None
 
 
 @dataclass(frozen=True, slots=True)

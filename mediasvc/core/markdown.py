@@ -3,7 +3,7 @@
 import html
 import re
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import pyromark
 from pyromark import Options
@@ -17,9 +17,17 @@ _OPTIONS = (
     Options.ENABLE_TABLES | Options.ENABLE_STRIKETHROUGH | Options.ENABLE_FOOTNOTES | Options.ENABLE_TASKLISTS
 )
 
+# Some of the tags that open a block of HTML up to the next blank line. Source: CommonMark 0.31, 4.6, kind 6.
+_BLOCK_TAG = re.compile(
+    rb"(?:[ \t]*+\n)*+ {0,3}<(?:div|p|section|article|main|figure|table|center|blockquote|h[1-6]|ul|ol)[ \t\n>]",
+    re.IGNORECASE,
+)
+_BLANK_LINE = re.compile(rb"\n[ \t\v\f]*+\n")
 _DEFINITION = re.compile(rb"[ \t>]*\[(?:[^\[\]\\]|\\.)*+\]:", re.DOTALL)
 _BEFORE_DESTINATION = re.compile(rb"[ \t]*(?:(?:\r\n?|\n)[ \t>]*)?")
 _ANGLE = re.compile(rb"<((?:[^<>\\\r\n]|\\.)*+)>")
+# A destination without parentheses or escapes, up to what ends it.
+_BARE = re.compile(rb"[^\\()\x00-\x20\x7f]*+(?=[)\x00-\x20\x7f]|\Z)")
 _BARE_PIECE = re.compile(rb"\\[!-/:-@\[-`{-~]|[()]|[^\\()\x00-\x20\x7f]+|\\")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])|&(?:#[xX][0-9A-Fa-f]{1,6}|#[0-9]{1,7}|[A-Za-z][A-Za-z0-9]*);")
 _NO_MARKUP = bytes(0x20 if byte in b"<>" else byte for byte in range(256))
@@ -31,8 +39,7 @@ _MAX_LINKS = 50_000
 _MARK = b"<br>"  # as long as the shortest image, `![a]`
 
 
-@dataclass(frozen=True, slots=True)
-class Marked(Generic[_T]):
+class Marked(NamedTuple, Generic[_T]):
     """A thing found, and the offset where the reader would see it."""
 
     item: _T
@@ -55,7 +62,16 @@ def find_in_markdown(source: Source, body: int, default_size: Size | None) -> Fo
     Code spans and blocks hold none. An image inside another's description counts: some readers show it.
     Source: CommonMark 0.31 with GitHub's tables, strikethrough and task lists, and footnotes.
     """
+    if _is_one_block(source.page, body):
+        return FoundInMarkdown(html=[(body, len(source.page))])
     return _Finder(source, body, default_size).run()
+
+
+def _is_one_block(page: bytes, body: int) -> bool:
+    """Whether the body is a single block of HTML, as gathered articles are: that needs no parser to see."""
+    if b"\r" in page or _BLOCK_TAG.match(page, body) is None:
+        return False
+    return _BLANK_LINE.search(page[body:].strip()) is None
 
 
 def html_in_markdown(page: bytes, found: FoundInMarkdown) -> bytes:
@@ -73,7 +89,10 @@ def html_in_markdown(page: bytes, found: FoundInMarkdown) -> bytes:
             gap = gap.replace(b"<", b" ") if b"-->" in gap else gap.translate(_NO_MARKUP)
         pieces += (gap, page[start:end])
         done = end
-    marked = bytearray(b"".join(pieces))
+    html_only = b"".join(pieces)
+    if not found.images and not found.links:
+        return html_only
+    marked = bytearray(html_only)
     for group in (found.images, found.links):
         for item in group:
             for mark in item.marks:
@@ -88,7 +107,7 @@ class _Open:
     is_image: bool
     start: int
     end: int
-    kind: str
+    kind: object
     address: str
     label: str
     children_end: int
@@ -124,40 +143,46 @@ class _Finder:
         at = self.at
         stack: list[_Open] = []
         images_open = 0
-        if b"![" not in self.utf8 and b"<" not in self.utf8:
+        if b"<" not in self.utf8 and b"![" not in self.utf8:
             return self.found
         for event, span in pyromark.events_with_range(self.text, options=_OPTIONS, merge_text=True):
             if isinstance(event, str):
                 continue
-            ((kind, data),) = event.items()
-            if kind == "Start" and isinstance(data, dict) and ("Image" in data or "Link" in data):
-                is_image = "Image" in data
-                link = data["Image"] if is_image else data["Link"]
-                mark = next((one.mark for one in stack if one.is_image), span["start"])
-                stack.append(
-                    _Open(
-                        is_image, span["start"], span["end"], link["link_type"], link["dest_url"], link["id"],
-                        span["start"] + (2 if is_image else 1), mark,
-                    )
-                )  # fmt: skip
-                images_open += is_image
-                continue
-            if kind == "End" and data in ("Image", "Link") and stack:
-                ended = stack.pop()
-                images_open -= ended.is_image
-                if stack:
-                    stack[-1].children_end = max(stack[-1].children_end, ended.end)
-                    stack[-1].has_image |= ended.is_image or ended.has_image
-                self._ended(ended)
-                continue
+            # Text, tags that open and tags that close are most of an article's events, in these shares.
+            if "Text" in event:
+                pass
+            elif "Start" in event:
+                tag = event["Start"]
+                if not isinstance(tag, str) and ("Image" in tag or "Link" in tag):
+                    is_image = "Image" in tag
+                    link = tag["Image"] if "Image" in tag else tag["Link"]
+                    start = span["start"]
+                    mark = next(one.mark for one in stack if one.is_image) if images_open else start
+                    stack.append(
+                        _Open(
+                            is_image, start, span["end"], link["link_type"], link["dest_url"], link["id"],
+                            start + (2 if is_image else 1), mark,
+                        )
+                    )  # fmt: skip
+                    images_open += is_image
+                    continue
+            elif "End" in event:
+                if stack and event["End"] in ("Image", "Link"):
+                    ended = stack.pop()
+                    images_open -= ended.is_image
+                    if stack:
+                        stack[-1].children_end = max(stack[-1].children_end, ended.end)
+                        stack[-1].has_image |= ended.is_image or ended.has_image
+                    self._ended(ended)
+                    continue
+            elif ("Html" in event or "InlineHtml" in event) and not images_open:
+                first, last = at(span["start"]), at(span["end"])
+                if spans and spans[-1][1] == first:
+                    spans[-1] = (spans[-1][0], last)
+                else:
+                    spans.append((first, last))
             if stack:
                 stack[-1].children_end = max(stack[-1].children_end, span["end"])
-            if kind in ("Html", "InlineHtml") and not images_open:
-                start, end = at(span["start"]), at(span["end"])
-                if spans and spans[-1][1] == start:
-                    spans[-1] = (spans[-1][0], end)
-                else:
-                    spans.append((start, end))
         if self.used:
             self._definitions()
         return self.found
@@ -226,7 +251,7 @@ class _Finder:
     def _destination(self, position: int, limit: int, expected: str) -> tuple[int, int, Syntax] | None:
         """Where the destination stands that the parser read; None if what stands there reads otherwise."""
         start = _after(_BEFORE_DESTINATION, self.utf8, position, limit)
-        angle = _ANGLE.match(self.utf8, start, limit)
+        angle = _ANGLE.match(self.utf8, start, limit) if self.utf8[start : start + 1] == b"<" else None
         if angle is not None:
             first, last, syntax = angle.start(1), angle.end(1), Syntax.MARKDOWN_ANGLE
         else:
@@ -240,6 +265,9 @@ def _after(pattern: re.Pattern[bytes], text: bytes, position: int, limit: int) -
 
 
 def _bare_end(text: bytes, start: int, limit: int) -> int:
+    whole = _BARE.match(text, start, limit)
+    if whole is not None:
+        return whole.end()
     depth = 0
     position = start
     while True:

@@ -1,6 +1,9 @@
 """What may be fetched: schemes, ports, hosts, and only addresses of the public internet."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import can_ada
@@ -14,6 +17,8 @@ from mediasvc.errors import InvalidSettings, SourceRefused
 DEFAULT_PORTS = {"http:": 80, "https:": 443}
 # RFC 6761 section 6.3: these names are loopback whatever DNS says, so they count as the literal.
 _LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+# The origin of a normalised URL without IPv6: what follows cannot change how it is read, nor what is said of it.
+_ORIGIN = re.compile(r"https?://[a-z0-9_.:-]+/")
 _LOOPBACK = (ip_address("127.0.0.1"), ip_address("::1"))
 
 
@@ -77,15 +82,25 @@ class FetchPolicy:
     _allowed: tuple[HostPattern, ...] = field(init=False, repr=False, compare=False)
     _denied: tuple[HostPattern, ...] = field(init=False, repr=False, compare=False)
     _own: frozenset[str] = field(init=False, repr=False, compare=False)
+    _check_origin: Callable[[str], None] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """InvalidSettings when a host pattern cannot be read."""
         object.__setattr__(self, "_allowed", _patterns("ALLOWED_HOSTS", self.allowed_hosts))
         object.__setattr__(self, "_denied", _patterns("DENIED_HOSTS", self.denied_hosts))
         object.__setattr__(self, "_own", frozenset(host.lower().rstrip(".") for host in self.own_hosts))
+        # A site's images have few origins. Refusals are not kept: lru_cache keeps nothing that raises.
+        object.__setattr__(self, "_check_origin", lru_cache(maxsize=1024)(self._check))
 
     def check_url(self, url: SourceUrl) -> None:
         """Everything that can be said before a name is looked up; to be asked again for every redirect."""
+        origin = _ORIGIN.match(url) if url.isascii() else None
+        if origin is None:
+            self._check(url)
+        else:
+            self._check_origin(origin[0])
+
+    def _check(self, url: str) -> None:
         host, port = _host_port(url)
         if any(pattern.matches(host) for pattern in self._denied):
             raise SourceRefused("this host is not allowed", reason="host_denied")
@@ -147,7 +162,7 @@ def _patterns(setting: str, texts: tuple[str, ...]) -> tuple[HostPattern, ...]:
         raise InvalidSettings(f"{setting}: {error}") from error
 
 
-def _host_port(url: SourceUrl) -> tuple[str, int]:
+def _host_port(url: str) -> tuple[str, int]:
     """Normalised host without the root's dot, and its port; SourceRefused for what is no http(s) URL."""
     try:
         parsed = can_ada.parse(url)

@@ -2,7 +2,8 @@
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import attrgetter
 
 from mediasvc.core.edits import Edit, restorable, restore, splice
 from mediasvc.core.encoding import Source, read_source
@@ -77,7 +78,7 @@ def find_references(article: bytes, type: ArticleType, options: FindOptions | No
         in_html, images, seen, warnings = _in_markdown(source, body, options)
         references += images
     references += _links(seen)
-    references.sort(key=lambda reference: reference.start)
+    references.sort(key=attrgetter("start"))
     return Found(tuple(_apart(references)), in_html.base_href, source.encoding, warnings)
 
 
@@ -137,7 +138,7 @@ def _links(seen: _Seen) -> list[Reference]:
         addresses = tuple(dict.fromkeys(address for _, address in ordered[first:last]))
         reference = link.reference
         if addresses or _tail(reference.address) in tails or may_be_picture(reference.address):
-            kept.append(replace(reference, same_as=addresses))
+            kept.append(reference._replace(same_as=addresses))
     return kept
 
 

@@ -22,11 +22,10 @@ _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/_-]")
 
 
 class Outer(NamedTuple):
-    """A URL that may be a wrapper, in parts. scheme: `https:`; netloc: with its port; query: None without `?`."""
+    """A URL that may be a wrapper, and its parts as they are to be read. query: None without `?`."""
 
-    scheme: str
+    url: can_ada.URL
     host: str
-    netloc: str
     path: str
     query: str | None
 
@@ -53,7 +52,7 @@ def carried_by(rule: Rule, outer: Outer) -> str | None:
         return ""
     if rule.place == "host":
         search = "" if outer.query is None else f"?{outer.query}"
-        return f"{outer.scheme}//{rule.to}{outer.path}{search}"
+        return f"{outer.url.protocol}//{rule.to}{outer.path}{search}"
     if rule.place == "query":
         text = outer.query or ""
     elif rule.place == "parameter":
@@ -170,7 +169,7 @@ def _absolute(rule: Rule, outer: Outer, text: str) -> str:
     if _SCHEME.match(text):
         raise SourceRefused("only http and https are fetched", reason="scheme")
     if rule.relative:
-        base = f"{outer.scheme}//{outer.netloc}/" if rule.relative == "self" else rule.relative
+        base = f"{outer.url.protocol}//{outer.url.host}/" if rule.relative == "self" else rule.relative
         try:
             return (can_ada.parse(base) + text).href
         except ValueError as error:

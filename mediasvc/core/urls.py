@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NewType
+from typing import NamedTuple, NewType
 
 import can_ada
 
@@ -24,20 +23,20 @@ _IS_ABSOLUTE = re.compile(r"(?:[A-Za-z]+:)?[/\\]{2}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_BREAKS = str.maketrans("", "", "\t\n\r")
 _BLANKS = " \t\n\r\f"
+_WEB = ("http://", "https://")
+_BEFORE_PATH = len("http://h")  # at least so much stands before the path of a normalised URL
 # Punycode takes quadratic time; 253 characters of host never need more than this, percent-encoded.
 _LONGEST_AUTHORITY = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """One wrapper that was taken off. wrapper: the rule's name; url: what it carried, normalised."""
 
     wrapper: str
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(NamedTuple):
     """source: as it was given. layers: from source to origin, empty for a plain URL."""
 
     source: str
@@ -85,7 +84,7 @@ class Resolver:
         found = None
         # What a wrapper carries is taken as it was written, `'` and all, not as its own URL is normalised.
         if text != url and _IS_ABSOLUTE.match(text):
-            found = self._unwrap(_outer(parsed, text))
+            found = self._unwrap(_outer_as_written(parsed, text))
         if found is None:
             found = self._unwrap(_outer(parsed, url))
         layers: list[Layer] = []
@@ -163,15 +162,21 @@ def _failing_examples(rule: Rule) -> list[str]:
     return problems
 
 
-def _outer(parsed: can_ada.URL, text: str) -> Outer:
-    """Path and query as they stand in text, which parsed was read from; an empty path is `/`.
+def _outer(parsed: can_ada.URL, url: str) -> Outer:
+    """Path and query as they stand in url, which is _href(parsed).
 
     Not parsed.search: that one does not tell `?` from no query at all.
     """
+    path, question, query = url[url.index("/", _BEFORE_PATH) :].partition("?")
+    return Outer(parsed, parsed.hostname, path, query if question else None)
+
+
+def _outer_as_written(parsed: can_ada.URL, text: str) -> Outer:
+    """Path and query as they stand in text, which parsed was read from; an empty path is `/`."""
     authority = _AUTHORITY.match(text)
     rest = text[authority.end() if authority else 0 :].partition("#")[0]
     path, question, query = rest.partition("?")
-    return Outer(parsed.protocol, parsed.hostname, parsed.host, path or "/", query if question else None)
+    return Outer(parsed, parsed.hostname, path or "/", query if question else None)
 
 
 def _clean(address: str) -> str:
@@ -184,13 +189,7 @@ def _clean(address: str) -> str:
 
 
 def _parse(text: str, base: str | None) -> can_ada.URL:
-    if not text or text[0] == "#":
-        raise InvalidRequest("there is no address", reason="empty")
-    has_scheme = text.startswith(("http://", "https://"))
-    if not has_scheme and (scheme := _SCHEME.match(text)):
-        has_scheme = True
-        if scheme[1].lower() not in ("http", "https"):
-            raise SourceRefused("only http and https are fetched", reason="scheme")
+    has_scheme = text.startswith(_WEB) or _has_scheme(text)
     if len(text) > _LONGEST_AUTHORITY or "@" in text:
         _check_authority(text)
     try:
@@ -200,6 +199,17 @@ def _parse(text: str, base: str | None) -> can_ada.URL:
     if not is_host(parsed.hostname):
         raise InvalidRequest("the address has no usable host", reason="host")
     return parsed
+
+
+def _has_scheme(text: str) -> bool:
+    if not text or text[0] == "#":
+        raise InvalidRequest("there is no address", reason="empty")
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return False
+    if scheme[1].lower() not in ("http", "https"):
+        raise SourceRefused("only http and https are fetched", reason="scheme")
+    return True
 
 
 def _joined(text: str, base: str | None) -> can_ada.URL:

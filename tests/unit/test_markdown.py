@@ -1,12 +1,14 @@
 """Destinations in Markdown, against the parser that renders it."""
 
+import re
+
 import pyromark
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mediasvc.core.encoding import read_source
-from mediasvc.core.markdown import find_in_markdown
+from mediasvc.core.markdown import _OPTIONS, find_in_markdown
 from mediasvc.core.reference import Reference
 
 
@@ -86,3 +88,27 @@ def test_every_image_of_the_parser_is_found_with_its_address(text: str) -> None:
 
     assert found.warnings == []
     assert {one.item.address for one in found.images} == {address for address in wanted if address.strip()}
+
+
+_PIECES = st.sampled_from(
+    [
+        "<div>", "<DIV ", "<p>", "</div>", "<p", "<h1>", "<table\n", "<ul\t", "<!--", "-->", "![a](u)", "[a]: u\n",
+        "`", "```", "    ", "   ", " ", "\t", "\v", "\f", "\r", "\n", "\n\n", "\n \t\n", "- ", "> ", "# ", "---\n",
+        "[^1]: ", "a", "é", "\0", "\x1c", "&#10;", "\\",
+    ]
+)  # fmt: skip
+
+
+@given(st.sampled_from(["", "\n", " \n", "   ", "    "]), st.lists(_PIECES, max_size=12).map("".join))
+def test_what_is_one_block_of_html_is_what_the_parser_passes_through(before: str, text: str) -> None:
+    article = (before + "<div>" + text).encode()
+
+    found = find_in_markdown(read_source(article), 0, None)
+
+    passed = set[int]()
+    as_parsed = re.sub("\r(?!\n)", "\n", article.decode())
+    for event, span in pyromark.events_with_range(as_parsed, options=_OPTIONS, merge_text=True):
+        if "Html" in event or "InlineHtml" in event:
+            passed.update(range(span["start"], span["end"]))
+    blanks = {at for at, byte in enumerate(article) if byte in b" \t\n\v\f\r"}
+    assert {at for start, end in found.html for at in range(start, end)} - blanks == passed - blanks
