@@ -96,13 +96,8 @@ def purge(urls: tuple[str, ...], as_json: bool, common: Common) -> int:
 
 
 async def _purge(settings: Settings, urls: tuple[str, ...]) -> list[str]:
-    purged: list[str] = []
     async with open_parts(settings, image_work=False) as parts:
-        for url in urls:
-            origin = parts.images.resolve(url).origin
-            await parts.images.purge(url)
-            purged.append(origin)
-    return purged
+        return [await parts.images.purge(url) for url in urls]
 
 
 COMMANDS = (cache,)

@@ -37,6 +37,9 @@ class Index(Protocol):
     async def put_rendition(self, digest: str, spec_key: str, rendition: Rendition) -> None:
         """Replaces what was known."""
 
+    async def freed_by(self, url: str) -> tuple[str, ...]:
+        """The digests that purging a URL would leave with nothing that refers to them; forgets nothing yet."""
+
     async def purge(self, url: str) -> tuple[str, ...]:
         """Forgets a URL, with every thumbnail of its blob unless another URL has the same; announces it.
 
@@ -155,15 +158,23 @@ class SqliteIndex:
             )
         )
 
+    async def freed_by(self, url: str) -> tuple[str, ...]:
+        """See Index. Forgets it, looks what is free then, and takes that back."""
+
+        def try_out(connection: sqlite3.Connection) -> tuple[str, ...]:
+            connection.execute("SAVEPOINT trial")
+            freed = _forget(connection, url)
+            connection.execute("ROLLBACK TO trial")
+            connection.execute("RELEASE trial")
+            return freed
+
+        return await self._database.write(try_out)
+
     async def purge(self, url: str) -> tuple[str, ...]:
         """See Index."""
 
         def forget(connection: sqlite3.Connection) -> tuple[str, ...]:
-            found = connection.execute("SELECT digest FROM source WHERE key = ?", (_key(url),)).fetchone()
-            connection.execute("DELETE FROM source WHERE key = ?", (_key(url),))
-            freed: tuple[str, ...] = ()
-            if found is not None and found[0] is not None:
-                freed = _drop_renditions(connection, found[0])
+            freed = _forget(connection, url)
             now = int(time.time())
             connection.execute(
                 "INSERT INTO purged (at, url, digests) VALUES (?, ?, ?)", (now, url, " ".join(freed))
@@ -278,6 +289,15 @@ def _prune_orphans(
     orphans = [row[:2] for row in rows if row[2]]
     connection.executemany("DELETE FROM rendition WHERE source = ? AND spec = ?", orphans)
     return (rows[-1][:2], len(orphans)) if rows else None
+
+
+def _forget(connection: sqlite3.Connection, url: str) -> tuple[str, ...]:
+    """Forgets a URL; the digests to which nothing refers then."""
+    found = connection.execute("SELECT digest FROM source WHERE key = ?", (_key(url),)).fetchone()
+    if found is None:
+        return ()
+    connection.execute("DELETE FROM source WHERE key = ?", (_key(url),))
+    return () if found[0] is None else _drop_renditions(connection, found[0])
 
 
 def _drop_renditions(connection: sqlite3.Connection, digest: str) -> tuple[str, ...]:

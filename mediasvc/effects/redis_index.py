@@ -115,6 +115,14 @@ class RedisIndex:
 
         await self._link.ask("write", put)
 
+    async def freed_by(self, url: str) -> tuple[str, ...]:
+        """See Index."""
+        key = self._source_key(url)
+        entry = await self._get(Entry.from_json, key)
+        if entry is None or entry.digest is None:
+            return ()
+        return await self._freed(entry.digest, key) or ()
+
     async def purge(self, url: str) -> tuple[str, ...]:
         """See Index. In several steps: what another replica puts meanwhile stays, and is whole."""
         key = self._source_key(url)
@@ -223,38 +231,53 @@ class RedisIndex:
 
         return await self._link.ask("read", get)
 
-    async def _drop(self, digest: str, key: str) -> tuple[str, ...]:
-        """Forgets the thumbnails of a blob unless another URL has it; the digests to which nothing refers then."""
-        sharers = self._key("u", digest)
+    async def _freed(self, digest: str, key: str) -> tuple[str, ...] | None:
+        """The digests to which nothing refers once the URL of this key does not have this blob any more.
 
-        async def leave(client: Redis) -> set[str]:
-            await client.srem(sharers, key)
-            _, others = await client.sscan(sharers, count=_SHARERS)
-            return {_text(other) for other in others}
-
-        others = await self._link.ask("write", leave)
+        None: another URL has it.
+        """
+        _, found = await self._link.ask(
+            "read", lambda client: client.sscan(self._key("u", digest), count=_SHARERS)
+        )
+        others = {_text(other) for other in found} - {key}
         if others:
             values = await self._get_raw(sorted(others))
             if any(
                 e is not None and e.digest == digest for e in (_readable(Entry.from_json, v) for v in values)
             ):
-                return ()
+                return None
 
-        async def forget(client: Redis) -> list[str]:
-            made = await client.hgetall(self._key("m", digest))
-            gone = [self._key("r", digest, _text(spec)) for spec in made]
-            await client.delete(sharers, self._key("m", digest), *gone)
+        async def look(client: Redis) -> list[str]:
+            made = await client.hvals(self._key("m", digest))
             freed = []
-            for candidate in dict.fromkeys([digest, *(_text(thumbnail) for thumbnail in made.values())]):
+            for candidate in dict.fromkeys([digest, *map(_text, made)]):
                 if not candidate:
                     continue
                 makers = self._key("b", candidate)
-                await client.srem(makers, digest)
-                if not await client.exists(makers, self._key("u", candidate)):
+                of_others = await client.scard(makers) - await client.sismember(makers, digest)
+                is_original = candidate != digest and await client.exists(self._key("u", candidate))
+                if not of_others and not is_original:
                     freed.append(candidate)
             return freed
 
-        return tuple(await self._link.ask("write", forget))
+        return tuple(await self._link.ask("read", look))
+
+    async def _drop(self, digest: str, key: str) -> tuple[str, ...]:
+        """Forgets the thumbnails of a blob unless another URL has it; the digests to which nothing refers then."""
+        freed = await self._freed(digest, key)
+
+        async def forget(client: Redis) -> None:
+            await client.srem(self._key("u", digest), key)
+            if freed is None:
+                return
+            made = await client.hgetall(self._key("m", digest))
+            gone = [self._key("r", digest, _text(spec)) for spec in made]
+            await client.delete(self._key("u", digest), self._key("m", digest), *gone)
+            for thumbnail in made.values():
+                await client.srem(self._key("b", _text(thumbnail)), digest)
+
+        await self._link.ask("write", forget)
+        return freed or ()
 
     async def _look(self) -> _Sample:
         if self._sample is not None and time.monotonic() - self._sample.at < _SAMPLE_S:

@@ -268,12 +268,19 @@ class Images:
             held, source = await self._source(await self._originals.fetch_again(held))
             return await self._renditions.placeholder(held, source)
 
-    async def purge(self, address: str) -> None:
-        """Forgets the original behind an address and every thumbnail of it; the news goes to all replicas."""
-        resolution = self.addresses.resolver.resolve(address)
-        self._originals.forget(resolution.origin)
-        for digest in await self.index.purge(resolution.origin):
+    async def purge(self, address: str) -> urls.SourceUrl:
+        """Forgets the original behind an address and every thumbnail of it; the news goes to all replicas.
+
+        The origin URL. What policy forbids by now can be purged as well. StoreFailed: ask again.
+        """
+        origin = self.addresses.resolver.resolve(address).origin
+        self._originals.forget(origin)
+        # Bytes first: where they cannot be deleted, the index still says which ones there are.
+        for digest in await self.index.freed_by(origin):
             await self.blobs.delete(digest)
+        for digest in await self.index.purge(origin):
+            await self.blobs.delete(digest)
+        return origin
 
     def forget(self, url: str) -> None:
         """Drops what this process alone remembers of a URL that was purged elsewhere."""

@@ -90,3 +90,26 @@ def test_without_its_object_store_a_service_serves_what_is_at_hand_and_says_so(
         eventually(lambda: service.get("/readyz").json["degraded"] == ["store"], 20)
         assert service.get(PATH).status == 200
         assert service.get(f"/assets/{'0' * 64}.jpg").code == "store_failed"
+
+
+def test_a_purge_fails_while_the_object_store_is_away_and_is_whole_afterwards(
+    origin: Origin, own_s3: SeaweedS3
+) -> None:
+    service = Service(origin, STORE_URL=own_s3.url("kept"))
+    service.environment |= own_s3.environment
+    asset = f"/assets/{hashlib.sha256(jpeg('shared')).hexdigest()}.jpg"
+    purge = f"/v1/cache?url={URL}"
+    with service:
+        assert service.get(PATH).status == service.get(asset).status == 200
+
+        own_s3.kill()
+
+        for _ in range(2):
+            failed = service.ask("DELETE", purge)
+            assert (failed.status, failed.code) == (503, "store_failed")
+            assert failed.headers["retry-after"]
+
+        own_s3.start()
+
+        eventually(lambda: service.ask("DELETE", purge).status == 204, 30.0)
+        assert service.get(asset).code == "source_missing"

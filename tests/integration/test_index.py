@@ -134,9 +134,13 @@ async def test_purging_forgets_a_url_with_its_thumbnails(pair: tuple[Index, Inde
     await index.put_rendition(digest("one"), SPEC, rendition("small"))
     await index.put_rendition(digest("one"), OTHER_SPEC, rendition("smaller"))
 
+    would_be = await index.freed_by(entry().url)
+    assert await other.source(entry().url) == entry()
+    assert await other.rendition(digest("one"), SPEC) == rendition("small")
+
     freed = await index.purge(entry().url)
 
-    assert sorted(freed) == sorted([digest("one"), digest("small"), digest("smaller")])
+    assert sorted(freed) == sorted(would_be) == sorted([digest("one"), digest("small"), digest("smaller")])
     assert await other.source(entry().url) is None
     assert await other.rendition(digest("one"), SPEC) is None
     assert await other.rendition(digest("one"), OTHER_SPEC) is None
@@ -148,6 +152,7 @@ async def test_purging_leaves_what_another_url_shares(index: Index) -> None:
     await index.put_source(shared)
     await index.put_rendition(digest("one"), SPEC, rendition("small"))
 
+    assert await index.freed_by(entry().url) == ()
     assert await index.purge(entry().url) == ()
     assert await index.source(entry().url) is None
     assert await index.source(shared.url) == shared
@@ -162,7 +167,22 @@ async def test_purging_leaves_a_thumbnail_that_another_blob_gave_as_well(index: 
     await index.put_rendition(digest("one"), SPEC, rendition("equal"))
     await index.put_rendition(digest("two"), SPEC, rendition("equal"))
 
+    assert await index.freed_by(entry().url) == (digest("one"),)
     assert await index.purge(entry().url) == (digest("one"),)
+
+
+async def test_the_thumbnails_of_an_original_that_another_gave_as_a_thumbnail_are_forgotten(
+    index: Index,
+) -> None:
+    await index.put_source(entry("https://b.example/large.jpg", "large"))
+    await index.put_rendition(digest("large"), SPEC, rendition("one"))
+    await index.put_source(entry())
+    await index.put_rendition(digest("one"), OTHER_SPEC, rendition("small"))
+
+    assert await index.freed_by(entry().url) == (digest("small"),)
+    assert await index.purge(entry().url) == (digest("small"),)
+    assert await index.rendition(digest("one"), OTHER_SPEC) is None
+    assert await index.rendition(digest("large"), SPEC) == rendition("one")
 
 
 async def test_an_original_that_is_its_own_thumbnail_is_freed_once(index: Index) -> None:
