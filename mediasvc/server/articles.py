@@ -12,7 +12,7 @@ from mediasvc.articles import ArticleOptions, Articles, Mode, Rewritten
 from mediasvc.core import urls
 from mediasvc.core.picture import OutputFormat
 from mediasvc.core.reference import ArticleType
-from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, SourceRefused, UnsupportedMedia
+from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, SourceRefused
 from mediasvc.server import bodies, options
 from mediasvc.server.gate import Gate
 from mediasvc.server.images import query_pairs
@@ -49,7 +49,9 @@ class ArticleRoutes:
             return await self._rewrite_json(request)
         kind = _RAW_TYPES.get(request.content_type)
         if kind is None:
-            raise UnsupportedMedia("send application/json, text/html or text/markdown")
+            raise InvalidRequest(
+                "the body needs a Content-Type that we read: application/json, text/html or text/markdown"
+            )
         return await self._rewrite_raw(request, kind)
 
     async def _rewrite_json(self, request: web.Request) -> web.StreamResponse:

@@ -11,7 +11,7 @@ from aiohttp import web
 from mediasvc import logs
 from mediasvc.core import geometry
 from mediasvc.core.picture import ThumbnailSpec
-from mediasvc.errors import InvalidRequest, MediaError, Overloaded, UnsupportedMedia
+from mediasvc.errors import InvalidRequest, MediaError, Overloaded
 from mediasvc.images import Images
 from mediasvc.server import bodies, options
 from mediasvc.server.gate import Gate
@@ -73,7 +73,7 @@ class SourceRoutes:
     async def warm(self, request: web.Request) -> web.StreamResponse:
         """Takes all of the images or, with 503, none."""
         if request.content_type != "application/json":
-            raise UnsupportedMedia("send application/json")
+            raise InvalidRequest("the body needs a Content-Type that we read: application/json")
         async with self._bodies.read(request, _MAX_WARM_BODY_BYTES) as body:
             wanted = self._wanted(bodies.parse_object(body, frozenset({"images"})).get("images"))
         self.gate.check()
@@ -104,9 +104,7 @@ class SourceRoutes:
 
     async def purge(self, request: web.Request) -> web.StreamResponse:
         """Forgets an original and its thumbnails, here at once and elsewhere when the news arrives."""
-        address = _url(request)
-        await self.images.purge(address)
-        self.memory.forget(self.images.resolve(address).origin)
+        self.memory.forget(await self.images.purge(_url(request)))
         return web.Response(status=204)
 
     @asynccontextmanager

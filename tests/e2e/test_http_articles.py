@@ -231,7 +231,14 @@ def test_wide_encodings_are_refused(service: Service) -> None:
 def test_other_types_are_refused(service: Service, media_type: str) -> None:
     reply = raw(service, b"x", media_type)
 
-    assert (reply.status, reply.code) == (415, "unsupported_media")
+    assert (reply.status, reply.code) == (400, "invalid_request")
+    assert "text/html" in reply.json["detail"]
+
+
+def test_a_body_of_no_type_is_refused(service: Service) -> None:
+    reply = service.ask("POST", "/v1/rewrite", b"<p>x")
+
+    assert (reply.status, reply.code) == (400, "invalid_request")
 
 
 def test_a_coded_body_is_refused(service: Service) -> None:
