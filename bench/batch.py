@@ -1,21 +1,58 @@
-"""Folders of articles, cold and known, beside wget on the same pages: `python bench/batch.py [count ...]`."""
+"""Folders of articles, cold, known and redone, beside wget on the same pages.
 
+    python bench/batch.py                              # the rows that are kept; needs wget
+    python bench/batch.py 300 --rounds 1 --no-save     # a look
+
+The corpus "posts" is like real posts: pages of 6 kB; no image in a tenth of them, one in six tenths, two in two tenths,
+four in a tenth, so that the median is one. Half of the images state no size, a third their own (800x533), the rest a smaller
+one (400x300): only these need thumbnails. "scaled" is the hard one: an image in every page, shown smaller in every one.
+Every image has bytes of its own. A delay is what the origin waits before each answer, as a network would.
+
+cold: nothing is known. known: the same command again. redone: the images are known, and the articles are rewritten anew
+into another folder, which wget has no word for.
+
+wget fetches pages and images over HTTP, one after another, and makes no thumbnails; mediasvc reads the pages from the
+disk, fetches images side by side and has its image processes beside it. That is the nature of the two, and both
+CPU and wall time are of everything that the command starts; of the one origin, they are of neither.
+"""
+
+import argparse
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.batch_origin import article
+from bench.batch_origin import article, images
 from bench.results import save
 
 COUNTS = (1000, 20_000)
+DELAY_MS = 20
+# Of a large corpus one round takes minutes, and says as much as three of a small one.
+ROUNDS, LARGE = 3, 5000
+
+
+@dataclass(frozen=True)
+class Case:
+    """One corpus of one size. delay_ms: of each answer of the origin."""
+
+    count: int
+    corpus: str = "posts"
+    delay_ms: int = 0
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        delay = f", {self.delay_ms} ms away" if self.delay_ms else ""
+        return f"{self.count:,} {'posts' if self.corpus == 'posts' else 'scaled images'}{delay}"
 
 
 @dataclass(frozen=True)
@@ -27,8 +64,20 @@ class Run:
     peak_mib: float
 
 
+@contextmanager
+def origin(delay_ms: int = 0) -> Iterator[str]:
+    """Host and port of an origin that runs until the end of the context."""
+    command = [sys.executable, str(Path(__file__).with_name("batch_origin.py")), str(delay_ms)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
 def run(command: Sequence[str], env: dict[str, str], cwd: Path, log: Path) -> Run:
-    """Runs to the end. RuntimeError, with what it said, where it fails (wget's 8 is a page that was not changed)."""
+    """Runs to the end. RuntimeError, with what it said, where it fails."""
     with log.open("wb") as out:
         began = time.perf_counter()
         process = subprocess.Popen(command, env=env, cwd=cwd, stdout=out, stderr=out)
@@ -40,91 +89,151 @@ def run(command: Sequence[str], env: dict[str, str], cwd: Path, log: Path) -> Ru
     return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
-def measure(count: int, host: str, folder: Path) -> dict[str, Run]:
-    """Ours and wget's, cold and known, on articles of one count."""
-    posts = folder / "posts"
-    for number in range(count):
+def write_posts(case: Case, host: str, posts: Path) -> None:
+    """The articles of a case, 500 in a folder."""
+    for number in range(case.count):
         path = posts / f"{number // 500:03}" / f"{number}.html"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(article(number, host))
-    (folder / "urls").write_text("".join(f"http://{host}/p/{number}.html\n" for number in range(count)))
+        path.write_text(article(number, host, case.corpus))
+
+
+def measure(case: Case, host: str, folder: Path) -> dict[str, Run]:
+    """Ours and wget's, in turns."""
+    posts = folder / "posts"
+    write_posts(case, host, posts)
+    pages = (f"http://{host}/{case.corpus}/{number}.html\n" for number in range(case.count))
+    (folder / "urls").write_text("".join(pages))
     env = {name: value for name, value in os.environ.items() if not name.startswith("MEDIASVC_")}
-    port = host.rpartition(":")[2]
     env |= {
         "MEDIASVC_DATA_DIR": str(folder / "data"),
-        "MEDIASVC_ALLOWED_PORTS": port,
+        "MEDIASVC_ALLOWED_PORTS": host.rpartition(":")[2],
         "MEDIASVC_ALLOWED_CIDRS": "127.0.0.0/8",
         "MEDIASVC_FETCH_PER_HOST": "16",
         "MEDIASVC_CACHE_MAX_BYTES": "200GiB",
     }
-    ours = [sys.executable, "-m", "mediasvc", "rewrite", str(posts)]
+    ours = [sys.executable, "-m", "mediasvc", "rewrite"]
     wget = ["wget", "-q", "-N", "--page-requisites", "--convert-links", "-i", str(folder / "urls")]
+    wget += ["-P", str(folder / "wget")]
     runs: dict[str, Run] = {}
+    log = folder / "log"
     (folder / "wget").mkdir()
-    runs["wget cold"] = run([*wget, "-P", str(folder / "wget")], env, folder, folder / "log")
-    runs["ours cold"] = run([*ours, "--out", str(folder / "a")], env, folder, folder / "log")
-    runs["wget known"] = run([*wget, "-P", str(folder / "wget")], env, folder, folder / "log")
-    shutil.rmtree(folder / "wget")
-    runs["ours known"] = run([*ours, "--out", str(folder / "b")], env, folder, folder / "log")
-    runs["ours done"] = run([*ours, "--out", str(folder / "b")], env, folder, folder / "log")
+    runs["wget cold"] = run(wget, env, folder, log)
+    runs["ours cold"] = run([*ours, str(posts), "--out", str(folder / "a")], env, folder, log)
+    runs["wget known"] = run(wget, env, folder, log)
+    runs["ours known"] = run([*ours, str(posts), "--out", str(folder / "a")], env, folder, log)
+    runs["ours redone"] = run([*ours, str(posts), "--out", str(folder / "b")], env, folder, log)
+    # What it costs to start at all, so that the cost of an article can be told without it.
+    one = [*ours, str(posts / "000" / "1.html"), "--out", str(folder / "c")]
+    run(one, env, folder, log)
+    runs["ours start"] = run(one, env, folder, log)
     written = sum(1 for _ in (folder / "b").rglob("*.html"))
-    if written != count:
-        raise RuntimeError(f"{written} of {count} articles were written")
+    if written != case.count:
+        raise RuntimeError(f"{written} of {case.count} articles were written")
     return runs
+
+
+def medians(rounds: Sequence[dict[str, Run]]) -> dict[str, Run]:
+    """Of each figure by itself."""
+    return {
+        what: Run(
+            *(
+                statistics.median(getattr(one[what], name) for one in rounds)
+                for name in ("wall_s", "cpu_s", "peak_mib")
+            )
+        )
+        for what in rounds[0]
+    }
+
+
+def rows_of(case: Case, runs: dict[str, Run]) -> Iterator[dict[str, object]]:
+    """What is kept of a case."""
+    for kind, target in (("cold", 1), ("known", 5)):
+        yield {
+            "name": f"{case.name}, {kind}",
+            "unit": "articles/s",
+            "ours": round(case.count / runs[f"ours {kind}"].wall_s, 1),
+            "peers": {"wget": round(case.count / runs[f"wget {kind}"].wall_s, 1)},
+            "target": f"at least {target} x wget",
+        }
+    pictures = sum(len(images(number, case.corpus)) for number in range(case.count))
+    yield {
+        "name": f"{case.name}, images cold",
+        "unit": "images/s",
+        "ours": round(pictures / runs["ours cold"].wall_s, 1),
+        "peers": {"wget": round(pictures / runs["wget cold"].wall_s, 1)},
+        "target": None,
+    }
+    yield _row(f"{case.name}, redone", "articles/s", case.count / runs["ours redone"].wall_s)
+    for kind in ("cold", "known", "redone"):
+        yield _row(f"{case.name}, CPU an article {kind}", "ms", cost_ms(case, runs, kind))
+    yield _row(f"{case.name}, peak memory cold", "MiB", runs["ours cold"].peak_mib)
+
+
+def cost_ms(case: Case, runs: dict[str, Run], kind: str) -> float:
+    """CPU an article, without what it costs to start."""
+    return 1000 * (runs[f"ours {kind}"].cpu_s - runs["ours start"].cpu_s) / case.count
+
+
+def growth(
+    small: tuple[Case, dict[str, Run]], large: tuple[Case, dict[str, Run]]
+) -> Iterator[dict[str, object]]:
+    """What becomes of cost and memory when there are more articles."""
+    between = f"{large[0].count:,} posts to {small[0].count:,}"
+    for kind in ("cold", "known", "redone"):
+        ratio = cost_ms(*large, kind) / cost_ms(*small, kind)
+        yield _row(f"{between}, CPU an article {kind}", "x", ratio, 1.15)
+        peak = large[1][f"ours {kind}"].peak_mib / small[1][f"ours {kind}"].peak_mib
+        yield _row(f"{between}, peak memory {kind}", "x", peak, 1.3)
+
+
+def _row(name: str, unit: str, ours: float, target: float | None = None) -> dict[str, object]:
+    return {"name": name, "unit": unit, "ours": round(ours, 3), "peers": {}, "target": target}
+
+
+def tell(case: Case, runs: dict[str, Run]) -> None:
+    """A table on stdout."""
+    for what, one in runs.items():
+        print(
+            f"{case.name:<28} {what:<11} {case.count / one.wall_s:8.0f} a second"
+            f"  {1000 * one.cpu_s / case.count:7.3f} ms CPU each  peak {one.peak_mib:5.0f} MiB",
+            flush=True,
+        )
 
 
 def main() -> None:
     """Prints the table and keeps the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("counts", nargs="*", type=int, help="articles; default: 1000 and 20000")
+    parser.add_argument("--delay-ms", type=int, default=DELAY_MS, help="of the origin that is far away")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of which the medians are told")
+    parser.add_argument("--no-save", action="store_true", help="leave bench/results alone")
+    options = parser.parse_args()
     if shutil.which("wget") is None:
         sys.exit("wget is missing: apt-get install wget")
-    counts = [int(text) for text in sys.argv[1:]] or list(COUNTS)
-    origin = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("batch_origin.py"))], stdout=subprocess.PIPE, text=True
-    )
+    counts = options.counts or list(COUNTS)
+    cases = [Case(count) for count in counts]
+    cases += [Case(counts[0], "scaled"), Case(counts[0], delay_ms=options.delay_ms)]
     rows: list[dict[str, object]] = []
-    costs: dict[str, list[float]] = {}
-    try:
-        assert origin.stdout is not None
-        host = origin.stdout.readline().strip()
-        for count in counts:
-            with tempfile.TemporaryDirectory(prefix="mediasvc-bench-") as name:
-                runs = measure(count, host, Path(name))
-            for what, one in runs.items():
-                costs.setdefault(what, []).append(one.cpu_s / count)
-                print(
-                    f"{count:>6} articles  {what:<11} {count / one.wall_s:8.0f} a second"
-                    f"  {1000 * one.cpu_s / count:6.2f} ms CPU each  peak {one.peak_mib:5.0f} MiB"
-                )
-            for kind, target in (("cold", 1), ("known", 5)):
-                mine, theirs = runs[f"ours {kind}"], runs[f"wget {kind}"]
-                rows.append(
-                    {
-                        "name": f"{count} articles, {kind}",
-                        "unit": "articles/s",
-                        "ours": round(count / mine.wall_s, 1),
-                        "peers": {"wget": round(count / theirs.wall_s, 1)},
-                        "target": f"at least {target} x wget",
-                    }
-                )
-            rows.append(_row(f"{count} articles, run again", "articles/s", count / runs["ours done"].wall_s))
-            rows.append(_row(f"{count} articles, peak memory cold", "MiB", runs["ours cold"].peak_mib))
-            for kind in ("cold", "known"):
-                cost = 1000 * runs[f"ours {kind}"].cpu_s / count
-                rows.append(_row(f"{count} articles, CPU an article {kind}", "ms", cost))
-    finally:
-        origin.kill()
-        origin.wait()
-        if origin.stdout is not None:
-            origin.stdout.close()
-    for what in ("ours cold", "ours known"):
-        first, last = costs[what][0], costs[what][-1]
-        print(f"{what}: CPU an article at {counts[-1]} is {last / first:.2f} x that at {counts[0]}")
-    if counts == list(COUNTS):
+    measured: list[tuple[Case, dict[str, Run]]] = []
+    for case in cases:
+        rounds = []
+        with origin(case.delay_ms) as host:
+            for _ in range(1 if case.count >= LARGE else options.rounds):
+                with tempfile.TemporaryDirectory(prefix="mediasvc-bench-") as name:
+                    rounds.append(measure(case, host, Path(name)))
+        runs = medians(rounds)
+        measured.append((case, runs))
+        tell(case, runs)
+        rows += rows_of(case, runs)
+    if len(counts) > 1:
+        grown = list(growth(measured[0], measured[len(counts) - 1]))
+        for row in grown:
+            print(f"{row['name']}: {row['ours']} (at most {row['target']})")
+        rows += grown
+    if not options.no_save and not options.counts:
         save("batch", "python bench/batch.py", rows)
-
-
-def _row(name: str, unit: str, ours: float) -> dict[str, object]:
-    return {"name": name, "unit": unit, "ours": round(ours, 2), "peers": {}, "target": None}
 
 
 if __name__ == "__main__":
