@@ -144,13 +144,14 @@ class _Specs:
         self._format = options.format or OutputFormat.KEEP
         is_auto = self._format is OutputFormat.AUTO
         self._accepts: frozenset[Format] = frozenset({Format.WEBP, Format.AVIF} if is_auto else ())
-        self._made: dict[Size, ThumbnailSpec] = {}
+        self._made: dict[tuple[int, int], ThumbnailSpec] = {}
 
     def of(self, size: Size) -> ThumbnailSpec:
-        spec = self._made.get(size)
+        key = (size.width, size.height)
+        spec = self._made.get(key)
         if spec is None:
             spec = ThumbnailSpec(size, format=self._format, accepts=self._accepts)
-            self._made[size] = spec
+            self._made[key] = spec
         return spec
 
 

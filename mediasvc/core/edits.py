@@ -1,6 +1,7 @@
 """Spans of an article replaced by new bytes, and the way back."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 
@@ -10,6 +11,9 @@ class Edit(NamedTuple):
     start: int
     end: int
     new: bytes
+
+
+_SPAN = attrgetter("start", "end")
 
 
 def splice(article: bytes, edits: Sequence[Edit]) -> bytes:
@@ -78,7 +82,7 @@ def restore(rewritten: bytes, steps: Sequence[Sequence[int | str]]) -> bytes:
 
 
 def _in_order(article: bytes, edits: Sequence[Edit]) -> list[Edit]:
-    ordered = sorted(edits, key=lambda edit: (edit.start, edit.end))
+    ordered = sorted(edits, key=_SPAN)
     done = 0
     for edit in ordered:
         if not done <= edit.start <= edit.end <= len(article):

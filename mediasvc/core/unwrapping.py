@@ -25,7 +25,6 @@ class Outer(NamedTuple):
     """A URL that may be a wrapper, and its parts as they are to be read. query: None without `?`."""
 
     url: can_ada.URL
-    host: str
     path: str
     query: str | None
 

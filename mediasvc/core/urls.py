@@ -84,9 +84,9 @@ class Resolver:
         found = None
         # What a wrapper carries is taken as it was written, `'` and all, not as its own URL is normalised.
         if text != url and _IS_ABSOLUTE.match(text):
-            found = self._unwrap(_outer_as_written(parsed, text))
+            found = self._unwrap(parsed, _rest_as_written(text))
         if found is None:
-            found = self._unwrap(_outer(parsed, url))
+            found = self._unwrap(parsed, _rest(url))
         layers: list[Layer] = []
         while found is not None:
             wrapper, parsed, inner = found
@@ -96,33 +96,40 @@ class Resolver:
                 raise InvalidRequest("the address is wrapped too many times", reason="depth")
             url = inner
             layers.append(Layer(wrapper, url))
-            found = self._unwrap(_outer(parsed, url))
+            found = self._unwrap(parsed, _rest(url))
         return Resolution(address, SourceUrl(url), tuple(layers))
 
-    def _unwrap(self, outer: Outer) -> tuple[str, can_ada.URL, str] | None:
-        """(rule's name, what it carries, the same as text); None: a plain URL."""
+    def _unwrap(self, parsed: can_ada.URL, rest: str) -> tuple[str, can_ada.URL, str] | None:
+        """(rule's name, what it carries, the same as text); None: a plain URL.
+
+        rest: path and query of parsed, as they are to be read.
+        """
         hits: list[str] | None = None
-        for rules in self._book.stages_for(outer.host):
+        outer: Outer | None = None
+        for rules in self._book.stages_for(parsed.hostname):
             refusal: InvalidRequest | SourceRefused | None = None
             for gate, rule in rules:
                 if refusal is not None and not rule.must_carry:
                     continue
                 if gate:
                     if hits is None:
-                        lowered = f"{outer.path}?{outer.query}".lower()
+                        lowered = rest.lower()
                         hits = [needle for needle in self._book.needles if needle in lowered]
                     if not hits:
                         break
                     if gate.isdisjoint(hits):
                         continue
                 try:
+                    if outer is None:
+                        path, question, query = rest.partition("?")
+                        outer = Outer(parsed, path, query if question else None)
                     carried = carried_by(rule, outer)
                     if carried is None:
                         continue
                     if rule.place == "none":
                         return None
-                    parsed = _parse(_clean(carried), None)
-                    return rule.name, parsed, _href(parsed)
+                    inner = _parse(_clean(carried), None)
+                    return rule.name, inner, _href(inner)
                 except (InvalidRequest, SourceRefused) as error:
                     if rule.must_carry or error.reason in ("ambiguous", "userinfo"):
                         refusal = refusal or error
@@ -162,21 +169,16 @@ def _failing_examples(rule: Rule) -> list[str]:
     return problems
 
 
-def _outer(parsed: can_ada.URL, url: str) -> Outer:
-    """Path and query as they stand in url, which is _href(parsed).
-
-    Not parsed.search: that one does not tell `?` from no query at all.
-    """
-    path, question, query = url[url.index("/", _BEFORE_PATH) :].partition("?")
-    return Outer(parsed, parsed.hostname, path, query if question else None)
+def _rest(url: str) -> str:
+    """Path and query of a normalised URL. (The parser's own query does not tell `?` from none at all.)"""
+    return url[url.index("/", _BEFORE_PATH) :]
 
 
-def _outer_as_written(parsed: can_ada.URL, text: str) -> Outer:
-    """Path and query as they stand in text, which parsed was read from; an empty path is `/`."""
+def _rest_as_written(text: str) -> str:
+    """Path and query as they stand in an absolute address; an empty path is `/`."""
     authority = _AUTHORITY.match(text)
     rest = text[authority.end() if authority else 0 :].partition("#")[0]
-    path, question, query = rest.partition("?")
-    return Outer(parsed, parsed.hostname, path or "/", query if question else None)
+    return f"/{rest}" if not rest or rest[0] == "?" else rest
 
 
 def _clean(address: str) -> str:
