@@ -62,9 +62,12 @@ def make_addresses(settings: Settings) -> Addresses:
 def _policy(settings: Settings) -> FetchPolicy:
     own = {f"{settings.host.strip('[]')}:{settings.port}"} if settings.port else set()
     public = urlsplit(settings.public_url)
-    # Under a path of another site's host, that site's own images are nobody's loop; Via tells those that are.
+    prefixes: tuple[str, ...] = ()
     if public.netloc and public.path in {"", "/"}:
         own.add(public.netloc.rpartition("@")[2])
+    elif public.netloc:  # under a path of another site's host, whose own images are nobody's loop
+        place = f"{public.scheme}://{public.netloc.rpartition('@')[2]}{public.path}"
+        prefixes = tuple(urls.normalise(f"{place}/{route}/") for route in ("img", "v1"))
     return FetchPolicy(
         allowed_ports=settings.allowed_ports,
         allowed_hosts=settings.allowed_hosts,
@@ -72,6 +75,7 @@ def _policy(settings: Settings) -> FetchPolicy:
         allowed_cidrs=settings.allowed_cidrs,
         connect_to=parse_connect_to(settings.connect_to),
         own_hosts=frozenset(own),
+        own_prefixes=prefixes,
     )
 
 
@@ -185,8 +189,9 @@ async def open_parts(
 ) -> AsyncIterator[Parts]:
     """Every part, opened in order and closed in reverse.
 
-    image_processes: None is one for each core. image_work False: image processes, connections and tidying up wait
-    until work begins, for callers that perhaps only look things up. InvalidSettings, StoreFailed.
+    image_processes: None is one for each core. image_work False, for callers that perhaps only look things up:
+    connections and tidying up wait until work begins, and image processes until there is an image for them.
+    InvalidSettings, StoreFailed.
     """
     addresses = make_addresses(settings)
     headers = _host_headers(settings)
@@ -209,6 +214,7 @@ async def open_parts(
             queue_depth=settings.queue_depth,
             timeout_s=settings.image_timeout,
             limits=_limits(settings),
+            eager=image_work,
         )
         fetch_rules = _fetch_rules(settings)
         connections = Connections(

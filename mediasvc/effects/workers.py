@@ -81,15 +81,18 @@ class ImageWorkers:
         memory_bytes: int = 2 << 30,
         max_rss_bytes: int = 512 << 20,
         max_errands: int = 5000,
+        eager: bool = True,
     ) -> None:
         """processes: at least 1. queue_depth: errands that may wait while all processes are busy. timeout_s: of one
         errand, after which its process is killed. memory_bytes: address space of a process, not resident memory.
-        max_rss_bytes, max_errands: a process that has grown or served so much is replaced between two errands."""
+        max_rss_bytes, max_errands: a process that has grown or served so much is replaced between two errands.
+        eager False: a process is started when there is an errand for it, not at the beginning."""
         self._processes = max(1, processes)
         self._queue_depth = queue_depth
         self._timeout_s = timeout_s
         self._max_rss_bytes, self._max_errands = max_rss_bytes, max_errands
         self._settings = errand.pack_settings(limits, timeout_s, memory_bytes)
+        self._eager = eager
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._runners: list[asyncio.Task[None]] = []
         self._pending = 0
@@ -98,6 +101,9 @@ class ImageWorkers:
         self._mean_s = 0.05
 
     async def __aenter__(self) -> Self:
+        if not self._eager:
+            self._runners = [asyncio.create_task(self._run(None)) for _ in range(self._processes)]
+            return self
         starting = (_Process.start(self._settings) for _ in range(self._processes))
         started = await asyncio.gather(*starting, return_exceptions=True)
         self._living.update(process for process in started if isinstance(process, _Process))
@@ -173,7 +179,8 @@ class ImageWorkers:
         self._pending -= 1
 
     async def _run(self, process: "_Process | None") -> None:
-        """Owns one process at a time and gives it one job after another."""
+        """Owns one process at a time and gives it one job after another. None: it is started for the first job."""
+        has_begun = process is not None
         waiting: asyncio.Task[_Job | None] | None = None
         try:
             while True:
@@ -190,6 +197,8 @@ class ImageWorkers:
                 if job.done.done():  # nobody waits for it any more
                     continue
                 try:
+                    if not has_begun:
+                        process, has_begun = await self._begun(), True
                     process = await self._serve(process, job)
                 finally:
                     _fail(job, _going_away())  # says something only if nothing was said
@@ -251,6 +260,10 @@ class ImageWorkers:
         metrics.worker_restarts.labels(reason).inc()
         tell = logs.get().info if reason in ("old", "grown") else logs.get().warning
         tell("worker.replaced", reason=reason)
+        return await self._begun()
+
+    async def _begun(self) -> "_Process | None":
+        """A new process; None if none can be started."""
         try:
             fresh = await _Process.start(self._settings)
         except (OSError, TimeoutError) as error:

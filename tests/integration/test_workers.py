@@ -79,6 +79,18 @@ async def test_a_picture_is_described_and_scaled_as_in_this_process(workers: Ima
     assert (alone.thumbhash, alone.dominant) == placeholders(PHOTO, read_header(PHOTO, LIMITS))
 
 
+async def test_a_pool_that_is_not_eager_starts_processes_when_there_is_work_for_them() -> None:
+    async with pool(processes=2, eager=False) as workers:
+        assert workers.pids() == ()
+        await workers.process(PHOTO, [SMALL])
+        assert len(workers.pids()) == 1
+        await asyncio.gather(*(workers.process(PHOTO, [SMALL]) for _ in range(8)))
+        assert len(workers.pids()) == 2
+
+    async with pool(eager=False):
+        pass
+
+
 async def test_a_file_is_read_by_the_process_itself(workers: ImageWorkers, tmp_path: Path) -> None:
     file = tmp_path / "näme with blanks"
     file.write_bytes(PHOTO)
