@@ -67,7 +67,8 @@ def _port(text: str) -> int:
 class FetchPolicy:
     """What may be fetched; every check raises SourceRefused, whose message names no address, or returns nothing.
 
-    allowed_hosts: empty means all. own_hosts: `host` or `host:port` of ourselves, never fetched.
+    allowed_hosts: empty means all. own_hosts: `host` or `host:port` of ourselves, never fetched; own_prefixes: the
+    same for beginnings of normalised URLs, where others share our host.
     connect_to: what an exact host names there is trusted, its port and address are not checked. Behind `*`
     stand hosts that nobody named: their ports and the connected address are trusted, but a source that
     itself says 127.0.0.1 is refused as ever.
@@ -79,6 +80,7 @@ class FetchPolicy:
     allowed_cidrs: tuple[IPv4Network | IPv6Network, ...] = ()
     connect_to: tuple[ConnectTo, ...] = ()
     own_hosts: frozenset[str] = frozenset()
+    own_prefixes: tuple[str, ...] = ()
     _allowed: tuple[HostPattern, ...] = field(init=False, repr=False, compare=False)
     _denied: tuple[HostPattern, ...] = field(init=False, repr=False, compare=False)
     _own: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -94,6 +96,8 @@ class FetchPolicy:
 
     def check_url(self, url: SourceUrl) -> None:
         """Everything that can be said before a name is looked up; to be asked again for every redirect."""
+        if url.startswith(self.own_prefixes):
+            raise SourceRefused("this address is our own", reason="own_host")
         origin = _ORIGIN.match(url) if url.isascii() else None
         if origin is None:
             self._check(url)

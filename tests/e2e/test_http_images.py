@@ -565,3 +565,13 @@ def test_a_request_that_we_sent_ourselves_is_not_answered(world: Origin, service
 
     assert (back.status, back.code) == (403, "source_refused")
     assert world.hits("/loop/b.jpg") == 0
+
+
+def test_our_own_addresses_are_no_sources_though_others_share_their_host(world: Origin) -> None:
+    with Service(world, PUBLIC_URL="http://News.example/media/") as service:
+        inner = image_path("http://news.example/pictures/a.jpg")
+        own = service.get(image_path(f"http://news.example/media{inner}"))
+        looped = service.get(image_path(f"{service.address}{inner}"))
+        neighbour = service.get(image_path("http://news.example/pictures/a.jpg"))
+
+    assert (own.code, looped.code, neighbour.status) == ("source_refused", "source_refused", 200)

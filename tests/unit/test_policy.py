@@ -341,6 +341,15 @@ def test_our_own_addresses_are_no_sources(url: str, own: bool) -> None:
     assert caught.value.reason == "own_host"
 
 
+def test_our_own_routes_under_the_path_of_another_site_are_no_sources_and_its_images_are() -> None:
+    policy = FetchPolicy(own_prefixes=("https://ex.org/media/img/",))
+
+    policy.check_url(normalise("https://ex.org/media/a.jpg"))
+    with pytest.raises(SourceRefused) as caught:
+        policy.check_url(normalise("https://EX.org/x/../media/img/unsafe/original/y"))
+    assert caught.value.reason == "own_host"
+
+
 def test_private_ranges_can_be_allowed() -> None:
     policy = FetchPolicy(
         allowed_cidrs=(ip_network("10.1.0.0/16"), ip_network("fd00::/64"), ip_network("127.0.0.0/8"))
