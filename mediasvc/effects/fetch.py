@@ -238,7 +238,7 @@ class Fetcher:
         """Every hop by hand: what a redirect names is checked as the first URL was, and nothing else happens to it."""
         here = errand.url
         for _ in range(self._rules.max_redirects + 1):
-            # All that policy and rules look at ends where the path begins, so it need not be looked at for each URL.
+            self._policy.check_url(here)
             host = self._host(_origin(here))
             result = await self._ask(errand, here, host)
             if isinstance(result, Fetched):
@@ -252,8 +252,7 @@ class Fetcher:
         raise SourceFailed("The source redirects too often.", reason=retry.REDIRECTS)
 
     def _look_at(self, origin: SourceUrl) -> _Host:
-        """SourceRefused, which is found out anew each time."""
-        self._policy.check_url(origin)
+        """What is the same for all its URLs is found out once."""
         parts = urlsplit(origin)
         rule = self._headers.rule_for(parts.hostname or "")
         return _Host(parts.netloc, rule, request_fields(rule, self._agent, self._via, {}))

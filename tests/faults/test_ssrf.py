@@ -204,6 +204,7 @@ INWARD = [
     "http://denied.test/",
     "http://sub.denied.test/",
     "http://own.test/img/unsafe/original/aHR0cDovL2E",
+    "http://shared.test/media/img/unsafe/original/aHR0cDovL2E",
 ]
 
 
@@ -216,6 +217,7 @@ async def test_a_redirect_is_checked_as_the_first_url_was(origin: Origin, locati
         connect_to=sends_here(origin).connect_to,
         denied_hosts=("*.denied.test", "denied.test"),
         own_hosts=frozenset({"own.test"}),
+        own_prefixes=("http://shared.test/media/img/",),
     )
 
     async with fetcher(policy, ONCE) as it:
