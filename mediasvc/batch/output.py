@@ -85,10 +85,11 @@ class Output:
         for asset in assets:
             target = self.where.assets / asset.name
             try:
+                # In place the article is the only one there is: what it refers to is on the disk before it is.
                 if asset.data is not None:
-                    files.write_whole(target, asset.data)
+                    files.write_whole(target, asset.data, durable=self.where.in_place)
                 else:
-                    files.copy_whole(sources[asset.name], target)
+                    files.copy_whole(sources[asset.name], target, durable=self.where.in_place)
             except StoreFailed as error:
                 lost[asset.name] = str(error)
         return lost
@@ -119,7 +120,7 @@ class Output:
             raise StoreFailed(f"{files.shown(item.path)} was changed by somebody else meanwhile; run again")
         if not self.where.in_place and _holds(item.out, content):
             return
-        files.write_whole(item.out, content, one.seen.mode)
+        files.write_whole(item.out, content, one.seen.mode, durable=self.where.in_place)
 
     def copy_unread(self, item: Item) -> None:
         """Under --out the tree is mirrored whole, with articles that are too large for us as they are."""

@@ -1,11 +1,16 @@
 """The report of a run: one JSON object for each article, written as the run goes."""
 
+import contextlib
+import fcntl
 import hashlib
+import io
 import json
 import os
+import secrets
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 
@@ -88,29 +93,56 @@ def from_line(line: bytes) -> Row:
 
 
 class ReportFile:
-    """A report that grows; whole lines reach the disk's cache in one write, so that a kill tears at most the last."""
+    """A report that grows; whole lines reach the disk's cache in one write, so that a kill tears at most the last.
+
+    Of two runs that write a report of the same name at once, the later one's has the name in the end; both are whole.
+    """
 
     def __init__(self, path: Path) -> None:
         """InvalidRequest where the file cannot be made."""
         self._path = path
+        self._whole = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = path.open("wb", buffering=0)
+            self._file = _begin(path)
         except OSError as error:
             raise InvalidRequest(f"cannot write the report {shown(path)}: {reason(error)}") from error
 
     def add(self, rows: Sequence[Row]) -> None:
         """StoreFailed where the disk is full or gone."""
         rest = memoryview(b"".join(map(to_line, rows)))
+        size = len(rest)
         try:
             while rest:
                 rest = rest[self._file.write(rest) :]
+            self._whole += size
         except OSError as error:
+            with contextlib.suppress(OSError):  # a pipe, or a disk that is gone
+                self._file.truncate(self._whole)
             raise StoreFailed(f"cannot write the report {shown(self._path)}: {reason(error)}") from error
 
     def close(self) -> None:
         """Ends the report."""
         self._file.close()
+
+
+def _begin(path: Path) -> io.FileIO:
+    """An empty file of that name, or the pipe or device that has it."""
+    file = path.open("ab", buffering=0)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        # Another run is writing it, and goes on in the file that it has; ours takes over the name.
+        file.close()
+        path = path.resolve()
+        beside = path.with_name(f".mediasvc-{secrets.token_hex(8)}.tmp")
+        file = beside.open("xb", buffering=0)
+        beside.chmod(stat.S_IMODE(path.stat().st_mode))
+        fcntl.flock(file, fcntl.LOCK_EX)
+        beside.replace(path)
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.truncate(0)
+    return file
 
 
 def read_report(path: Path) -> Iterator[Row]:

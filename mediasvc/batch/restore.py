@@ -59,5 +59,5 @@ def _restore(told: Row, root: Path) -> Restored:
         )
     if found == told["digest_out"] and digest(original) != told["digest_in"]:
         return Restored(told["out"], "failed", "the report does not lead back to the text it was made from")
-    files.write_whole(path, original, seen.mode)
+    files.write_whole(path, original, seen.mode, durable=True)
     return Restored(told["out"], "restored")

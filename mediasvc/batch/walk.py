@@ -206,10 +206,7 @@ class Batch:
         if not is_same:
             return None
         told = report.from_line(row.report_json.encode())
-        names = {
-            image[kind] for image in told["images"] for kind in ("original", "thumbnail") if image.get(kind)
-        }
-        return told if all(os.path.exists(f"{item.root}/{name}") for name in names) else None  # noqa: PTH110  # as _scan
+        return told if all(_has(item.root, *asset) for asset in _assets(told).items()) else None
 
     async def _changed_sources(self, rows: list[Row]) -> set[str]:
         """Origins whose original is known to be another one now than when these articles were done."""
@@ -315,6 +312,27 @@ def _is_open(told: Row, changed: set[str]) -> bool:
         if image["origin"] in changed:
             return True
     return False
+
+
+def _assets(told: Row) -> dict[str, int | None]:
+    """Every file that an article of the report refers to, by name, and its size in bytes where the report has it."""
+    sizes: dict[str, int | None] = {}
+    for image in told["images"]:
+        shown = image.get("thumbnail") or image.get("original")
+        if image.get("original"):
+            sizes.setdefault(image["original"], image.get("original_bytes"))
+        if shown:
+            sizes[shown] = image["bytes"]
+    return sizes
+
+
+def _has(root: str, name: str, size: int | None) -> bool:
+    """Whether the file is there, and whole: a power cut may have left a short one behind."""
+    try:
+        found = os.stat(f"{root}/{name}").st_size  # noqa: PTH116  # as scan
+    except OSError:
+        return False
+    return size is None or found == size
 
 
 def _parts(read: list[Read]) -> Iterator[list[Read]]:

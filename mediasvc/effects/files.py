@@ -14,6 +14,7 @@ from typing import BinaryIO
 from mediasvc.errors import BodyTooLarge, InvalidRequest, StoreFailed
 
 _PIECE = 1024 * 1024
+_READINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +27,35 @@ class Seen:
 
 
 def read_whole(path: Path, max_bytes: int) -> Seen:
-    """A regular file. BodyTooLarge over max_bytes; InvalidRequest where it is not there or cannot be read."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise InvalidRequest(f"{shown(path)} is not a regular file")
-            data = _read(file, found.st_size, max_bytes + 1)
-            found = os.fstat(file.fileno())
-    except OSError as error:
-        raise InvalidRequest(f"cannot read {shown(path)}: {reason(error)}") from error
-    if len(data) > max_bytes:
-        raise BodyTooLarge(f"{shown(path)} is larger than {max_bytes} bytes (MEDIASVC_MAX_ARTICLE_BYTES)")
-    return Seen(data, _mark(found), stat.S_IMODE(found.st_mode))
+    """A regular file, as it was at one moment: what changes while it is read is read again.
+
+    BodyTooLarge over max_bytes; InvalidRequest where it is not there or cannot be read; StoreFailed where it does
+    not stop changing.
+    """
+    for _ in range(_READINGS):
+        try:
+            seen = _read_once(path, max_bytes + 1)
+        except OSError as error:
+            raise InvalidRequest(f"cannot read {shown(path)}: {reason(error)}") from error
+        if seen is None:
+            continue
+        if len(seen.data) > max_bytes:
+            raise BodyTooLarge(f"{shown(path)} is larger than {max_bytes} bytes (MEDIASVC_MAX_ARTICLE_BYTES)")
+        return seen
+    raise StoreFailed(f"{shown(path)} is being changed by somebody else; run again")
+
+
+def _read_once(path: Path, most: int) -> Seen | None:
+    """None: it was changed meanwhile."""
+    with path.open("rb", buffering=0) as file:
+        before = os.fstat(file.fileno())
+        if not stat.S_ISREG(before.st_mode):
+            raise InvalidRequest(f"{shown(path)} is not a regular file")
+        data = _read(file, before.st_size, most)
+        after = os.fstat(file.fileno())
+    if _mark(before) != _mark(after):
+        return None
+    return Seen(data, _mark(after), stat.S_IMODE(after.st_mode))
 
 
 def _read(file: io.FileIO, size: int, most: int) -> bytes:
@@ -63,27 +80,28 @@ def _mark(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def write_whole(path: Path, data: bytes, mode: int | None = None) -> None:
+def write_whole(path: Path, data: bytes, mode: int | None = None, *, durable: bool = False) -> None:
     """Temporary file, then rename; the folder is made. A file that is replaced hands on its mode.
 
-    mode: of a file that was not there; None is the usual one. StoreFailed where it cannot be written; the old
-    file is whole then, and nothing else is left.
+    mode: of a file that was not there; None is the usual one. durable: the bytes have reached the disk before they
+    get their name, so that a power cut leaves the old file or the new one. StoreFailed where it cannot be written;
+    the old file is whole then, and nothing else is left.
     """
-    _write(path, lambda file: file.write(data), mode)
+    _write(path, lambda file: file.write(data), mode, durable=durable)
 
 
-def copy_whole(source: Path, target: Path) -> None:
+def copy_whole(source: Path, target: Path, *, durable: bool = False) -> None:
     """A copy of a stored blob beside the articles, unless a file of that name and size is there. As write_whole."""
     try:
         if _size(target) == source.stat().st_size:
             return
         with source.open("rb", buffering=0) as original:
-            _write(target, lambda file: _copy(original, file), None)
+            _write(target, lambda file: _copy(original, file), None, durable=durable)
     except OSError as error:
         raise StoreFailed(f"cannot write {shown(target)}: {reason(error)}") from error
 
 
-def _write(path: Path, fill: Callable[[BinaryIO], object], mode: int | None) -> None:
+def _write(path: Path, fill: Callable[[BinaryIO], object], mode: int | None, *, durable: bool) -> None:
     temporary: Path | None = None
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -94,6 +112,9 @@ def _write(path: Path, fill: Callable[[BinaryIO], object], mode: int | None) -> 
             fill(file)
             if mode is not None:
                 os.fchmod(handle, mode)
+            if durable:
+                file.flush()
+                os.fsync(handle)
         temporary.replace(path)
     except OSError as error:
         if temporary is not None:
