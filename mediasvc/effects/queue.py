@@ -7,9 +7,10 @@ import secrets
 import zlib
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import dramatiq
+import redis
 import redis.asyncio
 import redis.exceptions
 from dramatiq.brokers.redis import RedisBroker
@@ -29,6 +30,10 @@ _MAINTENANCE: Final = 1_000_000
 _ALIVE_S: Final = 30
 _RESULT_TTL_S: Final = 3600
 _RESEND_S: Final = 120.0
+# How long a queue may be gone in the middle of a run.
+_PATIENCE_S: Final = 60.0
+_HANG_S: Final = 30.0
+_AGAIN_S: Final = 0.5
 _SILENCE_S: Final = 15.0
 _PACKED: Final = "z"
 
@@ -36,7 +41,8 @@ _PACKED: Final = "z"
 def make_broker(url: str) -> RedisBroker:
     """The Dramatiq broker of both sides. url: redis://…"""
     return RedisBroker(  # type: ignore[no-untyped-call]  # the library leaves it untyped
-        url=url,
+        # A worker that gives up on an answer loses the pieces in it until they are sent again.
+        client=redis.Redis.from_url(url, socket_connect_timeout=3, socket_timeout=_HANG_S),
         namespace="mediasvc:queue",
         middleware=[ShutdownNotifications(notify_shutdown=False), Retries(max_retries=5, max_backoff=10_000)],
         heartbeat_timeout=_HEARTBEAT_MS,
@@ -59,13 +65,13 @@ def unpack(text: str) -> bytes:
         raise ValueError("not a packed message") from error
 
 
-def _connect(url: str) -> "redis.asyncio.Redis":
+def _connect(url: str, *, retries: int) -> "redis.asyncio.Redis":
     return redis.asyncio.Redis.from_url(
         url,
         socket_connect_timeout=3,
         socket_timeout=10,
         health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=2, base=0.1), 5),
+        retry=Retry(ExponentialBackoff(cap=2, base=0.1), retries),
     )
 
 
@@ -74,7 +80,13 @@ def _alive_key(run: str) -> str:
 
 
 def _results_key(run: str) -> str:
+    """A hash by piece, so that an answer which is lost on the way can be asked for again."""
     return f"mediasvc:run:{run}:results"
+
+
+def _news_key(run: str) -> str:
+    """A list of pieces whose results have come."""
+    return f"mediasvc:run:{run}:news"
 
 
 class AskingSide:
@@ -84,8 +96,11 @@ class AskingSide:
         """on_silence: told once when nothing came back for a while though work is waiting."""
         self._run = secrets.token_hex(12)
         self._broker = make_broker(url)
-        self._redis = _connect(url)
+        # No retries behind our back: after every broken connection it is asked what is still there.
+        self._redis = _connect(url, retries=0)
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._was_cut = False
         self._tasks: list[asyncio.Task[None]] = []
         self._on_silence = on_silence
         self._was_silent = False
@@ -106,15 +121,15 @@ class AskingSide:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(redis.exceptions.RedisError):
-            await self._redis.delete(_alive_key(self._run), _results_key(self._run))
+            await self._redis.delete(_alive_key(self._run), _results_key(self._run), _news_key(self._run))
         await self._redis.aclose()
         await asyncio.to_thread(self._broker.close)
 
     async def do(self, work: bytes) -> bytes:
         """Sends one piece of work and waits for its result, however long that takes.
 
-        A piece of which nothing is heard is sent again; doing it twice does no harm. StoreFailed where the
-        queue does not take it.
+        A piece of which nothing is heard is sent again, and so is every piece when Redis was gone or emptied
+        meanwhile; doing one twice does no harm. StoreFailed where the queue is gone for a minute.
         """
         name = secrets.token_hex(8)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -122,9 +137,11 @@ class AskingSide:
         packed = pack(work)
         try:
             while True:
+                lost = self._lost
                 await self._send(name, packed)
-                done, _ = await asyncio.wait({future}, timeout=_RESEND_S)
-                if done:
+                either: set[asyncio.Future[Any]] = {future, lost}  # of different results
+                await asyncio.wait(either, timeout=_RESEND_S, return_when=asyncio.FIRST_COMPLETED)
+                if future.done():
                     return future.result()
                 logs.get().warning("queue.sent_again", piece=name)
         finally:
@@ -134,11 +151,17 @@ class AskingSide:
         message: dramatiq.Message[None] = dramatiq.Message(
             queue_name=QUEUE, actor_name=ACTOR, args=(self._run, name, packed), kwargs={}, options={}
         )
-        try:
-            await asyncio.to_thread(self._enqueue, message)
-        except (dramatiq.ConnectionError, redis.exceptions.RedisError) as error:
-            metrics.store_errors.labels(store="queue", operation="send").inc()
-            raise StoreFailed("the queue (MEDIASVC_QUEUE_URL) does not answer") from error
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _PATIENCE_S
+        while True:
+            try:
+                await asyncio.to_thread(self._enqueue, message)
+                return
+            except (dramatiq.ConnectionError, redis.exceptions.RedisError) as error:
+                metrics.store_errors.labels(store="queue", operation="send").inc()
+                if loop.time() > deadline:
+                    raise StoreFailed("the queue (MEDIASVC_QUEUE_URL) does not answer") from error
+            await asyncio.sleep(_AGAIN_S)
 
     def _enqueue(self, message: "dramatiq.Message[None]") -> None:
         self._broker.declare_queue(QUEUE)
@@ -146,46 +169,68 @@ class AskingSide:
 
     async def _stay_alive(self) -> None:
         while True:
+            await asyncio.sleep(_AGAIN_S if self._was_cut else _ALIVE_S / 6)
             try:
-                await self._redis.set(_alive_key(self._run), b"1", ex=_ALIVE_S)
+                async with self._redis.pipeline(transaction=True) as pipe:
+                    pipe.exists(_alive_key(self._run))
+                    pipe.set(_alive_key(self._run), b"1", ex=_ALIVE_S)
+                    was_there, _ = await pipe.execute()
             except redis.exceptions.RedisError:
                 metrics.store_errors.labels(store="queue", operation="alive").inc()
-            await asyncio.sleep(_ALIVE_S / 6)
+                self._was_cut = True
+                continue
+            if self._was_cut or not was_there:
+                # Redis began anew, was emptied, or took us for dead: pieces and results may be gone.
+                self._was_cut = False
+                self._lost.set_result(None)
+                self._lost = asyncio.get_running_loop().create_future()
 
     async def _receive(self) -> None:
         loop = asyncio.get_running_loop()
         heard = loop.time()
         while True:
             try:
-                told = await self._redis.blpop([_results_key(self._run)], timeout=1)
+                told = await self._redis.blpop([_news_key(self._run)], timeout=1)
+                found = await self._look(_text(told[1]) if told is not None else None)
             except redis.exceptions.RedisError:
                 metrics.store_errors.labels(store="queue", operation="receive").inc()
-                await asyncio.sleep(0.5)
+                self._was_cut = True
+                await asyncio.sleep(_AGAIN_S)
                 continue
-            if told is None:
-                if not self._waiting:
-                    heard = loop.time()
-                elif loop.time() - heard > _SILENCE_S and not self._was_silent:
-                    self._was_silent = True
-                    self._on_silence()
-                continue
-            heard = loop.time()
-            text = told[1] if isinstance(told[1], str) else told[1].decode("ascii", "replace")
-            name, _, packed = text.partition(" ")
+            if found or not self._waiting:
+                heard = loop.time()
+            elif loop.time() - heard > _SILENCE_S and not self._was_silent:
+                self._was_silent = True
+                self._on_silence()
+
+    async def _look(self, name: str | None) -> bool:
+        """Hands out the result of one piece, or, where there was no news, of every piece; whether there was any."""
+        names = list(self._waiting) if name is None else [name]
+        if not names:
+            return False
+        results = await self._redis.hmget(_results_key(self._run), names)
+        come = {name: result for name, result in zip(names, results, strict=True) if result is not None}
+        for name, result in come.items():
             future = self._waiting.get(name)
-            if future is None or future.done():
-                continue
             try:
-                future.set_result(unpack(packed))
+                if future is not None and not future.done():
+                    future.set_result(unpack(_text(result)))
             except ValueError:
                 logs.get().warning("queue.unreadable_result", piece=name)
+        if come:
+            await self._redis.hdel(_results_key(self._run), *come)
+        return bool(come)
+
+
+def _text(value: object) -> str:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
 
 
 class WorkingSide:
     """What a worker says back to the runs that asked."""
 
     def __init__(self, url: str) -> None:
-        self._redis = _connect(url)
+        self._redis = _connect(url, retries=5)
 
     async def is_wanted(self, run: str) -> bool:
         """Whether the run that asked is still there. StoreFailed."""
@@ -198,8 +243,10 @@ class WorkingSide:
         """Hands a result back; it is kept for an hour. StoreFailed."""
         try:
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.rpush(_results_key(run), f"{name} {pack(result)}")
+                pipe.hset(_results_key(run), name, pack(result))
                 pipe.expire(_results_key(run), _RESULT_TTL_S)
+                pipe.rpush(_news_key(run), name)
+                pipe.expire(_news_key(run), _RESULT_TTL_S)
                 await pipe.execute()
         except redis.exceptions.RedisError as error:
             raise StoreFailed("the queue does not answer") from error

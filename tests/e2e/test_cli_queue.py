@@ -1,11 +1,15 @@
 """Batch work through the queue: the same result as in process, and workers that may die."""
 
+import hashlib
 import json
 import os
+import random
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +48,29 @@ def _posts(folder: Path, count: int) -> Path:
     for number in range(count):
         (folder / f"{number:04}.md").write_text(SEED_SHAPED)
     return folder
+
+
+def _own_images(folder: Path, count: int, origin: Origin) -> Path:
+    """Articles with an image of their own each, which the origin takes its time for."""
+    folder.mkdir()
+    for number in range(count):
+        origin.on(f"/own/{number}.jpg", Reply(body=jpeg(f"own{number % 12}", 320, 200), delay_s=0.1))
+        text = f'<img src="http://news.example/own/{number}.jpg" data-size="160,160">\n'
+        (folder / f"{number:04}.md").write_text(text)
+    return folder
+
+
+def _begin(arguments: list[str], env: dict[str, str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "mediasvc", *arguments], env=env, stderr=subprocess.PIPE, text=True
+    )
+
+
+def _wait_for(is_so: Callable[[], bool], at_most_s: float) -> None:
+    """Returns when it is so, or time is up."""
+    deadline = time.monotonic() + at_most_s
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
@@ -99,10 +126,81 @@ def test_a_killed_worker_costs_seconds_not_articles(
     os.kill(doomed.pid, signal.SIGKILL)
     gate.open()
     workers.append(_start(env))
+    killed = time.monotonic()
     _, err = run.communicate(timeout=60)
 
     assert run.returncode == 0, err
     assert len(_tree(tmp_path / "out")) == 14
+    assert time.monotonic() - killed < 25
+
+
+def test_twenty_kills_of_workers_lose_no_article_and_fetch_only_what_was_under_way_again(
+    tmp_path: Path, env: dict[str, str], origin: Origin, workers: list[subprocess.Popen[bytes]]
+) -> None:
+    posts = _own_images(tmp_path / "posts", 240, origin)
+    workers += [_start(env), _start(env)]
+    out, report = tmp_path / "out", tmp_path / "r.jsonl"
+    run = _begin(["rewrite", str(posts), "--out", str(out), "--report", str(report)], env)
+    chance = random.Random(5)
+
+    kills = 0
+    while run.poll() is None and kills < 20:
+        want = len(list(out.glob("*.md"))) + chance.randrange(1, 9)
+        _wait_for(lambda: len(list(out.glob("*.md"))) >= want, 3)  # noqa: B023  # called before it changes
+        number = chance.randrange(2)
+        workers[number].kill()
+        workers[number].wait()
+        kills += 1
+        workers[number] = _start(env)
+    _, err = run.communicate(timeout=90)
+
+    assert run.returncode == 0, err
+    assert kills >= 10
+    rows = [json.loads(line) for line in report.read_text().splitlines()]
+    assert sorted(row["out"] for row in rows) == sorted(path.name for path in posts.iterdir())
+    assert {row["status"] for row in rows} == {"rewritten"}
+    for path in out.glob("*.md"):
+        (name,) = re.findall(r"assets/([0-9a-f]{64})\.jpg", path.read_text())
+        assert hashlib.sha256((out / "assets" / f"{name}.jpg").read_bytes()).hexdigest() == name
+    # Four chunks of eight images may be under way in a worker that dies.
+    assert origin.hits() <= 240 + kills * 32
+
+
+@pytest.mark.parametrize("fault", ["started anew", "emptied", "hung"])
+def test_a_queue_that_fails_in_the_middle_of_a_run_costs_seconds(
+    tmp_path: Path,
+    env: dict[str, str],
+    origin: Origin,
+    own_valkey: Valkey,
+    workers: list[subprocess.Popen[bytes]],
+    fault: str,
+) -> None:
+    env["MEDIASVC_QUEUE_URL"] = own_valkey.url
+    posts = _own_images(tmp_path / "posts", 120, origin)
+    workers += [_start(env), _start(env)]
+    out, report = tmp_path / "out", tmp_path / "r.jsonl"
+    run = _begin(["rewrite", str(posts), "--out", str(out), "--report", str(report)], env)
+    _wait_for(lambda: len(list(out.glob("*.md"))) >= 8, 30)
+
+    began = time.monotonic()
+    match fault:
+        case "started anew":
+            own_valkey.kill()
+            time.sleep(2)
+            own_valkey.start()
+        case "emptied":
+            own_valkey.ask("FLUSHALL")
+        case _:
+            own_valkey.pause()
+            time.sleep(6)  # longer than the library's own limit
+            own_valkey.resume()
+    _, err = run.communicate(timeout=110)
+
+    assert run.returncode == 0, err
+    assert time.monotonic() - began < 60
+    rows = [json.loads(line) for line in report.read_text().splitlines()]
+    assert sorted(row["out"] for row in rows) == sorted(path.name for path in posts.iterdir())
+    assert {row["status"] for row in rows} == {"rewritten"}
 
 
 def test_a_worker_ends_well_when_told_to(env: dict[str, str], workers: list[subprocess.Popen[bytes]]) -> None:
