@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-_LOOKUP_THREADS = 32
+# The system goes on asking a name server that hangs for longer than we wait (10 to 20 s against our 5), so more look-ups
+# can hang than fetches wait. A thread is only made where all others are busy.
+_LOOKUP_THREADS = 256
 
 
 class SystemNames(AbstractResolver):

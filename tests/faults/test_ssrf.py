@@ -1,6 +1,8 @@
 """Articles are written by strangers: no URL, name, redirect or connection may lead inside."""
 
 import asyncio
+import socket
+import threading
 from collections.abc import Iterator
 from ipaddress import ip_network
 
@@ -139,6 +141,29 @@ async def test_a_name_server_that_hangs_costs_the_connect_deadline_and_no_more(
 
     assert failure.value.reason in (retry.NAME_FOR_NOW, retry.CONNECT_DEADLINE)
     assert loop.time() - began < 2.0
+
+
+async def test_names_that_hang_keep_no_other_name_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody can have a hundred names that never answer."""
+    answered = threading.Event()
+    ask = socket.getaddrinfo
+
+    def hangs(host: str, *rest: int) -> object:
+        if host.endswith(".evil.test"):
+            answered.wait(30)
+        return ask("127.0.0.1", *rest)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    names = SystemNames()
+    hanging = [asyncio.create_task(names.resolve(f"{number}.evil.test")) for number in range(150)]
+    await asyncio.sleep(0)
+
+    answers = await asyncio.wait_for(names.resolve("pictures.test"), 5)
+
+    assert [answer["host"] for answer in answers] == ["127.0.0.1"]
+    answered.set()
+    await asyncio.gather(*hanging)
+    await names.close()
 
 
 async def test_a_name_that_does_not_exist_is_not_asked_for_again_and_one_that_fails_for_now_is(
