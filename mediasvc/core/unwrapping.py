@@ -15,8 +15,10 @@ _HTTP = re.compile(r"https?:", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _HOST_FIRST = re.compile(r"(?:[^\s/?#:\\@.]+\.)+[^\s/?#:\\@.]+\.?(:[0-9]+)?(?=[/?#]|$)")
 _IMAGE = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|svg|tiff?|heic)$", re.IGNORECASE)
-_ESCAPE = re.compile(r"%([0-7][0-9A-Fa-f])")
+# Every URL that a wrapper encodes has `://`: three escapes at once.
+_ESCAPE = re.compile(r"%(3A%2F%2F|3a%2f%2f|[0-7][0-9A-Fa-f])")
 _CHARACTERS = {form(f"{code:02x}"): chr(code) for code in range(0x80) for form in (str.lower, str.upper)}
+_CHARACTERS |= {"3A%2F%2F": "://", "3a%2f%2f": "://"}
 _BLANKS = ' \t\n\r\f"'
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/_-]")
 

@@ -256,6 +256,29 @@ def test_only_allowed_ports_are_fetched(url: str, allowed: bool) -> None:
     assert caught.value.reason == "port"
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://ex.com:80@127.0.0.1/", "userinfo"),
+        ("http://ex.com:22/", "port"),
+        ("http://ex.com.localhost/", "address"),
+        ("http://ex.com\\@127.0.0.1/\ud800", "unreadable"),
+        ("http://ex.com/\ud800", "unreadable"),
+        ("http://ex.com:80:80/", "unreadable"),
+        ("http://0x7f.1/", "address"),
+    ],
+)
+def test_an_origin_that_was_allowed_lets_no_other_in(url: str, reason: str) -> None:
+    policy = FetchPolicy()
+    policy.check_url(SourceUrl("http://ex.com/a.jpg"))
+    policy.check_url(SourceUrl("http://ex.com/b.jpg"))
+
+    for _ in range(2):
+        with pytest.raises(SourceRefused) as caught:
+            policy.check_url(SourceUrl(url))
+        assert caught.value.reason == reason
+
+
 def test_other_ports_can_be_allowed() -> None:
     FetchPolicy(allowed_ports=frozenset({8080})).check_url(normalise("http://ex.com:8080/"))
 

@@ -185,6 +185,23 @@ def test_the_operator_can_leave_a_wrapper_on() -> None:
     assert resolver.resolve("https://images.weserv.nl/?url=ex.com").layers == ()
 
 
+def test_a_text_that_a_wrapper_must_hold_is_looked_for_in_its_url_alone() -> None:
+    own = (
+        '[[wrapper]]\nname="ours"\nplace="path"\npath="/"\ncontains=["None"]\nscheme="http"\n'
+        'examples=[["https://a.example/ex.com/none.jpg","http://ex.com/none.jpg"]]'
+    )
+    resolver = Resolver(parse_rules(own, "own.toml"))
+
+    assert resolver.resolve("https://a.example/ex.com/a.jpg").layers == ()
+
+
+@pytest.mark.parametrize("escaped", ["%3A%2F%2F", "%3a%2f%2f", "%3a%2F%2f", "%3A//", ":%2f%2F"])
+def test_escapes_are_read_in_either_case(escaped: str) -> None:
+    resolution = RESOLVER.resolve(f"https://wsrv.nl/?url=http{escaped}ex.com%2Fa.jpg&w=1")
+
+    assert resolution.origin == "http://ex.com/a.jpg"
+
+
 def test_a_rule_that_sends_an_address_to_itself_is_refused() -> None:
     own = (
         '[[wrapper]]\nname="a"\nplace="host"\nhosts=["*.ex.com"]\nto="a.ex.com"\n'
