@@ -575,3 +575,41 @@ def test_our_own_addresses_are_no_sources_though_others_share_their_host(world: 
         neighbour = service.get(image_path("http://news.example/pictures/a.jpg"))
 
     assert (own.code, looped.code, neighbour.status) == ("source_refused", "source_refused", 200)
+
+
+def test_nothing_of_the_client_reaches_the_origin_and_nothing_of_the_origin_the_client(
+    service: Service, world: Origin
+) -> None:
+    foreign = {
+        "Set-Cookie": "id=1",
+        "Content-Type": "text/html",
+        "Content-Disposition": 'attachment; filename="a.exe"',
+        "Link": "<https://evil.example>; rel=preload",
+        "Access-Control-Allow-Credentials": "true",
+        "Refresh": "0",
+        "X-Origin": "1",
+        "Server": "origin",
+    }
+    world.on("/foreign.jpg", Reply(body=jpeg("foreign"), headers=foreign))
+    ours = service.get(image_path("http://news.example/pictures/a.jpg"))
+
+    reply = service.get(
+        image_path("http://news.example/foreign.jpg"),
+        Cookie="secret=1",
+        Authorization="Bearer secret",
+        Referer="https://reader.example/secret",
+        User_Agent="Secret/1",
+        X_Forwarded_For="192.0.2.77",
+        Accept_Language="tlh",
+        Range="bytes=0-9999999",
+    )
+
+    (asked,) = world.requests("/foreign.jpg")
+    assert set(asked.headers) == {"host", "user-agent", "accept", "accept-encoding", "via"}
+    assert not any(
+        word in value for value in asked.headers.values() for word in ("ecret", "192.0.2.77", "tlh")
+    )
+    assert reply.body == jpeg("foreign")
+    assert set(reply.headers) - {"content-range"} == set(ours.headers)
+    assert (reply.headers["content-type"], reply.headers["server"]) == ("image/jpeg", "mediasvc")
+    assert ".exe" not in reply.headers["content-disposition"]
