@@ -26,7 +26,7 @@ def sha(data: bytes) -> str:
 
 
 def blob_files(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("??/??/*") if path.is_file()]
+    return [path for path in folder.glob("??/*") if path.is_file()]
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ async def test_a_working_store_is_healthy(blobs: Blobs) -> None:
 async def test_a_blob_lies_in_a_folder_of_its_first_digits(files: FileBlobs, tmp_path: Path) -> None:
     digest = await files.put(b"x")
 
-    assert await files.path(digest) == tmp_path / "blobs" / digest[:2] / digest[2:4] / digest
+    assert await files.path(digest) == tmp_path / "blobs" / digest[:2] / digest
 
 
 async def test_files_have_no_url_of_their_own(files: FileBlobs) -> None:
@@ -229,7 +229,7 @@ async def test_a_damaged_blob_is_set_aside_and_never_served(tmp_path: Path, dama
 async def test_verify_finds_exactly_the_damaged_blobs(files: FileBlobs, tmp_path: Path) -> None:
     digests = [await files.put(os.urandom(3000)) for _ in range(20)]
     for digest in digests[:3]:
-        (tmp_path / "blobs" / digest[:2] / digest[2:4] / digest).write_bytes(b"torn")
+        (tmp_path / "blobs" / digest[:2] / digest).write_bytes(b"torn")
 
     verified = await files.verify()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -60,8 +59,9 @@ class FileBlobs:
 
     async def put(self, data: bytes) -> str:
         """See Blobs."""
-        digest = await self._run("keep", lambda: hashlib.sha256(data).hexdigest())
-        await self._keep(digest, data)
+        self._check_size(len(data))
+        digest = await self._run("keep", lambda: self._folder.put(data))
+        self._recovered()
         return digest
 
     async def read(self, digest: str) -> bytes | None:
@@ -147,10 +147,13 @@ class FileBlobs:
     async def _keep(self, digest: str, data: bytes | tuple[Path, int]) -> None:
         """data: bytes, or a temporary file with its open handle."""
         size = len(data) if isinstance(data, bytes) else (await self._run("keep", data[0].stat)).st_size
-        if footprint(size) > self._max_bytes:
-            raise StoreFailed("the image is larger than the whole cache", reason="larger_than_cache")
+        self._check_size(size)
         await self._run("keep", lambda: self._folder.store(digest, data, size))
         self._recovered()
+
+    def _check_size(self, size: int) -> None:
+        if footprint(size) > self._max_bytes:
+            raise StoreFailed("the image is larger than the whole cache", reason="larger_than_cache")
 
     async def _run(self, operation: str, work: Callable[[], T]) -> T:
         """operation: for metrics, and for the choice of threads. Raises StoreFailed."""

@@ -49,7 +49,7 @@ class Collected:
 
 
 class BlobFolder:
-    """`folder/ab/cd/<digest>`, written to `folder/tmp` first and renamed; damaged ones go to `folder/quarantine`.
+    """`folder/ab/<digest>`, written to `folder/tmp` first and renamed; damaged ones go to `folder/quarantine`.
 
     Safe for several processes and threads. Digests come checked. Raises OSError.
     """
@@ -57,6 +57,7 @@ class BlobFolder:
     def __init__(self, folder: Path, max_bytes: int, *, fsync: bool) -> None:
         """Does nothing to the disk before the first use."""
         self._folder = folder
+        self._prefix = f"{folder}/"  # a path made of one text costs a third of one joined with "/"
         self._fsync = fsync
         self._ledger = Ledger(folder, max_bytes)
         self._checked: dict[str, Mark] = {}
@@ -67,17 +68,16 @@ class BlobFolder:
 
     def path(self, digest: str) -> Path:
         """Where a blob is, if it is held."""
-        return self._folder / digest[:2] / digest[2:4] / digest
+        return Path(f"{self._prefix}{digest[:2]}/{digest}")
 
     def temporary(self, prefix: str = "") -> tuple[Path, int]:
         """A new file and its handle. The lock on it says that its process lives, whichever machine counts pids."""
-        folder = self._folder / "tmp"
         while True:
-            path = folder / f"{prefix}{os.getpid()}-{secrets.token_hex(8)}"
+            path = Path(f"{self._prefix}tmp/{prefix}{os.getpid()}-{secrets.token_hex(8)}")
             try:
                 handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             except FileNotFoundError:
-                folder.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 continue
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,6 +89,12 @@ class BlobFolder:
             if os.fstat(handle).st_nlink:
                 return path, handle
             os.close(handle)  # swept between the two calls
+
+    def put(self, data: bytes) -> str:
+        """The digest under which they are kept from now on."""
+        digest = hashlib.sha256(data).hexdigest()
+        self.store(digest, data, len(data))
+        return digest
 
     def store(self, digest: str, data: bytes | tuple[Path, int], size: int) -> None:
         """data: bytes, or a file that `temporary` made, with its handle, which stays open."""

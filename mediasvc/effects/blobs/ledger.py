@@ -41,16 +41,15 @@ def scan(folder: Path) -> Iterator[Held]:
     for shard in _folders(folder):
         if len(shard.name) != 2:
             continue
-        for inner in _folders(shard):
-            with os.scandir(inner) as entries:
-                for entry in entries:
-                    if len(entry.name) != 64:
-                        continue
-                    try:
-                        found = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    yield Held(entry.path, found.st_size, found.st_atime_ns)
+        with os.scandir(shard) as entries:
+            for entry in entries:
+                if len(entry.name) != 64:
+                    continue
+                try:
+                    found = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                yield Held(entry.path, found.st_size, found.st_atime_ns)
 
 
 def in_flight(folder: Path) -> int:
