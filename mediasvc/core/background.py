@@ -3,12 +3,13 @@
 import base64
 import io
 
-from fast_thumbhash import thumb_hash_to_rgba
-from PIL import Image
-
 
 def declarations(thumbhash: str) -> str:
     """CSS declarations, ASCII, without a semicolon at the end. thumbhash: base64, as core.placeholder makes it."""
+    # Here, since a server that is never asked for placeholders has no other use for these libraries.
+    from fast_thumbhash import thumb_hash_to_rgba
+    from PIL import Image
+
     width, height, pixels = thumb_hash_to_rgba(base64.b64decode(thumbhash))
     picture = Image.frombytes("RGBA", (width, height), bytes(pixels))
     if picture.getchannel("A").getextrema() == (255, 255):

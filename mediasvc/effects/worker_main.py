@@ -20,8 +20,8 @@ from mediasvc.errors import MediaError, StoreFailed, Undecodable
 READY = b"\x06"
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CLONE_NEWNET, _CLONE_NEWUSER = 0x40000000, 0x10000000
-# Blocks of 16 MiB that Pillow keeps: fresh pages cost more than the work that is done on them.
-_KEPT_BLOCKS = 4
+# Blocks of up to 16 MiB that Pillow keeps: fresh pages cost more than the work that is done on them.
+_KEPT_BLOCKS = 1
 
 
 def main() -> None:
@@ -97,20 +97,15 @@ def _receive(channel: socket.socket) -> tuple[bytes, bytes] | None:
     head = _exactly(channel, errand.HEAD.size)
     if head is None:
         return None
-    text, blobs = errand.HEAD.unpack(head)
-    body = _exactly(channel, text + blobs)
-    return None if body is None else (body[:text], body[text:])
+    text_bytes, blob_bytes = errand.HEAD.unpack(head)
+    text, blobs = _exactly(channel, text_bytes), _exactly(channel, blob_bytes)
+    return None if text is None or blobs is None else (text, blobs)
 
 
 def _exactly(channel: socket.socket, length: int) -> bytes | None:
-    body = bytearray(length)
-    view, position = memoryview(body), 0
-    while position < length:
-        got = channel.recv_into(view[position:])
-        if got == 0:
-            return None
-        position += got
-    return bytes(body)
+    """So many bytes, as they came: pictures are large, and each copy of one costs its pages anew."""
+    received = channel.recv(length, socket.MSG_WAITALL) if length else b""
+    return received if len(received) == length else None
 
 
 def _confine(parent: int, memory_bytes: int) -> None:

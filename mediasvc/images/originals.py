@@ -12,14 +12,14 @@ from typing import assert_never
 from mediasvc import errors, logs, metrics
 from mediasvc.core import caching, svg, urls
 from mediasvc.core.caching import CacheRules, Entry
-from mediasvc.core.picture import Format, Rendered, ThumbnailSpec
+from mediasvc.core.picture import Format, ThumbnailSpec
 from mediasvc.effects.blobs import Blobs, Incoming
 from mediasvc.effects.fetch import Fetched, Fetcher, Validators
 from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import Index
 from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import MediaError, StoreFailed
-from mediasvc.images.renditions import CacheStatus, Held, Renditions, remembered
+from mediasvc.images.renditions import CacheStatus, Held, Made, Renditions, remembered
 
 _RECENT_ENTRIES = 4096
 
@@ -42,7 +42,7 @@ class _Obtained:
     entry: Entry
     cache: CacheStatus
     unkept: bytes | None = None
-    unkept_renditions: Mapping[str, Rendered] = field(default_factory=dict)
+    made: Mapping[str, Made] = field(default_factory=dict)
 
 
 class Originals:
@@ -178,18 +178,16 @@ class Originals:
             except StoreFailed as error:
                 logs.get().warning("blob.unkept", host=logs.host_of(url), reason=str(error))
             else:
-                await self._renditions.keep(entry, specs, processed.renditions)
+                # At once, so that the index takes them as one.
+                made, _ = await asyncio.gather(
+                    self._renditions.keep(entry, specs, processed.renditions), self._remember(entry)
+                )
                 if wish.placeholder and entry.digest is not None:
                     await self._renditions.keep_placeholder(entry.digest, processed)
-                await self._remember(entry)
-                return _Obtained(entry, CacheStatus.MISS)
+                return _Obtained(entry, CacheStatus.MISS, made=made)
+        made = await self._renditions.keep(entry, specs, processed.renditions)
         data = sanitised or await _bytes_of(await incoming.source())
         entry = replace(entry, digest=hashlib.sha256(data).hexdigest())
-        made = {
-            one.key(): rendered
-            for one, rendered in zip(specs, processed.renditions, strict=True)
-            if isinstance(rendered, Rendered)
-        }
         if not storage.storable:
             entry = replace(entry, expires_at=now)
         return _Obtained(entry, CacheStatus.MISS, data, made)
@@ -273,7 +271,7 @@ def _held(resolution: urls.Resolution, obtained: _Obtained) -> Held:
         entry.digest,
         obtained.cache,
         obtained.unkept,
-        obtained.unkept_renditions,
+        obtained.made,
     )
 
 

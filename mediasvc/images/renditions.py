@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -28,11 +28,19 @@ class CacheStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """A thumbnail that was made while its original was fetched. is_kept: it can be had from the store as well."""
+
+    rendered: Rendered
+    is_kept: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """The original of one source URL, at hand.
 
     unkept: its bytes, where they may not be kept (private, no-store) or could not be (store failed).
-    unkept_renditions: thumbnails made of those bytes, by the key of their spec.
+    made: what was made in the same step, by the key of its spec.
     """
 
     resolution: urls.Resolution
@@ -41,7 +49,7 @@ class Held:
     digest: str
     cache: CacheStatus
     unkept: bytes | None = None
-    unkept_renditions: Mapping[str, Rendered] = field(default_factory=dict)
+    made: Mapping[str, Made] = field(default_factory=dict)
 
     def etag(self, spec: ThumbnailSpec | None) -> str:
         """The strong validator of the reply for a spec, in its quotes; known without any image work."""
@@ -98,13 +106,18 @@ class Renditions:
         self._rules = rules
         self._clock = clock
 
+    def at_hand(self, held: Held, spec: ThumbnailSpec, *, load: bool = True) -> Served | None:
+        """A thumbnail that was made while its original was fetched. load False: as for ready."""
+        made = held.made.get(spec.key())
+        if made is None:
+            return None
+        served = _served(held, made.rendered)
+        return served if load or not made.is_kept else replace(served, data=None)
+
     async def of_unkept(self, held: Held, spec: ThumbnailSpec, data: bytes) -> Served:
         """A thumbnail of bytes that are not kept."""
-        rendered = held.unkept_renditions.get(spec.key())
-        if rendered is None:
-            processed = await self._workers.process(data, (spec,))
-            rendered = _or_raise(processed.renditions[0])
-        return original(held) if rendered.data is None else _thumbnail(rendered, rendered.data)
+        processed = await self._workers.process(data, (spec,))
+        return _served(held, _or_raise(processed.renditions[0]))
 
     async def ready(self, held: Held, spec: ThumbnailSpec, *, load: bool = True) -> Served | None:
         """A thumbnail that was made before; None: it has to be made. Raises what failed a short while ago.
@@ -142,18 +155,23 @@ class Renditions:
             made = error
         if held.unkept is None:
             await self.keep(held.entry, (spec,), (made,))
-        rendered = _or_raise(made)
-        return original(held) if rendered.data is None else _thumbnail(rendered, rendered.data)
+        return _served(held, _or_raise(made))
 
     async def keep(
         self, entry: Entry, specs: tuple[ThumbnailSpec, ...], made: tuple[Rendered | MediaError, ...]
-    ) -> None:
+    ) -> dict[str, Made]:
         """Keeps what was made of an original. Trouble is logged: the bytes are at hand all the same."""
+        at_hand: dict[str, Made] = {}
         for spec, rendered in zip(specs, made, strict=True):
+            is_kept = entry.digest is not None
             try:
                 await self._keep(entry, spec, rendered)
             except StoreFailed as error:
                 logs.get().warning("rendition.unkept", reason=str(error))
+                is_kept = False
+            if isinstance(rendered, Rendered):
+                at_hand[spec.key()] = Made(rendered, is_kept)
+        return at_hand
 
     async def _keep(self, entry: Entry, spec: ThumbnailSpec, made: Rendered | MediaError) -> None:
         if entry.digest is None or entry.picture is None:
@@ -215,17 +233,13 @@ def original(held: Held) -> Served:
     )
 
 
-def _thumbnail(rendered: Rendered, data: bytes) -> Served:
+def _served(held: Held, rendered: Rendered) -> Served:
+    data = rendered.data
+    if data is None:
+        return original(held)
     digest = hashlib.sha256(data).hexdigest()
-    return Served(
-        digest,
-        rendered.format,
-        rendered.width,
-        rendered.height,
-        data,
-        len(data),
-        same_as_original=False,
-    )
+    size = (rendered.width, rendered.height)
+    return Served(digest, rendered.format, *size, data, len(data), same_as_original=False)
 
 
 def _or_raise(made: Rendered | MediaError) -> Rendered:

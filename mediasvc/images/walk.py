@@ -160,16 +160,20 @@ class Images:
         """
         if spec is None or is_own_thumbnail(held.picture, spec):
             return await self._original(held)
-        if held.unkept is not None:
-            return await self._renditions.of_unkept(held, spec, held.unkept)
-        ready = await self._renditions.ready(held, spec, load=load)
+        ready = self._renditions.at_hand(held, spec, load=load)
+        if ready is None and held.unkept is not None:
+            ready = await self._renditions.of_unkept(held, spec, held.unkept)
+        if ready is None:
+            ready = await self._renditions.ready(held, spec, load=load)
         if ready is None:
             key = f"rendition:{held.digest}:{spec.key()}"
             ready = await self._flights.run(key, lambda: self._make(held, spec))
         return await self._original(held) if ready.same_as_original else ready
 
     async def _original(self, held: Held) -> Served:
-        if held.unkept is None and not await self.blobs.holds(held.digest):
+        # A miss was kept a moment ago.
+        is_old = held.unkept is None and held.cache is not CacheStatus.MISS
+        if is_old and not await self.blobs.holds(held.digest):
             held = await self._originals.fetch_again(held)
         return original(held)
 
