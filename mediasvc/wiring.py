@@ -40,6 +40,7 @@ class Parts:
     """Everything that a door needs, opened. local_blobs: the folder of blobs on this machine.
 
     begin_work: starts image processes and opens connections, where that was put off; as often as one likes.
+    turns: for runs over one folder, of this machine as is the journal.
     """
 
     images: Images
@@ -51,6 +52,7 @@ class Parts:
     workers: ImageWorkers
     fetcher: Fetcher
     begin_work: Callable[[], Awaitable[None]]
+    turns: Locks
 
 
 def make_addresses(settings: Settings) -> Addresses:
@@ -259,7 +261,8 @@ async def open_parts(
 
         if image_work:
             await begin_work()
-        yield Parts(images, articles, blobs, local_blobs, index, journal, workers, fetcher, begin_work)
+        turns = FileLocks(settings.data_dir / "turns")
+        yield Parts(images, articles, blobs, local_blobs, index, journal, workers, fetcher, begin_work, turns)
 
 
 async def _tidy(blobs: FileBlobs, index: Index) -> None:

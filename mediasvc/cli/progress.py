@@ -20,8 +20,9 @@ _IMAGES_TOLD = 20
 class Progress:
     """A context manager; update may be called as often as one likes."""
 
-    def __init__(self, stream: TextIO) -> None:
-        """stream: where people look, usually stderr."""
+    def __init__(self, stream: TextIO, *, every_s: float = _LINE_EVERY_S) -> None:
+        """stream: where people look, usually stderr. every_s: between two lines, where there is no bar."""
+        self._every_s = every_s
         self._console = Console(file=stream)
         self._live = (
             Live(console=self._console, refresh_per_second=4, transient=True) if stream.isatty() else None
@@ -49,7 +50,7 @@ class Progress:
         now = time.monotonic()
         if self._live is not None:
             self._live.update(Text(self._line(totals, now)))
-        elif now - self._told >= _LINE_EVERY_S:
+        elif now - self._told >= self._every_s:
             self._told = now
             self._console.print(self._line(totals, now), highlight=False, soft_wrap=True)
 

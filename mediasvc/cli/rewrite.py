@@ -2,6 +2,7 @@
 
 import asyncio
 import difflib
+import gc
 import os
 import sys
 import tempfile
@@ -41,6 +42,7 @@ from mediasvc.errors import BodyTooLarge, MediaError, StoreFailed
 from mediasvc.settings import Settings
 from mediasvc.wiring import Parts, open_parts, store_name
 
+_TURN_TOLD_S = 1.0
 _WANTS: dict[str, FrontMatterUse] = {"thumbnail": "thumbnail", "original": "original", "skip": "skip"}
 
 
@@ -149,6 +151,8 @@ async def _rewrite(
     settings: Settings, options: Options, wheres: list[Plan], report: Path | None, totals: Totals
 ) -> int:
     began = datetime.now(UTC)
+    # What has been read in by now stays to the end, and need not be looked through for garbage again and again.
+    gc.freeze()
     report_file = ReportFile(report) if report else None
     progress = Progress(sys.stderr)
     try:
@@ -157,7 +161,7 @@ async def _rewrite(
             run_chunk = await _elsewhere(settings, stack) if settings.queue_url else _here(parts)
             stack.enter_context(progress)
             for where in wheres:
-                await Batch(
+                batch = Batch(
                     where=where,
                     options=options,
                     articles=parts.articles,
@@ -169,12 +173,30 @@ async def _rewrite(
                     on_progress=progress.update,
                     on_failure=Failures(progress, report),
                     store=store_name(settings),
-                ).run()
+                )
+                async with _turn(parts, where, progress):
+                    await batch.run()
     finally:
         if report_file is not None:
             report_file.close()
     _say_totals(totals, wheres)
     return totals.exit_code
+
+
+@asynccontextmanager
+async def _turn(parts: Parts, where: Plan, progress: Progress) -> AsyncIterator[None]:
+    """In place, runs over one folder take turns: the second would find each article changed under its hands."""
+    if not where.in_place:
+        yield
+        return
+    line = f"mediasvc: another run is at work on {files.shown(where.root)}; waiting for it"
+    telling = asyncio.get_running_loop().call_later(_TURN_TOLD_S, progress.say, line)
+    try:
+        async with parts.turns.hold(f"run:{os.path.realpath(where.root)}"):
+            telling.cancel()
+            yield
+    finally:
+        telling.cancel()
 
 
 def _here(parts: Parts) -> Run:
