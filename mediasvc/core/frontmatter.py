@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import yaml
@@ -88,8 +89,7 @@ def find_in_front_matter(
 
     fields: what each name gets. A THUMBNAIL has no declared size here: see Reference.
     """
-    raw = source.raw[front.start : front.end]
-    names = {written: name for name in fields if (written := name.encode(source.encoding, "replace")) in raw}
+    names = {name.encode(source.encoding, "replace"): name for name in fields}
     if not names:
         return
     for name, first, last, form in _scalars(source, front.start, front.end, names):
@@ -105,10 +105,14 @@ def find_in_front_matter(
 
 
 def _scalars(source: Source, start: int, end: int, names: Mapping[bytes, str]) -> list[_Field]:
-    if end - start <= _MAX_YAML_BYTES:
-        view = source.page[start:end].translate(_YAML_VIEW)
-        if _SIMPLE.fullmatch(view):
-            return list(_simple_scalars(source, view, start, names))
+    is_short = end - start <= _MAX_YAML_BYTES
+    view = source.page[start:end].translate(_YAML_VIEW) if is_short else b""
+    if is_short and _SIMPLE.fullmatch(view):
+        return list(_simple_scalars(source, view, start, names))
+    raw = source.raw[start:end]
+    if not any(name in raw for name in names):
+        return []
+    if is_short:
         try:
             return list(_yaml_scalars(source, view.decode("ascii"), start, names))
         except (yaml.YAMLError, _TooDeep):
@@ -127,15 +131,18 @@ class Mark(Protocol):
 
 
 def _simple_scalars(source: Source, view: bytes, start: int, names: Mapping[bytes, str]) -> Iterator[_Field]:
-    raw = source.raw[start : start + len(view)]
-    for written, name in names.items():
-        at = raw.find(written)
-        while at >= 0:
-            match = _SIMPLE_VALUE.match(view, at + len(written)) if at == 0 or view[at - 1] == 0x0A else None
-            if match is not None:
-                group = match.lastindex or 0
-                yield name, start + match.start(group), start + match.end(group), _SIMPLE_FORMS[group]
-            at = raw.find(written, at + len(written))
+    lines = b"\n" + source.raw[start : start + len(view)]
+    for key in _keys(tuple(names)).finditer(lines):
+        match = _SIMPLE_VALUE.match(view, key.end() - 1)
+        if match is not None:
+            group = match.lastindex or 0
+            yield names[key[1]], start + match.start(group), start + match.end(group), _SIMPLE_FORMS[group]
+
+
+@lru_cache(maxsize=64)
+def _keys(names: tuple[bytes, ...]) -> re.Pattern[bytes]:
+    """A line break and one of the names, before its colon."""
+    return re.compile(rb"\n(" + b"|".join(map(re.escape, names)) + rb")(?=:)")
 
 
 def _yaml_scalars(source: Source, view: str, start: int, names: Mapping[bytes, str]) -> Iterator[_Field]:
