@@ -162,10 +162,10 @@ def is_local(address: str, prefix: str, public_url: str) -> bool:
     if public_url and address.startswith((f"{public_url}/img/", f"{public_url}/assets/")):
         return True
     relative = is_relative(address)
-    if address.startswith("/img/") and address.count("/") >= 4 and relative:
-        return True
     if not relative and not address.startswith(prefix):
         return False
+    if relative and address.startswith("/img/") and address.count("/") >= 4:
+        return True
     name = address.partition("?")[0].partition("#")[0].rpartition("/")[2]
     digest, _, ending = name.partition(".")
     return len(digest) == 64 and ending in _ENDINGS and set(digest) <= _HEX
