@@ -33,6 +33,7 @@ _RESEND_S: Final = 120.0
 # How long a queue may be gone in the middle of a run.
 _PATIENCE_S: Final = 60.0
 _HANG_S: Final = 30.0
+_ANSWER_S: Final = 10.0
 _AGAIN_S: Final = 0.5
 _SILENCE_S: Final = 15.0
 _PACKED: Final = "z"
@@ -65,11 +66,14 @@ def unpack(text: str) -> bytes:
         raise ValueError("not a packed message") from error
 
 
-def _connect(url: str, *, retries: int) -> "redis.asyncio.Redis":
+def _connect(url: str, *, retries: int, timeout_s: float | None) -> "redis.asyncio.Redis":
+    """timeout_s: of each answer; None where the caller ends it, for the library's limit loses cancellations
+    on Python 3.11 (wait_for), and a task that loops would never end.
+    """
     return redis.asyncio.Redis.from_url(
         url,
         socket_connect_timeout=3,
-        socket_timeout=10,
+        socket_timeout=timeout_s,
         health_check_interval=15,
         retry=Retry(ExponentialBackoff(cap=2, base=0.1), retries),
     )
@@ -97,7 +101,7 @@ class AskingSide:
         self._run = secrets.token_hex(12)
         self._broker = make_broker(url)
         # No retries behind our back: after every broken connection it is asked what is still there.
-        self._redis = _connect(url, retries=0)
+        self._redis = _connect(url, retries=0, timeout_s=None)
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._was_cut = False
@@ -107,8 +111,9 @@ class AskingSide:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._redis.set(_alive_key(self._run), b"1", ex=_ALIVE_S)
-        except redis.exceptions.RedisError as error:
+            async with asyncio.timeout(_ANSWER_S):
+                await self._redis.set(_alive_key(self._run), b"1", ex=_ALIVE_S)
+        except (redis.exceptions.RedisError, TimeoutError) as error:
             await self._redis.aclose()
             raise StoreFailed("the queue (MEDIASVC_QUEUE_URL) does not answer") from error
         self._tasks = [asyncio.create_task(self._stay_alive()), asyncio.create_task(self._receive())]
@@ -120,8 +125,9 @@ class AskingSide:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(redis.exceptions.RedisError):
-            await self._redis.delete(_alive_key(self._run), _results_key(self._run), _news_key(self._run))
+        with contextlib.suppress(redis.exceptions.RedisError, TimeoutError):
+            async with asyncio.timeout(_ANSWER_S):
+                await self._redis.delete(_alive_key(self._run), _results_key(self._run), _news_key(self._run))
         await self._redis.aclose()
         await asyncio.to_thread(self._broker.close)
 
@@ -171,11 +177,11 @@ class AskingSide:
         while True:
             await asyncio.sleep(_AGAIN_S if self._was_cut else _ALIVE_S / 6)
             try:
-                async with self._redis.pipeline(transaction=True) as pipe:
+                async with asyncio.timeout(_ANSWER_S), self._redis.pipeline(transaction=True) as pipe:
                     pipe.exists(_alive_key(self._run))
                     pipe.set(_alive_key(self._run), b"1", ex=_ALIVE_S)
                     was_there, _ = await pipe.execute()
-            except redis.exceptions.RedisError:
+            except (redis.exceptions.RedisError, TimeoutError):
                 metrics.store_errors.labels(store="queue", operation="alive").inc()
                 self._was_cut = True
                 continue
@@ -190,9 +196,10 @@ class AskingSide:
         heard = loop.time()
         while True:
             try:
-                told = await self._redis.blpop([_news_key(self._run)], timeout=1)
-                found = await self._look(_text(told[1]) if told is not None else None)
-            except redis.exceptions.RedisError:
+                async with asyncio.timeout(_ANSWER_S):
+                    told = await self._redis.blpop([_news_key(self._run)], timeout=1)
+                    found = await self._look(_text(told[1]) if told is not None else None)
+            except (redis.exceptions.RedisError, TimeoutError):
                 metrics.store_errors.labels(store="queue", operation="receive").inc()
                 self._was_cut = True
                 await asyncio.sleep(_AGAIN_S)
@@ -230,7 +237,7 @@ class WorkingSide:
     """What a worker says back to the runs that asked."""
 
     def __init__(self, url: str) -> None:
-        self._redis = _connect(url, retries=5)
+        self._redis = _connect(url, retries=5, timeout_s=_ANSWER_S)
 
     async def is_wanted(self, run: str) -> bool:
         """Whether the run that asked is still there. StoreFailed."""
