@@ -1,8 +1,11 @@
 """Which articles there are, and where each of them is to be written."""
 
 import os
+import zlib
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 from mediasvc.core.rewrite import ArticleType
@@ -10,6 +13,7 @@ from mediasvc.errors import InvalidRequest
 
 MARKDOWN_ENDINGS = frozenset({".md", ".markdown"})
 HTML_ENDINGS = frozenset({".html", ".htm"})
+_FOLDERS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +93,26 @@ def type_of(name: str) -> ArticleType | None:
     return ArticleType.HTML if ending in HTML_ENDINGS else None
 
 
-def scan(where: Plan) -> Iterator[Item]:
+def scan(where: Plan, *, spread: bool = False) -> Iterator[Item]:
     """Every article below the plan's paths, once, folder by folder in name order, read as it is asked for.
 
+    spread: neighbours, which are often of one site, far apart instead, so that no origin has to bear all the work
+    at once while the others wait.
     Folders behind symbolic links are not entered, and links that lead out of the tree are passed over; so
     are hidden folders, the assets folder and, where it lies inside the input, the output folder.
     """
     if len(where.paths) == 1:
-        yield from _scan(where)
+        yield from _scan(where, spread=spread)
         return
     seen: set[Path] = set()
-    for item in _scan(where):
+    for item in _scan(where, spread=spread):
         real = item.path.resolve()
         if real not in seen:
             seen.add(real)
             yield item
 
 
-def _scan(where: Plan) -> Iterator[Item]:
+def _scan(where: Plan, *, spread: bool) -> Iterator[Item]:
     root = os.path.realpath(where.root)
     left_out = {where.assets.resolve()} | (set() if where.in_place else {where.root.resolve()})
     for path in where.paths:
@@ -117,7 +123,7 @@ def _scan(where: Plan) -> Iterator[Item]:
                 path, path if where.in_place else where.root / path.name, name, kind or ArticleType.HTML, root
             )
             continue
-        for found, relative in _below(path, left_out):
+        for found, relative in _below(path, left_out, spread=spread):
             kind = type_of(found.name)
             if kind is not None and (not where.in_place or not found.is_symlink()):
                 name = _name(found, where.root) if where.in_place else relative
@@ -131,27 +137,58 @@ def _name(path: Path, root: Path) -> str:
         return path.resolve().relative_to(root.resolve()).as_posix()
 
 
-def _below(top: Path, left_out: set[Path]) -> Iterator[tuple[Path, str]]:
+def _below(top: Path, left_out: set[Path], *, spread: bool) -> Iterator[tuple[Path, str]]:
+    folders = _folders(top, left_out, spread=spread)
+    return _in_turns(folders) if spread else chain.from_iterable(folders)
+
+
+def _folders(top: Path, left_out: set[Path], *, spread: bool) -> Iterator[Iterator[tuple[Path, str]]]:
+    """The files of one folder after the other."""
     real_top = os.path.realpath(top)
     folders = [("", top)]
     while folders:
         prefix, folder = folders.pop()
         try:
             with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                entries = sorted(listing, key=_mixed if spread else _by_name)
         except OSError:
             # A folder that vanished or may not be read has no articles for us.
             continue
-        deeper = []
-        for entry in entries:
-            relative = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                path = Path(entry.path)
-                if not entry.name.startswith(".") and path.resolve() not in left_out:
-                    deeper.append((relative + "/", path))
-            elif entry.is_file() and (not entry.is_symlink() or _is_inside(entry.path, real_top)):
-                yield Path(entry.path), relative
-        folders.extend(reversed(deeper))
+        deeper = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+        folders += [
+            (f"{prefix}{entry.name}/", Path(entry.path))
+            for entry in reversed(deeper)
+            if not entry.name.startswith(".") and Path(entry.path).resolve() not in left_out
+        ]
+        yield _files(entries, prefix, real_top)
+
+
+def _files(entries: list[os.DirEntry[str]], prefix: str, real_top: str) -> Iterator[tuple[Path, str]]:
+    for entry in entries:
+        if entry.is_file() and (not entry.is_symlink() or _is_inside(entry.path, real_top)):
+            yield Path(entry.path), prefix + entry.name
+
+
+def _in_turns(folders: Iterator[Iterator[tuple[Path, str]]]) -> Iterator[tuple[Path, str]]:
+    """One file of each of a few folders in turn, a new folder in the place of one that is at its end."""
+    open_ones = deque(islice(folders, _FOLDERS_AT_ONCE))
+    while open_ones:
+        folder = open_ones.popleft()
+        found = next(folder, None)
+        if found is not None:
+            yield found
+            open_ones.append(folder)
+        else:
+            open_ones.extend(islice(folders, 1))
+
+
+def _by_name(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
+def _mixed(entry: os.DirEntry[str]) -> int:
+    """The same order in every run, and none that names have."""
+    return zlib.crc32(os.fsencode(entry.name))
 
 
 def _is_inside(path: str, real_top: str) -> bool:

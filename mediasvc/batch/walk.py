@@ -149,7 +149,7 @@ class Batch:
 
     async def _fill(self, queue: asyncio.Queue[list[Item] | None]) -> None:
         """Reports what is done already, and puts everything else into the queue, a chunk at a time."""
-        items = scan(self.where)
+        items = scan(self.where, spread=True)
         size = min(CHUNK_ARTICLES, self.options.jobs)
         while group := await asyncio.to_thread(_take, items, _GROUP_ARTICLES):
             left = await self._left(group)

@@ -22,7 +22,7 @@ import pytest
 
 from mediasvc.batch.walk import Totals
 from mediasvc.cli.progress import Progress
-from tests.origin import Gate, Origin, Reply, jpeg
+from tests.origin import Gate, Origin, Reply, Request, jpeg
 from tests.programs import environment, mediasvc
 
 PROGRAM = [sys.executable, "-m", "mediasvc"]
@@ -229,7 +229,12 @@ def test_elsewhere_a_line_is_said_every_so_often() -> None:
 def test_the_report_is_written_as_the_run_goes(tmp_path: Path, env: dict[str, str], origin: Origin) -> None:
     _posts(tmp_path / "posts", origin, 20)
     gate = Gate()
-    origin.on("/19.jpg", Reply(body=jpeg("last"), hold=gate))
+
+    def answer(request: Request) -> Reply:
+        return Reply(body=jpeg(request.path, 320, 200), hold=gate if origin.hits() == 20 else None)
+
+    for number in range(20):
+        origin.on(f"/{number}.jpg", answer)
     report = tmp_path / "r.jsonl"
     run = subprocess.Popen(
         [
@@ -246,7 +251,7 @@ def test_the_report_is_written_as_the_run_goes(tmp_path: Path, env: dict[str, st
         env=env,
         stderr=subprocess.DEVNULL,
     )
-    origin.wait_hits("/19.jpg", 1, timeout_s=30)
+    origin.wait_hits(None, 20, timeout_s=30)
 
     early = _rows(report)
     gate.open()
@@ -261,7 +266,12 @@ def test_a_second_ctrl_c_ends_a_run_as_well_as_the_first(
     tmp_path: Path, env: dict[str, str], origin: Origin
 ) -> None:
     _posts(tmp_path / "posts", origin, 30)
-    origin.on("/29.jpg", Reply(hang="head"))
+
+    def answer(request: Request) -> Reply:
+        return Reply(body=jpeg(request.path, 320, 200), hang="head" if origin.hits() == 30 else "")
+
+    for number in range(30):
+        origin.on(f"/{number}.jpg", answer)
     out, report = tmp_path / "out", tmp_path / "r.jsonl"
     run = subprocess.Popen(
         [
@@ -280,7 +290,7 @@ def test_a_second_ctrl_c_ends_a_run_as_well_as_the_first(
         text=True,
         start_new_session=True,
     )
-    origin.wait_hits("/29.jpg", 1, timeout_s=30)
+    origin.wait_hits(None, 30, timeout_s=30)
 
     for _ in range(2):
         os.killpg(run.pid, signal.SIGINT)
@@ -306,6 +316,28 @@ def test_one_host_gets_no_more_at_once_than_it_may(
 
     assert ended.code == 0, ended.err
     assert origin.peak == 3
+
+
+@pytest.mark.parametrize("layout", ["a folder for each site", "names that begin with the site"])
+def test_images_of_one_host_are_spread_out(
+    tmp_path: Path, env: dict[str, str], origin: Origin, layout: str
+) -> None:
+    for site in range(6):
+        folder = tmp_path / "posts" / (f"site{site}" if layout.startswith("a folder") else "")
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(40):
+            path = f"/{site}-{number}.jpg"
+            origin.on(path, Reply(body=jpeg(f"batch{number % 12}", 320, 200)))
+            (folder / f"{site}-{number:04}.md").write_text(f"![x](http://site{site}.example{path})\n")
+
+    ended = mediasvc(["rewrite", tmp_path / "posts", "--out", tmp_path / "out"], env)
+
+    hosts = [request.host for request in origin.requests()]
+    assert ended.code == 0, ended.err
+    assert len(hosts) == 240
+    for start in range(0, 240, 60):
+        assert max(hosts[start : start + 60].count(host) for host in set(hosts)) <= 30
+        assert len(set(hosts[start : start + 60])) >= 4
 
 
 def test_memory_does_not_grow_with_the_number_of_articles(
