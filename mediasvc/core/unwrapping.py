@@ -10,6 +10,7 @@ import can_ada
 from mediasvc.core.wrapperrules import Rule
 from mediasvc.errors import InvalidRequest, SourceRefused
 
+_WEB = ("http://", "https://")
 _LITERAL = re.compile(r"https?://", re.IGNORECASE)
 _HTTP = re.compile(r"https?:", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -112,6 +113,8 @@ def _decoded(rule: Rule, text: str) -> str:
         return _from_base64(text)
     if rule.coded == "hex":
         return _from_hex(text)
+    if "%" not in text:
+        return text
     least, most = rule.decode
     for turn in range(most):
         if turn >= least and _LITERAL.match(text):
@@ -151,7 +154,7 @@ def _with_groups(rule: Rule, match: re.Match[str], text: str) -> str:
 
 
 def _absolute(rule: Rule, outer: Outer, text: str) -> str:
-    if _LITERAL.match(text):
+    if text.startswith(_WEB) or _LITERAL.match(text):
         return text
     if rule.ssl_prefix and text[:4].lower() == "ssl:":
         return f"https://{text[4:].lstrip('/')}"
