@@ -10,15 +10,15 @@ from mediasvc.core.wrapperrules import Rule
 # Of one file, the rules that name the host, or those for any; each behind what its URLs must contain.
 Stage = tuple[tuple[frozenset[str], Rule], ...]
 
+# Looked for before the texts that hold them: a letter is found ten times as fast, and most URLs have few of these.
+_RARE = "_=?-."
+
 
 class Rulebook:
-    """Rules found by host with a few dictionary look-ups; hosts seen lately are remembered, 4096 of them.
-
-    needles: every text that some rule wants a URL to contain, in lower case.
-    """
+    """Rules found by host with a few dictionary look-ups; hosts seen lately are remembered, 4096 of them."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self.needles = tuple({needle for rule in rules for needle in rule.contains})
+        self._needles = _by_letter({needle for rule in rules for needle in rule.contains})
         self._rules = tuple(rules)
         self._named: dict[str, list[int]] = defaultdict(list)
         self._starred: dict[str, list[tuple[HostPattern, int]]] = defaultdict(list)
@@ -34,6 +34,16 @@ class Rulebook:
         }
         self._arranged = lru_cache(maxsize=1024)(self._arrange)
         self.stages_for = lru_cache(maxsize=4096)(self._find_stages)
+
+    def hits(self, text: str) -> list[str]:
+        """Of the texts that some rule wants a URL to contain, those that this one does. text: in lower case."""
+        return [
+            needle
+            for letter, needles in self._needles
+            if letter in text
+            for needle in needles
+            if needle in text
+        ]
 
     def _find_stages(self, host: str) -> tuple[Stage, ...]:
         """host: normalised. Of each file first the rules that name the host, then those for any."""
@@ -59,3 +69,11 @@ class Rulebook:
                 ]
                 stages.append(tuple(sorted(stage, key=lambda pair: bool(pair[0]))))
         return tuple(stage for stage in stages if stage)
+
+
+def _by_letter(needles: set[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Pairs of a rare letter, "" where they have none, and the needles that hold it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for needle in sorted(needles):
+        found[next((letter for letter in _RARE if letter in needle), "")].append(needle)
+    return tuple((letter, tuple(those)) for letter, those in found.items())

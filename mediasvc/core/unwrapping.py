@@ -16,10 +16,7 @@ _HTTP = re.compile(r"https?:", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _HOST_FIRST = re.compile(r"(?:[^\s/?#:\\@.]+\.)+[^\s/?#:\\@.]+\.?(:[0-9]+)?(?=[/?#]|$)")
 _IMAGE = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|svg|tiff?|heic)$", re.IGNORECASE)
-# Every URL that a wrapper encodes has `://`: three escapes at once.
-_ESCAPE = re.compile(r"%(3A%2F%2F|3a%2f%2f|[0-7][0-9A-Fa-f])")
-_CHARACTERS = {form(f"{code:02x}"): chr(code) for code in range(0x80) for form in (str.lower, str.upper)}
-_CHARACTERS |= {"3A%2F%2F": "://", "3a%2f%2f": "://"}
+_ESCAPES = re.compile(r"%([0-7][0-9A-Fa-f](?:%[0-7][0-9A-Fa-f])*+)")
 _BLANKS = ' \t\n\r\f"'
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/_-]")
 
@@ -32,12 +29,25 @@ class Outer(NamedTuple):
     query: str | None
 
 
+class _Characters(dict[str, str]):
+    """What a run of escapes stands for, by the run without its first %; holds those that are worth holding."""
+
+    def __missing__(self, run: str) -> str:
+        return bytes.fromhex(run.replace("%", "")).decode("ascii")
+
+
+_CHARACTERS = _Characters(
+    {form(f"{code:02x}"): chr(code) for code in range(0x80) for form in (str.lower, str.upper)}
+    | {"3A%2F%2F": "://", "3a%2f%2f": "://"}
+)
+
+
 def decode_once(text: str) -> str:
     """Percent-decode ASCII only: what is not ASCII would be encoded again, in whatever encoding it was."""
     if "%" not in text:
         return text
     # Split and join instead of sub with a function: a third of the time for 30,000 escapes.
-    pieces = _ESCAPE.split(text)
+    pieces = _ESCAPES.split(text)
     pieces[1::2] = map(_CHARACTERS.__getitem__, pieces[1::2])
     return "".join(pieces)
 

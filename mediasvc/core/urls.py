@@ -113,8 +113,7 @@ class Resolver:
                     continue
                 if gate:
                     if hits is None:
-                        lowered = rest.lower()
-                        hits = [needle for needle in self._book.needles if needle in lowered]
+                        hits = self._book.hits(rest.lower())
                     if not hits:
                         break
                     if gate.isdisjoint(hits):
