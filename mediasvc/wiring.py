@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files as package_files
@@ -33,6 +33,8 @@ from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import InvalidSettings, StoreFailed
 from mediasvc.images import Addresses, Images
 from mediasvc.settings import Settings
+
+_TRIM_EVERY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,12 +268,17 @@ async def open_parts(
 
 
 async def _tidy(blobs: FileBlobs, index: Index) -> None:
-    """Leftovers of processes that were killed, and rows past their time; beside everything else."""
+    """Leftovers of processes that were killed, and rows past their time; then, again and again, blobs that were lent
+    when they should have made room. Beside everything else."""
     try:
         await blobs.sweep()
         await index.prune()
     except StoreFailed as error:
         logs.get().warning("store.untidied", why=str(error))
+    while True:
+        await asyncio.sleep(_TRIM_EVERY_S)
+        with suppress(StoreFailed):  # logged and counted there
+            await blobs.trim()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -117,8 +117,8 @@ async def _image(settings: Settings, url: str, spec: ThumbnailSpec | None) -> tu
     async with open_parts(settings) as parts:
         images: Images = parts.images
         held = await images.hold(url, spec)
-        served = await images.serve(held, spec)
-        return served, await images.read(served)
+        _, served, data = await images.deliver(held, spec, images.read)
+        return served, data
 
 
 def _tell(served: Served, output: str) -> None:

@@ -1,10 +1,11 @@
 """Walk A: one image, from the address that was asked for to the bytes that answer."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from mediasvc import errors, metrics
 from mediasvc.core import urls
@@ -21,8 +22,12 @@ from mediasvc.errors import MediaError, SourceMissing, StoreFailed
 from mediasvc.images.originals import Originals, Wish
 from mediasvc.images.renditions import CacheStatus, Held, Renditions, Served, asset_name, original
 
+T = TypeVar("T")
+
 _FORMATS = {extension: form for form, extension in EXTENSIONS.items()}
 _HEX = frozenset("0123456789abcdef")
+_DELIVERIES = 4
+_SMALL_BYTES = 1024 * 1024
 _ADDRESSES_KEPT = 8192
 _LONGEST_KEPT = 1024
 
@@ -194,22 +199,38 @@ class Images:
         """The bytes of an original for image work, fetched anew where the store has lost them."""
         source: Path | bytes | None = held.unkept
         if source is None:
-            source = await self.blobs.path(held.digest)
+            source = await self._kept(held)
         if source is None:
             held = await self._originals.fetch_again(held)
-            source = held.unkept if held.unkept is not None else await self.blobs.path(held.digest)
+            source = held.unkept if held.unkept is not None else await self._kept(held)
         if source is None:
             raise StoreFailed("the original went away while it was being read; ask again")
         return held, source
 
-    async def read(self, served: Served) -> bytes:
-        """The bytes. StoreFailed where they went away meanwhile."""
-        if served.data is not None:
-            return served.data
-        data = await self.blobs.read(served.digest)
-        if data is None:
-            raise StoreFailed("the stored image went away while it was being read; ask again")
-        return data
+    async def _kept(self, held: Held) -> Path | bytes | None:
+        """Small ones in memory, so that they cannot go before an image process has read them."""
+        if held.picture.bytes <= _SMALL_BYTES:
+            return await self.blobs.read(held.digest)
+        return await self.blobs.path(held.digest)
+
+    async def deliver(
+        self, held: Held, spec: ThumbnailSpec | None, take: Callable[[Served], Awaitable[T | None]]
+    ) -> tuple[Held, Served, T]:
+        """As serve, and lets `take` get hold of the bytes; where those have gone meanwhile, all is done anew.
+
+        take: None where there are none any more. StoreFailed where a cache that is much too small loses them each time.
+        """
+        for _ in range(_DELIVERIES):
+            served = await self.serve(held, spec)
+            taken = await take(served)
+            if taken is not None:
+                return held, served, taken
+            held = await self._originals.fetch_again(held)
+        raise StoreFailed("the stored image went away while it was being read; ask again")
+
+    async def read(self, served: Served) -> bytes | None:
+        """The bytes; None where they went away meanwhile. StoreFailed."""
+        return served.data if served.data is not None else await self.blobs.read(served.digest)
 
     async def path(self, served: Served) -> Path | None:
         """A file with exactly these bytes, where there is one."""

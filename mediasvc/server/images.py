@@ -25,6 +25,7 @@ from mediasvc.server.options import Guard, ImageRequest
 from mediasvc.server.replies import Freshness, Ready, Representation
 
 _MAX_QUERY_FIELDS = 32
+_SMALL_BYTES = 1024 * 1024
 # How long a presigned address is good, and how long a redirect to it may be kept.
 _PRESIGNED_S = 3600
 _REDIRECT_MAX_AGE_S = 1800
@@ -94,22 +95,23 @@ class ImageRoutes:
         reply = sending.decided_without_bytes(request, before, held.cache.value)
         if reply is not None:
             return reply
-        served = await self.images.serve(held, spec)
+        content: bytes | io.FileIO
+        held, served, content = await self.images.deliver(held, spec, self._content)
+        request["cache"] = held.cache.value
         etag = held.etag(spec)
         if served.same_as_original and served.digest != held.digest:
             # The store had lost it, and the origin has another one by now.
             etag = f'"{served.digest}"'
         chosen = _representation(held, etag, served, asked.options.negotiates)
-        content = await self._content(served)
         if isinstance(content, bytes) and _may_be_remembered(held, request):
             expires_at = held.entry.expires_at.timestamp()
             ready = Ready(chosen, content, held.resolution.origin, expires_at)
             self.memory.put(target, accepts, ready, generation)
         return sending.send(request, chosen, content, served.bytes, held.cache.value)
 
-    async def _content(self, served: Served) -> bytes | io.FileIO:
-        """Small ones whole, in one hop; large ones as an open file. StoreFailed."""
-        if served.data is None and served.bytes > self.memory.largest:
+    async def _content(self, served: Served) -> bytes | io.FileIO | None:
+        """Small ones whole, in one hop; large ones as an open file; None where they are gone. StoreFailed."""
+        if served.data is None and served.bytes > _SMALL_BYTES:
             path = await self.images.path(served)
             if path is not None:
                 return await asyncio.to_thread(_open, path)
@@ -144,6 +146,8 @@ class ImageRoutes:
                     keep = f"public, max-age={_REDIRECT_MAX_AGE_S}"
                     return web.Response(status=302, headers={"Location": address, "Cache-Control": keep})
             content = await self._content(served)
+            if content is None:
+                raise SourceMissing("this asset is not kept here any more")
         if isinstance(content, bytes) and "?" not in request.raw_path:
             self.memory.put(target, Accepts.SILENT, Ready(chosen, content, "", float("inf")), generation)
         return sending.send(request, chosen, content, served.bytes, CacheStatus.HIT.value)
@@ -209,8 +213,10 @@ def _may_be_remembered(held: Held, request: web.Request) -> bool:
     return not (request.path.startswith("/img/") and "?" in request.raw_path)
 
 
-def _open(path: Path) -> io.FileIO:
+def _open(path: Path) -> io.FileIO | None:
     try:
         return io.FileIO(path)
+    except FileNotFoundError:
+        return None
     except OSError as error:
-        raise StoreFailed("the stored image went away while it was being read; ask again") from error
+        raise StoreFailed("the disk did not give an image", reason="read") from error

@@ -112,6 +112,31 @@ def test_a_damaged_asset_is_missing_and_what_is_rewritten_now_is_fetched_again(o
         assert service.get(asset).status == 200
 
 
+def test_a_cache_much_too_small_keeps_to_its_limit_and_serves_everyone(origin: Origin) -> None:
+    limit = 3 * 2**20
+    with Service(
+        origin, WORKERS="2", MEMORY_CACHE_BYTES="0", CACHE_MAX_BYTES=str(limit), QUEUE_DEPTH="500"
+    ) as service:
+        blobs = service.folder / "data" / "blobs"
+
+        def ask(number: int) -> tuple[int, bool]:
+            name, options = str(number * 7919 % 100), "600x400" if number % 3 == 0 else "original"
+            reply = service.get(image_path(f"{HOST}/pictures/{name}.jpg", options))
+            return reply.status, options != "original" or reply.body == jpeg(name)
+
+        most = 0
+        with ThreadPoolExecutor(16) as clients:
+            for start in range(0, 600, 50):
+                assert set(clients.map(ask, range(start, start + 50))) == {(200, True)}
+                most = max(most, _disk_bytes(blobs))
+
+        assert limit // 2 < most <= limit
+
+
+def _disk_bytes(blobs: Path) -> int:
+    return sum(-(-file.stat().st_size // 4096) * 4096 for file in blobs.glob("??/*"))
+
+
 def _damage(blobs: Path) -> None:
     """Flips a byte in the middle of each."""
     for file in blobs.glob("??/*"):

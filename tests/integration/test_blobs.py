@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -277,6 +278,32 @@ async def test_a_blob_that_was_handed_out_just_now_is_not_evicted(tmp_path: Path
 
     assert path is not None
     assert sha(path.read_bytes()) == digest
+    await blobs.close()
+
+
+async def test_what_was_only_read_makes_room_at_once_and_what_was_handed_out_a_little_later(
+    tmp_path: Path,
+) -> None:
+    blobs = FileBlobs(tmp_path, 1 * MIB)
+    for number in range(30):
+        digest = await blobs.put(os.urandom(200_000))
+        if number < 20:
+            assert await blobs.holds(digest)
+            assert await blobs.read(digest) is not None
+            assert (await blobs.usage()).disk_bytes <= 1 * MIB
+        else:
+            assert await blobs.path(digest) is not None
+    assert (await blobs.usage()).blobs >= 10
+    await blobs.trim()
+    assert (await blobs.usage()).blobs >= 10
+
+    for file in blob_files(tmp_path):
+        now_ns = time.time_ns()
+        os.utime(file, ns=(now_ns - 1, file.stat().st_mtime_ns))  # as if their time were over
+
+    assert await blobs.trim() >= 5
+    assert (await blobs.usage()).disk_bytes <= 1 * MIB
+    assert await blobs.trim() == 0
     await blobs.close()
 
 

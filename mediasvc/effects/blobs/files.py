@@ -74,21 +74,24 @@ class FileBlobs:
 
     async def path(self, digest: str) -> Path | None:
         """See Blobs."""
-        whole = await self.holds(digest)
+        whole = await self._holds(digest, lend=True)
         _count(whole)
         return self._folder.path(digest) if whole else None
 
     async def holds(self, digest: str) -> bool:
         """See Blobs."""
+        return await self._holds(digest, lend=False)
+
+    async def _holds(self, digest: str, *, lend: bool) -> bool:
         if not _DIGEST.match(digest):
             return False
         try:
             # One stat of a file used before costs less than a hop to a thread.
-            if self._folder.is_known(digest):
+            if self._folder.is_known(digest, lend=lend):
                 return True
         except OSError as error:
             raise self._failed("read", error) from error
-        return await self._run("read", lambda: self._folder.check(digest))
+        return await self._run("read", lambda: self._folder.check(digest, lend=lend))
 
     async def size(self, digest: str) -> int | None:
         """See Blobs."""
@@ -129,6 +132,10 @@ class FileBlobs:
         To be run once at start, beside everything else.
         """
         return await self._run("upkeep", self._folder.sweep)
+
+    async def trim(self) -> int:
+        """Evicts what is over the limit, if anything is; how many blobs went. Cheap: to be run again and again."""
+        return await self._run("upkeep", self._folder.trim)
 
     async def usage(self) -> Usage:
         """By a look at every file."""

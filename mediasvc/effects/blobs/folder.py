@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from mediasvc import logs, metrics
-from mediasvc.effects.blobs.ledger import BOOKED, Ledger, footprint, scan
+from mediasvc.effects.blobs.ledger import BOOKED, LENT_NS, Ledger, footprint, scan
 
 _CHECKED: Final = 100_000
 _QUARANTINED: Final = 20  # files, at most; they are not counted in the limit
 _STRAY_AGE_S: Final = 3600.0
+_TOUCH_NS: Final = 1_000_000  # how exact times of use are: a popular blob is not touched for every reader
 
 Mark = tuple[int, int, int]  # inode, size, time of last change: other bytes, other mark
 
@@ -144,10 +145,13 @@ class BlobFolder:
             self._ledger.release(replaced.st_size)
         self._remember(digest, mark)
 
-    def is_known(self, digest: str) -> bool:
-        """Whether a blob is held and was checked before; says that it is used. Costs one stat."""
+    def is_known(self, digest: str, *, lend: bool = False) -> bool:
+        """Whether a blob is held and was checked before; says that it is used. Costs one stat.
+
+        lend: somebody will open it soon, so that it is not to be evicted before.
+        """
         known = self._checked.get(digest)
-        return known is not None and _touch(self.path(digest), known)
+        return known is not None and _touch(self.path(digest), known, lend=lend)
 
     def size(self, digest: str) -> int | None:
         """Length in bytes; None: not held."""
@@ -171,8 +175,8 @@ class BlobFolder:
         _touch(path, mark)
         return data
 
-    def check(self, digest: str) -> bool:
-        """Whether a blob is held, whole."""
+    def check(self, digest: str, *, lend: bool = False) -> bool:
+        """Whether a blob is held, whole. lend: as in is_known."""
         path = self.path(digest)
         try:
             with path.open("rb", buffering=0) as file:
@@ -183,7 +187,7 @@ class BlobFolder:
         except FileNotFoundError:
             return False
         self._remember(digest, mark)
-        return _touch(path, mark)
+        return _touch(path, mark, lend=lend)
 
     def _remember(self, digest: str, mark: Mark) -> None:
         if len(self._checked) >= _CHECKED:
@@ -251,6 +255,10 @@ class BlobFolder:
             logs.get().info("blobs.swept", files=swept)
         return swept
 
+    def trim(self) -> int:
+        """Evicts what is over the limit, if anything is; how many blobs went."""
+        return self._ledger.trim()
+
     def usage(self) -> Usage:
         """By a look at every file."""
         sizes = [held.size for held in scan(self._folder)]
@@ -304,15 +312,15 @@ def _mark(found: os.stat_result) -> Mark:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _touch(path: Path, mark: Mark) -> bool:
-    """Says that a file was used just now; False: it is not the one that was marked."""
+def _touch(path: Path, mark: Mark, *, lend: bool = False) -> bool:
+    """Says that a file was used just now, or is lent from now on; False: it is not the one that was marked."""
     found = _stat(path)
     if found is None or _mark(found) != mark:
         return False
-    now_ns = time.time_ns()
-    if now_ns - found.st_atime_ns > 1_000_000_000 or found.st_atime_ns <= found.st_mtime_ns:
+    used_ns = time.time_ns() + (LENT_NS if lend else 0)
+    if used_ns - found.st_atime_ns > _TOUCH_NS or found.st_atime_ns <= found.st_mtime_ns:
         with contextlib.suppress(OSError):  # read-only
-            os.utime(path, ns=(now_ns, found.st_mtime_ns))
+            os.utime(path, ns=(used_ns, found.st_mtime_ns))
     return True
 
 

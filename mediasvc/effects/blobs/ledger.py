@@ -19,12 +19,13 @@ BOOKED: Final = "keep-"
 _BLOCK: Final = 4096  # files take whole blocks
 _COUNTER = struct.Struct("<q")
 _BATCH: Final = 0.1  # of the limit, looked up by one scan
-_SERVING_NS: Final = 2_000_000_000
+LENT_NS: Final = 2_000_000_000
+"""A blob whose path was handed out is marked as used so far ahead: until then its reader may not have opened it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One blob file. used_ns: time of last use, ns since 1970."""
+    """One blob file. used_ns: time of last use, ns since 1970; ahead of now while it is lent."""
 
     path: str
     size: int
@@ -87,7 +88,7 @@ class Ledger:
         self._evicting = _LockedFile(folder / "evict.lock")
 
     def reserve(self, size: int) -> None:
-        """Books a file of this size, and evicts until it fits. What is being served stays, even if it then does not.
+        """Books a file of this size, and evicts until it fits. What is lent stays, even if it then does not.
 
         The file is in `folder/tmp` already, in its full size and under a name that begins with `BOOKED`, so that a
         scan by anyone misses nothing that is booked.
@@ -123,6 +124,10 @@ class Ledger:
         seen += sum(footprint(held.size) for held in scan(self._folder))
         return self._correct(seen, before)
 
+    def trim(self) -> int:
+        """Evicts what was lent when there was no room; how many blobs went. Costs next to nothing where all fits."""
+        return self.shrink() if self.total() > self._max_bytes else 0
+
     def shrink(self) -> int:
         """Puts the total right, then evicts what is over the limit; how many blobs went."""
         with self._evicting.hold():
@@ -152,8 +157,8 @@ class Ledger:
                 found = path.stat()
                 if found.st_atime_ns != held.used_ns:
                     continue  # used since it was looked up: no longer among the oldest
-                if found.st_atime_ns > found.st_mtime_ns and now_ns - found.st_atime_ns < _SERVING_NS:
-                    continue  # handed out just now; its reader may not have opened it yet
+                if now_ns < found.st_atime_ns <= now_ns + LENT_NS:
+                    continue  # lent
                 path.unlink()
             except FileNotFoundError:
                 continue
