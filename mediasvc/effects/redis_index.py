@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
 from mediasvc import logs, metrics
@@ -62,13 +63,9 @@ class RedisIndex:
         if not urls:
             return {}
         keys = [self._source_key(url) for url in urls]
-        texts = await self._link.ask("read", lambda client: client.mget(keys))
         found: dict[str, str] = {}
-        for url, text in zip(urls, texts, strict=True):
-            try:
-                entry = Entry.from_json(text.decode()) if isinstance(text, bytes) else None
-            except ValueError:
-                continue
+        for url, value in zip(urls, await self._get_raw(keys), strict=True):
+            entry = _readable(Entry.from_json, value)
             if entry is not None and entry.url == url and entry.digest is not None:
                 found[url] = entry.digest
         return found
@@ -80,17 +77,16 @@ class RedisIndex:
         until_ms = max(int(until.timestamp() * 1000), int(time.time() * 1000)) + 1000
         key = self._source_key(entry.url)
 
-        async def put(client: Redis) -> None:
-            async with client.pipeline(transaction=False) as pipe:
-                pipe.set(key, text, pxat=until_ms)
-                if entry.digest is not None:
-                    sharers = self._key("u", entry.digest)
-                    pipe.sadd(sharers, key)
-                    pipe.pexpireat(sharers, until_ms, nx=True)
-                    pipe.pexpireat(sharers, until_ms, gt=True)
-                _raise_first(await pipe.execute(raise_on_error=False))
+        sharers = self._key("u", entry.digest or "")
 
-        await self._link.ask("write", put)
+        def fill(pipe: Pipeline) -> None:
+            pipe.set(key, text, pxat=until_ms)
+            if entry.digest is not None:
+                pipe.sadd(sharers, key)
+                pipe.pexpireat(sharers, until_ms, nx=True)
+                pipe.pexpireat(sharers, until_ms, gt=True)
+
+        await self._write(fill, {sharers: "set"})
 
     async def rendition(self, digest: str, spec_key: str) -> Rendition | None:
         """See Index."""
@@ -103,17 +99,17 @@ class RedisIndex:
         text = rendition.to_json().encode()
         spec = _hash(spec_key)
 
-        async def put(client: Redis) -> None:
-            async with client.pipeline(transaction=False) as pipe:
-                pipe.set(self._key("r", digest, spec), text, ex=_RENDITION_TTL_S)
-                pipe.hset(self._key("m", digest), spec, rendition.digest or "")
-                pipe.expire(self._key("m", digest), _RENDITION_TTL_S)
-                if rendition.digest not in (None, digest):
-                    pipe.sadd(self._key("b", str(rendition.digest)), digest)
-                    pipe.expire(self._key("b", str(rendition.digest)), _RENDITION_TTL_S)
-                _raise_first(await pipe.execute(raise_on_error=False))
+        made, makers = self._key("m", digest), self._key("b", rendition.digest or "")
 
-        await self._link.ask("write", put)
+        def fill(pipe: Pipeline) -> None:
+            pipe.set(self._key("r", digest, spec), text, ex=_RENDITION_TTL_S)
+            pipe.hset(made, spec, rendition.digest or "")
+            pipe.expire(made, _RENDITION_TTL_S)
+            if rendition.digest not in (None, digest):
+                pipe.sadd(makers, digest)
+                pipe.expire(makers, _RENDITION_TTL_S)
+
+        await self._write(fill, {made: "hash", makers: "set"})
 
     async def freed_by(self, url: str) -> tuple[str, ...]:
         """See Index."""
@@ -127,10 +123,13 @@ class RedisIndex:
         """See Index. In several steps: what another replica puts meanwhile stays, and is whole."""
         key = self._source_key(url)
         entry = await self._get(Entry.from_json, key)
+        if entry is not None and entry.digest is not None:
+            await self._clear_around(entry.digest)
         await self._link.ask("write", lambda client: client.delete(key))
         freed: tuple[str, ...] = ()
         if entry is not None and entry.digest is not None:
             freed = await self._drop(entry.digest, key)
+        await self._clear({self._key("news"): "stream"})
         fields: dict[Any, Any] = {"url": url.encode("utf-8", "surrogatepass"), "digests": " ".join(freed)}
         await self._link.ask(
             "write",
@@ -159,21 +158,19 @@ class RedisIndex:
         """See Index. Begins anew when nobody has asked for a month."""
         key = self._key("tally")
 
-        async def add(client: Redis) -> None:
-            async with client.pipeline(transaction=False) as pipe:
-                pipe.hincrby(key, "hits", tally.hits)
-                pipe.hincrby(key, "misses", tally.misses)
-                pipe.expire(key, _TALLY_TTL_S)
-                _raise_first(await pipe.execute(raise_on_error=False))
+        def fill(pipe: Pipeline) -> None:
+            pipe.hincrby(key, "hits", tally.hits)
+            pipe.hincrby(key, "misses", tally.misses)
+            pipe.expire(key, _TALLY_TTL_S)
 
-        await self._link.ask("write", add)
+        await self._write(fill, {key: "hash"})
 
     async def stats(self) -> dict[str, int]:
         """See Index. Estimated from 5,000 keys where there are more; counted at most every ten seconds."""
         sample = await self._look()
         key = self._key("tally")
         tally = await self._link.ask("read", lambda client: client.hmget(key, ["hits", "misses"]))
-        hits, misses = (int(_text(count) or 0) for count in tally)
+        hits, misses = (_number(count) for count in tally)
         kept = [entry for entry in sample.entries if entry.picture is not None]
         return {
             "sources": round(len(kept) * sample.scale),
@@ -230,6 +227,47 @@ class RedisIndex:
             return answers
 
         return await self._link.ask("read", get)
+
+    async def _write(self, fill: Callable[[Pipeline], None], kinds: Mapping[str, str]) -> None:
+        """kinds: as in _clear; strangers are cleared away where they are met."""
+
+        async def write(client: Redis, but: str) -> list[Any]:  # what Redis says to each command
+            async with client.pipeline(transaction=False) as pipe:
+                fill(pipe)
+                answers = await pipe.execute(raise_on_error=False)
+            _raise_first(answers, but=but)
+            return answers
+
+        answers = await self._link.ask("write", lambda client: write(client, "WRONGTYPE"))
+        if any(isinstance(answer, ResponseError) for answer in answers):
+            await self._clear(kinds)
+            await self._link.ask("write", lambda client: write(client, "\0"))
+
+    async def _clear(self, kinds: Mapping[str, str]) -> None:
+        """Deletes what holds another type than ours. kinds: by key, as Redis names the types."""
+
+        async def clear(client: Redis) -> None:
+            async with client.pipeline(transaction=False) as pipe:
+                for key in kinds:
+                    pipe.type(key)
+                found = await pipe.execute()
+            strangers = [
+                key
+                for (key, kind), type_ in zip(kinds.items(), found, strict=True)
+                if _text(type_) not in (kind, "none")
+            ]
+            if strangers:
+                await client.delete(*strangers)
+
+        await self._link.ask("write", clear)
+
+    async def _clear_around(self, digest: str) -> None:
+        """What a purge of this blob reads and writes is of our types then."""
+        made = self._key("m", digest)
+        await self._clear({self._key("u", digest): "set", made: "hash"})
+        thumbnails = await self._link.ask("read", lambda client: client.hvals(made))
+        names = [digest, *map(_text, thumbnails)]
+        await self._clear({self._key(letter, name): "set" for name in names for letter in ("b", "u")})
 
     async def _freed(self, digest: str, key: str) -> tuple[str, ...] | None:
         """The digests to which nothing refers once the URL of this key does not have this blob any more.
@@ -343,6 +381,11 @@ def _purged(fields: Mapping[Any, Any]) -> Purged:  # of bytes; the library's typ
 
 def _text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+
+
+def _number(value: object) -> int:
+    text = _text(value)
+    return int(text) if text.isdecimal() and len(text) < 20 else 0
 
 
 def _count(held: bool) -> None:

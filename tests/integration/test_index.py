@@ -469,6 +469,33 @@ async def test_hostile_values_count_as_absent_and_are_replaced(
     assert await redis_index.source(entry().url) == entry()
 
 
+async def test_keys_of_other_types_make_room(redis_index: RedisIndex, valkey: Valkey) -> None:
+    async def fill() -> None:
+        await redis_index.put_source(entry())
+        await redis_index.put_rendition(digest("one"), SPEC, rendition("small"))
+        await redis_index.count(Tally(hits=1))
+
+    await fill()
+    await redis_index.purge("https://a.example/unknown")
+    structures = [key for key in keys(valkey) if not key.startswith(("mediasvc:s:", "mediasvc:r:"))]
+    assert len(structures) >= 5
+    for plant in (("SET", "KEY", "x"), ("LPUSH", "KEY", "x")):
+        for key in structures:
+            valkey.ask("DEL", key)
+            valkey.ask(*(key if word == "KEY" else word for word in plant))
+        await fill()
+        assert (await redis_index.stats())["hits"] == 1
+        assert await redis_index.digests([entry().url]) == {entry().url: entry().digest}
+        for key in structures:
+            valkey.ask("DEL", key)
+            valkey.ask(*(key if word == "KEY" else word for word in plant))
+        await redis_index.purge(entry().url)
+        assert await redis_index.source(entry().url) is None
+    valkey.ask("DEL", "mediasvc:tally")
+    valkey.ask("HSET", "mediasvc:tally", "hits", "many", "misses", "-1")
+    assert (await redis_index.stats())["hits"] == 0
+
+
 async def test_an_entry_planted_under_another_url_is_not_believed(
     redis_index: RedisIndex, valkey: Valkey
 ) -> None:
