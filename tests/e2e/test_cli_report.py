@@ -1,5 +1,9 @@
 """The page that is made of a report."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.origin import Origin, Reply, jpeg
@@ -38,3 +42,36 @@ def test_what_is_not_a_report_is_refused(tmp_path: Path) -> None:
     assert ended.code == 2
     assert "line 1" in ended.err
     assert not (tmp_path / "r.html").exists()
+
+
+def test_a_report_of_100_000_articles_is_still_one_page_that_opens(tmp_path: Path, origin: Origin) -> None:
+    origin.on("/ok.jpg", Reply(body=jpeg("ok")))
+    posts = tmp_path / "posts"
+    posts.mkdir()
+    (posts / "a.md").write_text(
+        '<img src="http://news.example/ok.jpg" data-size="300,300"> ![x](http://dead.example/a.jpg)\n'
+    )
+    env = environment(tmp_path / "data", CONNECT_TO=origin.connect_to)
+    mediasvc(["rewrite", posts, "--out", tmp_path / "out", "--report", tmp_path / "r.jsonl"], env)
+    row = json.loads((tmp_path / "r.jsonl").read_text())
+    failed = next(image for image in row["images"] if image["status"] == "failed")
+    with (tmp_path / "big.jsonl").open("w") as file:
+        for number in range(100_000):
+            failed["origin"] = f"http://dead{number % 3000}.example/a.jpg"
+            row["out"] = row["path"] = f"{number}.md"
+            file.write(json.dumps(row) + "\n")
+
+    run = subprocess.Popen(
+        [sys.executable, "-m", "mediasvc", "report", tmp_path / "big.jsonl", "--html", tmp_path / "big.html"],
+        env=env,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(run.pid, 0)
+    run.returncode = os.waitstatus_to_exitcode(status)
+
+    page = (tmp_path / "big.html").read_text()
+    assert run.returncode == 0
+    assert len(page) < 2_000_000
+    assert usage.ru_maxrss < 250 * 1024
+    assert "<strong>100,000</strong>" in page
+    assert "2,800 further kinds of failure" in page
