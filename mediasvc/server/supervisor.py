@@ -31,8 +31,13 @@ _START_TIMEOUT_S = 60.0
 _HEALTHY_S = 10.0
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 15.0
-# One heap for all threads of a server process: they allocate under one lock anyway, and each heap of its own keeps pages.
-_TUNED = {"MALLOC_ARENA_MAX": "1"}
+# One heap for all threads of a server process, which allocate under one lock anyway; and what bodies on their way take
+# of it, a few MiB, stays ours: to get fresh pages for each of them is a fifth of the work at 24 megapixels.
+_TUNED = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "4194304",
+    "MALLOC_TRIM_THRESHOLD_": "4194304",
+}
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
