@@ -58,24 +58,26 @@ class Output:
     async def place(self, assets: Mapping[str, Asset]) -> dict[str, str]:
         """Puts assets beside the articles, those that are not there yet; why, of each that cannot be."""
         missing = await asyncio.to_thread(self._missing, tuple(assets.values()))
+        stored = [asset for asset in missing if asset.data is None]
+        # At once: where the store is another machine, each is a round trip.
+        found = await asyncio.gather(*(self._source(asset) for asset in stored))
         sources: dict[str, Path] = {}
         lost: dict[str, str] = {}
-        for asset in missing:
-            if asset.data is not None:
-                continue
-            try:
-                source = await self._blobs.path(asset.digest)
-            except StoreFailed as error:
-                lost[asset.name] = str(error)
-                continue
-            if source is None:
-                lost[asset.name] = (
-                    "the cache let go of an image before it was placed; a larger CACHE_MAX_BYTES helps"
-                )
-            else:
+        for asset, source in zip(stored, found, strict=True):
+            if isinstance(source, Path):
                 sources[asset.name] = source
+            else:
+                lost[asset.name] = source
         lost |= await asyncio.to_thread(self._copy_all, [a for a in missing if a.name not in lost], sources)
         return lost
+
+    async def _source(self, asset: Asset) -> Path | str:
+        """A stored blob as a file, or why there is none."""
+        try:
+            source = await self._blobs.path(asset.digest)
+        except StoreFailed as error:
+            return str(error)
+        return source or "the cache let go of an image before it was placed; a larger CACHE_MAX_BYTES helps"
 
     def _missing(self, assets: tuple[Asset, ...]) -> list[Asset]:
         return [asset for asset in assets if not _is_there(self.where.assets / asset.name, asset.bytes)]
