@@ -80,6 +80,8 @@ def decoder_for(content_encoding: str, max_bytes: int) -> Decoder | None:
     SourceFailed: a coding that we did not ask for and do not take, or several of them.
     Source: RFC 9110 section 8.4; we send `Accept-Encoding: identity`.
     """
+    if not content_encoding:
+        return None
     codings = [
         c for c in (part.strip().lower() for part in content_encoding.split(",")) if c not in _IDENTITY
     ]

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import functools
 import hashlib
+import logging
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol, assert_never
@@ -24,6 +25,9 @@ from mediasvc.errors import MediaError, SourceFailed, SourceRefused, SourceTimeo
 
 AGENT: Final = f"mediasvc/{__version__} (+https://pypi.org/project/mediasvc/)"
 VIA: Final = "mediasvc"
+_OK: Final = "ok"
+_NOT_MODIFIED: Final = "not_modified"
+_GOES_WELL: Final = (_OK, _NOT_MODIFIED)
 _HOSTS: Final = 1024  # remembered
 
 
@@ -171,6 +175,7 @@ class Fetcher:
         self._clock = clock
         self._today = today
         self._chance = chance
+        self._counter = functools.cache(metrics.fetches.labels)
         self._host = functools.lru_cache(_HOSTS)(self._look_at)
 
     async def fetch(self, url: SourceUrl, sink: Sink, validators: Validators | None = None) -> Fetched:
@@ -185,7 +190,7 @@ class Fetcher:
         outcome, size = "cancelled", 0
         try:
             fetched = await self._with_retries(errand)
-            outcome, size = "not_modified" if fetched.not_modified else "ok", fetched.bytes
+            outcome, size = _NOT_MODIFIED if fetched.not_modified else _OK, fetched.bytes
             return fetched
         except MediaError as error:
             outcome = error.code
@@ -194,11 +199,18 @@ class Fetcher:
             raise
         finally:
             seconds = time.monotonic() - began
-            metrics.fetches.labels(outcome).inc()
+            self._counter(outcome).inc()
             metrics.fetch_duration_s.observe(seconds)
-            self._log.info(
+            self._tell(errand, outcome, size, seconds)
+
+    def _tell(self, errand: _Errand, outcome: str, size: int, seconds: float) -> None:
+        """Failures are news; that all goes well is told to those who ask for it."""
+        level = logging.DEBUG if outcome in _GOES_WELL else logging.INFO
+        if self._log.is_enabled_for(level):
+            self._log.log(
+                level,
                 "source.fetched",
-                host=logs.host_of(url),
+                host=logs.host_of(errand.url),
                 outcome=outcome,
                 tries=errand.tries,
                 bytes=size,
@@ -329,29 +341,34 @@ class Fetcher:
         """The body into the sink; its bytes, counted after the content coding is taken off."""
         decoder = codings.decoder_for(reply.headers.get("content-encoding", ""), self._rules.max_bytes)
         digest = hashlib.sha256() if stand_ins else None
+        write = errand.sink.write if digest is None else _noting(digest, errand.sink.write)
         size = 0
-
-        async def give(piece: bytes) -> None:
-            errand.is_begun = True
-            if digest:
-                digest.update(piece)
-            await errand.sink.write(piece)
-
         while arrived := await reply.read():
             watch.bytes += len(arrived)
             if watch.bytes > self._rules.max_bytes:
                 raise SourceTooLarge("The source is larger than allowed.", reason="bytes")
+            errand.is_begun = True
             for piece in decoder.feed(arrived) if decoder else (arrived,):
                 size += len(piece)
-                await give(piece)
+                await write(piece)
         if length is not None and watch.bytes != length:
             raise SourceFailed("The source's reply is not as long as it says.", reason=retry.TRUNCATED)
         for piece in decoder.end() if decoder else ():
             size += len(piece)
-            await give(piece)
+            await write(piece)
         if digest and digest.hexdigest() in stand_ins:
             raise _stand_in()
         return size
+
+
+def _noting(
+    digest: "hashlib._Hash", write: Callable[[bytes], Awaitable[None]]
+) -> Callable[[bytes], Awaitable[None]]:
+    def noted(piece: bytes) -> Awaitable[None]:
+        digest.update(piece)
+        return write(piece)
+
+    return noted
 
 
 def _origin(url: SourceUrl) -> SourceUrl:
