@@ -36,8 +36,7 @@ class ArticleOptions:
     default_size: the box of images that declare none. placeholder: whether a tiny picture becomes the
     background of localised images. failures_since: failures of images that are remembered from before it are
     tried again; None: they stand until their time is over. only_kept: an image that cannot be put into the store
-    counts as failed, because its name would lead nowhere. described: whether the report has each image's thumbhash
-    and colour, for which every picture must be decoded; placeholder needs it.
+    counts as failed, because its name would lead nowhere.
     """
 
     type: ArticleType | None = None
@@ -50,7 +49,6 @@ class ArticleOptions:
     placeholder: bool = False
     failures_since: datetime | None = None
     only_kept: bool = False
-    described: bool = True
 
 
 class Target(NamedTuple):

@@ -163,7 +163,7 @@ class Articles:
     ) -> dict[ThumbnailSpec | None, _Outcome | MediaError]:
         try:
             held = await self.images.hold(
-                origin, specs[0], placeholder=options.described, failures_since=options.failures_since
+                origin, specs[0], placeholder=True, failures_since=options.failures_since
             )
             original = await self.images.serve(held, None)
             if options.only_kept:
@@ -172,7 +172,7 @@ class Articles:
             logs.get().info("image.failed", host=logs.host_of(origin), code=error.code, why=str(error))
             return dict.fromkeys(specs, error)
         outcomes: dict[ThumbnailSpec | None, _Outcome | MediaError] = {}
-        thumbhash, dominant = await self._placeholder(held) if options.described else (None, None)
+        thumbhash, dominant = await self._placeholder(held)
         for spec in specs:
             try:
                 shown = original if spec is None else await self.images.serve(held, spec, load=False)

@@ -174,7 +174,6 @@ async def _rewrite(articles: Articles, chunk: Chunk, task: Task) -> Done:
         prefix=task.prefix,
         report_prefix=chunk.report_prefix,
         placeholder=chunk.placeholder,
-        described=chunk.placeholder,
         failures_since=chunk.began,
     )
     try:

@@ -5,7 +5,7 @@ import base64
 from fast_thumbhash import rgba_to_thumb_hash
 from PIL import Image
 
-_SIDE_PX = 32
+SIDE_PX = 32
 
 
 def thumbhash(picture: Image.Image) -> str:
@@ -21,7 +21,7 @@ def dominant(picture: Image.Image) -> str:
     small = _small(picture)
     ground = Image.new("RGB", small.size, "white")
     ground.paste(small, mask=small.getchannel("A"))
-    reduced = ground.quantize(16, Image.Quantize.MEDIANCUT, kmeans=1)
+    reduced = ground.quantize(16, Image.Quantize.MEDIANCUT)
     counts = reduced.histogram()
     index = counts.index(max(counts))
     red, green, blue = (reduced.getpalette() or [])[3 * index : 3 * index + 3]
@@ -30,6 +30,8 @@ def dominant(picture: Image.Image) -> str:
 
 def _small(picture: Image.Image) -> Image.Image:
     """RGBA within 32x32: what both are computed from."""
-    small = picture.convert("RGBA")
-    small.thumbnail((_SIDE_PX, _SIDE_PX), Image.Resampling.BOX)
-    return small
+    if max(picture.size) <= SIDE_PX:
+        return picture.convert("RGBA")
+    small = picture.copy() if picture.mode == "RGB" else picture.convert("RGBA")
+    small.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.BOX)
+    return small.convert("RGBA")

@@ -34,7 +34,7 @@ __all__ = [
     "render_known",
 ]
 
-_PLACEHOLDER_BOX = Size(100, 100)
+_PLACEHOLDER_BOX = Size(placeholder.SIDE_PX, placeholder.SIDE_PX)
 
 
 def render(data: bytes | memoryview, spec: ThumbnailSpec, limits: Limits) -> Rendered:
