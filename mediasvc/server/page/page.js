@@ -150,6 +150,7 @@ function showPictures(pictures) {
     if (round !== rounds) return; // another article has taken the place of this one
     if (sizes.length) byId("totals").replaceChildren(...savings(sizes).map((entry) => figure(...entry)));
     void showStats();
+    setTimeout(showStats, FIGURES_KEPT_MS);
   };
   more.onclick = next;
   void next();
@@ -218,6 +219,9 @@ function confirmOn(button, words) {
     button.textContent = usual;
   }, 1800);
 }
+
+// The service counts anew when its figures are 5 s old.
+const FIGURES_KEPT_MS = 5500;
 
 async function showStats() {
   const note = byId("stats-note");
