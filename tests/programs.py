@@ -60,3 +60,17 @@ def mediasvc(
         check=False,
     )
     return Ended(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))
+
+
+def peak_rss(arguments: Sequence[str | Path], env: Mapping[str, str]) -> int:
+    """Runs one command, which must succeed; the most memory that it, or any process it started, had resident, in bytes.
+
+    A program in between starts it: the system counts what the starting process had as well, and pytest has much.
+    """
+    watcher = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    command = [sys.executable, "-c", watcher, sys.executable, "-m", "mediasvc", *map(str, arguments)]
+    told = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, timeout=300).stdout
+    return 1024 * int(told.split()[-1])

@@ -178,12 +178,11 @@ class Originals:
             except StoreFailed as error:
                 logs.get().warning("blob.unkept", host=logs.host_of(url), reason=str(error))
             else:
-                # At once, so that the index takes them as one.
-                made, _ = await asyncio.gather(
-                    self._renditions.keep(entry, specs, processed.renditions), self._remember(entry)
-                )
+                # The original last: whoever finds it there, finds what was made of it too.
+                made = await self._renditions.keep(entry, specs, processed.renditions)
                 if wish.placeholder and entry.digest is not None:
                     await self._renditions.keep_placeholder(entry.digest, processed)
+                await self._remember(entry)
                 return _Obtained(entry, CacheStatus.MISS, made=made)
         made = await self._renditions.keep(entry, specs, processed.renditions)
         data = sanitised or await _bytes_of(await incoming.source())

@@ -23,7 +23,7 @@ import pytest
 from mediasvc.batch.walk import Totals
 from mediasvc.cli.progress import Progress
 from tests.origin import Gate, Origin, Reply, Request, jpeg
-from tests.programs import environment, mediasvc
+from tests.programs import environment, mediasvc, peak_rss
 
 PROGRAM = [sys.executable, "-m", "mediasvc"]
 
@@ -351,14 +351,6 @@ def test_memory_does_not_grow_with_the_number_of_articles(
         for number in range(count):
             text = f'<img src="http://news.example/a.jpg" data-size="160,160">\n{number}\n' + "word " * 400
             (posts / f"{number:05}.md").write_text(text)
-        run = subprocess.Popen(
-            [*PROGRAM, "rewrite", str(posts), "--out", str(tmp_path / f"out{count}")],
-            env=env,
-            stderr=subprocess.DEVNULL,
-        )
-        _, status, usage = os.wait4(run.pid, 0)
-        run.returncode = os.waitstatus_to_exitcode(status)
-        assert run.returncode == 0
-        peaks.append(usage.ru_maxrss)
+        peaks.append(peak_rss(["rewrite", posts, "--out", tmp_path / f"out{count}"], env))
 
     assert peaks[1] <= 1.3 * peaks[0]
