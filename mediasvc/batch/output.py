@@ -16,6 +16,7 @@ from mediasvc.effects.blobs import Blobs
 from mediasvc.errors import MediaError, StoreFailed
 
 _PREFIXES_KEPT = 4096
+_ASKED_AT_ONCE = 16  # of the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Output:
         """asset_url: what articles say before asset names; None: a relative path."""
         self.where = where
         self._blobs = blobs
+        self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._asset_url = asset_url
         self._prefixes: dict[Path, str] = {}
 
@@ -59,7 +61,7 @@ class Output:
         """Puts assets beside the articles, those that are not there yet; why, of each that cannot be."""
         missing = await asyncio.to_thread(self._missing, tuple(assets.values()))
         stored = [asset for asset in missing if asset.data is None]
-        # At once: where the store is another machine, each is a round trip.
+        # Several at once: where the store is another machine, each is a round trip.
         found = await asyncio.gather(*(self._source(asset) for asset in stored))
         sources: dict[str, Path] = {}
         lost: dict[str, str] = {}
@@ -74,7 +76,8 @@ class Output:
     async def _source(self, asset: Asset) -> Path | str:
         """A stored blob as a file, or why there is none."""
         try:
-            source = await self._blobs.path(asset.digest)
+            async with self._asking:
+                source = await self._blobs.path(asset.digest)
         except StoreFailed as error:
             return str(error)
         return source or "the cache let go of an image before it was placed; a larger CACHE_MAX_BYTES helps"

@@ -129,19 +129,31 @@ class ReportFile:
 def _begin(path: Path) -> io.FileIO:
     """An empty file of that name, or the pipe or device that has it."""
     file = path.open("ab", buffering=0)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        # Another run is writing it, and goes on in the file that it has; ours takes over the name.
         file.close()
-        path = path.resolve()
-        beside = path.with_name(f".mediasvc-{secrets.token_hex(8)}.tmp")
-        file = beside.open("xb", buffering=0)
+        return _take_over(path.resolve())
+    except OSError:
+        pass  # a file system that knows no locks
+    file.truncate(0)
+    return file
+
+
+def _take_over(path: Path) -> io.FileIO:
+    """Another run is writing the report, and goes on in the file that it has; ours gets the name."""
+    beside = path.with_name(f".mediasvc-{secrets.token_hex(8)}.tmp")
+    file = beside.open("xb", buffering=0)
+    try:
         beside.chmod(stat.S_IMODE(path.stat().st_mode))
         fcntl.flock(file, fcntl.LOCK_EX)
         beside.replace(path)
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.truncate(0)
+    except OSError:
+        file.close()
+        beside.unlink(missing_ok=True)
+        raise
     return file
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import site
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,5 +49,8 @@ def command(module: str, *arguments: str) -> list[str]:
 
 def environment(**more: str) -> dict[str, str]:
     """Ours, with the place where this package was found, for programs started by command."""
-    places = (str(Path(mediasvc.__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
+    place = str(Path(mediasvc.__file__).parents[1])
+    if place in site.getsitepackages():  # found there anyway, and behind the standard library
+        return {**os.environ, **more}
+    places = (place, os.environ.get("PYTHONPATH", ""))
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places)), **more}

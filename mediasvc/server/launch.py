@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 from dataclasses import asdict
+from typing import IO
 
 from mediasvc.errors import InvalidSettings
 from mediasvc.server import handover, listening
@@ -38,7 +39,7 @@ def serve(settings: Settings, *, stay: bool = False) -> int:
 
 
 def _become(charge: Charge) -> int:
-    with tempfile.TemporaryFile() as told:
+    with _unnamed() as told:
         told.write(json.dumps(asdict(charge)).encode())
         told.seek(0)
         for descriptor in (told.fileno(), *charge.socket_fds):
@@ -47,3 +48,10 @@ def _become(charge: Charge) -> int:
         sys.stderr.flush()
         command = handover.command("mediasvc.server.supervisor", str(told.fileno()))
         os.execve(command[0], command, handover.environment())  # noqa: S606  # our own program
+
+
+def _unnamed() -> IO[bytes]:
+    """A file without a name; in memory where the system has such, since secrets go into it."""
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("charge"), "w+b")
+    return tempfile.TemporaryFile()

@@ -14,15 +14,13 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mediasvc.server import handover, listening
 from mediasvc.server.handover import Handover
-
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
 
 # Server processes give up after 30 s; then the supervisor does.
 _END_TIMEOUT_S = 35.0
@@ -38,6 +36,7 @@ _TUNED = {
     "MALLOC_MMAP_THRESHOLD_": "4194304",
     "MALLOC_TRIM_THRESHOLD_": "4194304",
 }
+_LEVELS = ("debug", "info", "warning", "error")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
@@ -170,9 +169,7 @@ class _Supervisor:
     def _hear(self, child: _Child) -> None:
         """The pipe of a process that is starting: a byte when it is ready, the end where it died before."""
         is_ready = os.read(child.ready_fd, 1) != b""
-        self._selector.unregister(child.ready_fd)
-        os.close(child.ready_fd)
-        child.ready_fd = -1
+        self._hear_no_more(child)
         if not is_ready:
             return
         child.is_ready = True
@@ -181,7 +178,7 @@ class _Supervisor:
                 if slot.child is not None:
                     slot.child.process.send_signal(signal.SIGHUP)
                     self._leaving.append(slot.child)
-                slot.child, slot.next = child, None
+                slot.child, slot.next, slot.due_s = child, None, None
                 self._roll_on()
         if not self._has_announced and all(s.child is not None and s.child.is_ready for s in self._slots):
             self._has_announced = True
@@ -199,7 +196,7 @@ class _Supervisor:
             child = slot.child
             if slot.next is not None and slot.next.process.poll() is not None:
                 self._bury(slot.next)
-                self._log().error("restart.failed", exit_code=slot.next.process.returncode)
+                self._say("error", "restart.failed", exit_code=slot.next.process.returncode)
                 slot.next = None
                 self._rolling.clear()  # the old ones go on; a broken upgrade must not take the service down
             if child is None or child.process.poll() is None:
@@ -215,18 +212,20 @@ class _Supervisor:
                 0.0 if slot.failures == 0 else min(_FIRST_WAIT_S * 2 ** (slot.failures - 1), _LONGEST_WAIT_S)
             )
             slot.due_s = now_s + wait_s
-            self._log().error("process.died", pid=child.process.pid, exit_code=code, again_in_s=wait_s)
+            self._say("error", "process.died", pid=child.process.pid, exit_code=code, again_in_s=wait_s)
         return None
 
     def _bury(self, child: _Child) -> None:
+        self._hear_no_more(child)
+        # As prometheus_client's mark_process_dead does, which would weigh as much as the rest of the supervisor.
+        for gauges in self.metrics_folder.glob(f"gauge_live*_{child.process.pid}.db"):
+            gauges.unlink(missing_ok=True)
+
+    def _hear_no_more(self, child: _Child) -> None:
         if child.ready_fd >= 0:
             self._selector.unregister(child.ready_fd)
             os.close(child.ready_fd)
             child.ready_fd = -1
-        # Here, as in _log: these libraries weigh more than the rest of the supervisor, and are seldom needed.
-        from prometheus_client.multiprocess import mark_process_dead
-
-        mark_process_dead(child.process.pid, str(self.metrics_folder))  # type: ignore[no-untyped-call]  # has no types
 
     def _start_due(self) -> None:
         now_s = time.monotonic()
@@ -244,14 +243,14 @@ class _Supervisor:
 
     def _roll(self) -> None:
         """One process after another is replaced; each leaves only when its replacement takes requests."""
-        self._log().info("restart.begun", processes=len(self._slots))
+        self._say("info", "restart.begun", processes=len(self._slots))
         self._rolling = list(self._slots)
         if not any(slot.next for slot in self._slots):
             self._roll_on()
 
     def _roll_on(self) -> None:
         if not self._rolling:
-            self._log().info("restart.done")
+            self._say("info", "restart.done")
             return
         slot = self._rolling.pop(0)
         slot.next = self._start(slot)
@@ -260,27 +259,32 @@ class _Supervisor:
         """Waits until what is under way is done. Told to end once more, it waits no longer."""
         left = [one for slot in self._slots for one in (slot.child, slot.next) if one] + self._leaving
         for child in left:
+            self._hear_no_more(child)
             child.process.terminate()
         deadline = time.monotonic() + _END_TIMEOUT_S
         while left:
             for child in [one for one in left if one.process.poll() is not None]:
                 left.remove(child)
                 self._bury(child)
-            if not self._selector.select(0.02 if left else 0):
-                is_late = time.monotonic() > deadline
-            else:
-                told = _told(woken)
-                is_late = signal.SIGTERM in told or signal.SIGINT in told
-            if is_late:
+            self._selector.select(0.02 if left else 0)
+            told = _told(woken)
+            if signal.SIGTERM in told or signal.SIGINT in told or time.monotonic() > deadline:
                 for child in left:
-                    self._log().warning("process.killed", pid=child.process.pid)
+                    self._say("warning", "process.killed", pid=child.process.pid)
                     child.process.kill()
 
-    def _log(self) -> "FilteringBoundLogger":
-        from mediasvc import logs
-
-        logs.configure(self.charge.log_format, self.charge.log_level)
-        return logs.get()
+    def _say(self, level: str, event: str, **members: object) -> None:
+        """A line as mediasvc.logs writes them, without its libraries: an upgrade may break those while we run."""
+        if _LEVELS.index(level) < _LEVELS.index(self.charge.log_level):
+            return
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        if self.charge.log_format == "json":
+            line = json.dumps({"event": event, **members, "level": level, "timestamp": now})
+        else:
+            line = " ".join(
+                (now, f"[{level}]", event, *(f"{name}={value}" for name, value in members.items()))
+            )
+        print(line, file=sys.stderr, flush=True)
 
 
 def _told(woken: socket.socket) -> bytes:
