@@ -264,6 +264,7 @@ async def open_parts(
         if image_work:
             await begin_work()
         turns = FileLocks(settings.data_dir / "turns")
+        stack.push_async_callback(turns.close)
         yield Parts(images, articles, blobs, local_blobs, index, journal, workers, fetcher, begin_work, turns)
 
 

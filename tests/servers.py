@@ -49,6 +49,18 @@ def free_port(*, also_above: int = 0) -> int:
         return port
 
 
+# What makes a Valkey refuse writes, what undoes that, and a word of what it says meanwhile.
+TAKES_NO_WRITES = {
+    "full": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"), "out of memory"),
+    "no-replicas": (
+        ("CONFIG", "SET", "min-replicas-to-write", "1"),
+        ("CONFIG", "SET", "min-replicas-to-write", "0"),
+        "NOREPLICAS",
+    ),
+    "read-only": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "read-only"),
+}
+
+
 class _Server(ABC):
     """A server process of a test: started, hung, killed and started again on the same port."""
 

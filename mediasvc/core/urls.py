@@ -86,7 +86,7 @@ class Resolver:
         if text != url and _IS_ABSOLUTE.match(text):
             found = self._unwrap(parsed, _rest_as_written(text))
         if found is None:
-            found = self._unwrap(parsed, _rest(url))
+            found = self._unwrap(parsed, split_origin(url)[1])
         layers: list[Layer] = []
         while found is not None:
             wrapper, parsed, inner = found
@@ -96,7 +96,7 @@ class Resolver:
                 raise InvalidRequest("the address is wrapped too many times", reason="depth")
             url = inner
             layers.append(Layer(wrapper, url))
-            found = self._unwrap(parsed, _rest(url))
+            found = self._unwrap(parsed, split_origin(url)[1])
         return Resolution(address, SourceUrl(url), tuple(layers))
 
     def _unwrap(self, parsed: can_ada.URL, rest: str) -> tuple[str, can_ada.URL, str] | None:
@@ -168,9 +168,10 @@ def _failing_examples(rule: Rule) -> list[str]:
     return problems
 
 
-def _rest(url: str) -> str:
-    """Path and query of a normalised URL. (The parser's own query does not tell `?` from none at all.)"""
-    return url[url.index("/", _BEFORE_PATH) :]
+def split_origin(url: str) -> tuple[str, str]:
+    """Scheme, host and port of a normalised URL; its path and query. (The parser does not tell `?` from no query.)"""
+    path = url.index("/", _BEFORE_PATH)
+    return url[:path], url[path:]
 
 
 def _rest_as_written(text: str) -> str:

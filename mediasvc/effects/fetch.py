@@ -251,7 +251,7 @@ class Fetcher:
         here = errand.url
         for _ in range(self._rules.max_redirects + 1):
             self._policy.check_url(here)
-            host = self._host(_origin(here))
+            host = self._host(urls.split_origin(here)[0])
             result = await self._ask(errand, here, host)
             if isinstance(result, Fetched):
                 return result
@@ -263,7 +263,7 @@ class Fetcher:
                 raise SourceFailed("The source redirects to nowhere.", reason=retry.PROTOCOL) from error
         raise SourceFailed("The source redirects too often.", reason=retry.REDIRECTS)
 
-    def _look_at(self, origin: SourceUrl) -> _Host:
+    def _look_at(self, origin: str) -> _Host:
         """What is the same for all its URLs is found out once."""
         parts = urlsplit(origin)
         rule = self._headers.rule_for(parts.hostname or "")
@@ -369,12 +369,6 @@ def _noting(
         return write(piece)
 
     return noted
-
-
-def _origin(url: SourceUrl) -> SourceUrl:
-    """Scheme, host and port of a normalised URL: all up to its path."""
-    path = url.find("/", len("https://"))
-    return SourceUrl(url[:path]) if path >= 0 else url
 
 
 def _fail_if(left_alone_s: float | None) -> None:

@@ -23,6 +23,7 @@ from mediasvc.core import replies, retry
 from mediasvc.core.hostheaders import request_head
 from mediasvc.core.policy import FetchPolicy
 from mediasvc.core.replies import FetchRules, Headers
+from mediasvc.core.urls import split_origin
 from mediasvc.errors import MediaError, Overloaded, SourceFailed, SourceRefused, SourceTimeout
 
 _BUFFER_BYTES = 256 * 1024
@@ -258,10 +259,10 @@ class Connections:
         url: normalised, and already allowed by the policy. SourceRefused: its address is forbidden.
         SourceFailed, SourceTimeout (of connecting): with the words of core/retry.py as reason. Redirects are not followed.
         """
-        path = url.find("/", len("https://"))
+        origin, target = split_origin(url)
         try:
-            way = self._way(url[:path])
-            connection, reply = await self._ask(way, url if way.by_url else url[path:], headers)
+            way = self._way(origin)
+            connection, reply = await self._ask(way, url if way.by_url else target, headers)
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError) as error:
             # ValueError: a name that cannot be looked up. RuntimeError: uvloop's word for some failed connections.
             raise _translated(error) from error

@@ -242,7 +242,7 @@ class Originals:
 
     async def _is_kept(self, entry: Entry) -> bool:
         try:
-            return entry.digest is not None and await self._blobs.holds(entry.digest)
+            return entry.digest is not None and await self._blobs.size(entry.digest) is not None
         except StoreFailed:
             return True
 

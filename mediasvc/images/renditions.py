@@ -142,7 +142,7 @@ class Renditions:
         if record.digest == held.digest:
             return original(held)
         data = await self._blobs.read(record.digest) if load else None
-        if data is None and (load or not await self._blobs.holds(record.digest)):
+        if data is None and (load or await self._blobs.size(record.digest) is None):
             return None
         size = (record.width, record.height)
         return Served(record.digest, Format(record.format), *size, data, record.bytes, same_as_original=False)

@@ -178,7 +178,7 @@ class Images:
     async def _original(self, held: Held) -> Served:
         # A miss was kept a moment ago.
         is_old = held.unkept is None and held.cache is not CacheStatus.MISS
-        if is_old and not await self.blobs.holds(held.digest):
+        if is_old and await self.blobs.size(held.digest) is None:
             held = await self._originals.fetch_again(held)
         return original(held)
 
@@ -242,7 +242,7 @@ class Images:
         form = _FORMATS.get(extension)
         if form is None or len(digest) != 64 or not set(digest) <= _HEX:
             raise SourceMissing("no asset has such a name")
-        size = await self.blobs.size(digest) if await self.blobs.holds(digest) else None
+        size = await self.blobs.size(digest)
         if size is None:
             raise SourceMissing("this asset is not kept here")
         self.tally.hits += 1

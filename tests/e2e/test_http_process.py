@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -244,6 +245,8 @@ def test_a_dead_process_is_replaced_and_only_its_own_requests_are_lost(world: Or
         victim, survivor = service.servers()
         with Load(service, [PATH]) as load:
             eventually(lambda: len(load.statuses) > 100)
+            metrics = Path(survivor.environ()["PROMETHEUS_MULTIPROC_DIR"])
+            assert list(metrics.glob(f"gauge_livesum_{victim.pid}.db"))
             victim.kill()
             service.wait_line("process.died")
             eventually(lambda: len(service.servers()) == 2)
@@ -256,6 +259,9 @@ def test_a_dead_process_is_replaced_and_only_its_own_requests_are_lost(world: Or
         assert survivor.is_running()
         text = service.get("/metrics").body.decode()
         assert "mediasvc_http_requests_in_progress" in text
+        # What it was busy with is not counted any more.
+        assert not list(metrics.glob(f"gauge_live*_{victim.pid}.db"))
+        assert list(metrics.glob(f"gauge_livesum_{survivor.pid}.db"))
 
 
 def test_a_process_that_keeps_dying_is_started_less_and_less_often(world: Origin) -> None:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.origin import Gate, Origin, Reply, jpeg
-from tests.servers import SeaweedS3, Valkey
+from tests.servers import TAKES_NO_WRITES, SeaweedS3, Valkey
 from tests.service import Service, eventually, image_path
 
 URL = "http://news.example/pictures/shared.jpg"
@@ -183,19 +183,7 @@ def test_a_replica_that_is_killed_while_it_fetches_is_waited_for_ten_seconds_at_
     assert waited_s < 10
 
 
-@pytest.mark.parametrize(
-    ("hurt", "heal", "word"),
-    [
-        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"), "out of memory"),
-        (
-            ("CONFIG", "SET", "min-replicas-to-write", "1"),
-            ("CONFIG", "SET", "min-replicas-to-write", "0"),
-            "NOREPLICAS",
-        ),
-        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "read-only"),
-    ],
-    ids=["full", "no-replicas", "read-only"],
-)
+@pytest.mark.parametrize(("hurt", "heal", "word"), TAKES_NO_WRITES.values(), ids=TAKES_NO_WRITES)
 def test_with_an_index_that_takes_no_writes_a_replica_serves_says_so_and_recovers(
     replicas: tuple[Service, Service],
     own_valkey: Valkey,

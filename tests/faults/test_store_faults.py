@@ -20,7 +20,7 @@ from mediasvc.effects.redis_index import RedisIndex
 from mediasvc.effects.redis_locks import RedisLocks
 from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import StoreFailed
-from tests.servers import SeaweedS3, Valkey
+from tests.servers import TAKES_NO_WRITES, SeaweedS3, Valkey
 
 NOW = datetime.now(UTC)
 MIB = 1024 * 1024
@@ -254,19 +254,7 @@ async def test_the_index_fails_fast_while_redis_is_away_and_recovers(
             assert await index.health() is None
 
 
-@pytest.mark.parametrize(
-    ("hurt", "heal", "word"),
-    [
-        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0"), "out of memory"),
-        (
-            ("CONFIG", "SET", "min-replicas-to-write", "1"),
-            ("CONFIG", "SET", "min-replicas-to-write", "0"),
-            "NOREPLICAS",
-        ),
-        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "read-only"),
-    ],
-    ids=["full", "no-replicas", "read-only"],
-)
+@pytest.mark.parametrize(("hurt", "heal", "word"), TAKES_NO_WRITES.values(), ids=TAKES_NO_WRITES)
 async def test_a_redis_that_takes_no_writes_still_answers(
     own_valkey: Valkey, link: RedisLink, hurt: tuple[str, ...], heal: tuple[str, ...], word: str
 ) -> None:

@@ -42,11 +42,8 @@ class Blobs(Protocol):
     async def path(self, digest: str) -> Path | None:
         """A local file with exactly these bytes, checked; open it soon, for the cache may drop it. StoreFailed."""
 
-    async def holds(self, digest: str) -> bool:
-        """Whether it is held; False where a look at what lies here shows that it is damaged. StoreFailed."""
-
     async def size(self, digest: str) -> int | None:
-        """Length in bytes. StoreFailed."""
+        """Length in bytes; None: not held, or damaged, as far as a look at what lies here shows it. StoreFailed."""
 
     async def delete(self, digest: str) -> None:
         """Forgets it, if it is held. StoreFailed."""

@@ -74,30 +74,27 @@ class FileBlobs:
 
     async def path(self, digest: str) -> Path | None:
         """See Blobs."""
-        whole = await self._holds(digest, lend=True)
+        whole = await self._size(digest, lend=True) is not None
         _count(whole)
         return self._folder.path(digest) if whole else None
 
-    async def holds(self, digest: str) -> bool:
-        """See Blobs."""
-        return await self._holds(digest, lend=False)
-
-    async def _holds(self, digest: str, *, lend: bool) -> bool:
-        if not _DIGEST.match(digest):
-            return False
-        try:
-            # One stat of a file used before costs less than a hop to a thread.
-            if self._folder.is_known(digest, lend=lend):
-                return True
-        except OSError as error:
-            raise self._failed("read", error) from error
-        return await self._run("read", lambda: self._folder.check(digest, lend=lend))
-
     async def size(self, digest: str) -> int | None:
         """See Blobs."""
+        return await self._size(digest, lend=False)
+
+    async def _size(self, digest: str, *, lend: bool) -> int | None:
         if not _DIGEST.match(digest):
             return None
-        return await self._run("read", lambda: self._folder.size(digest))
+        try:
+            # One stat of a file used before costs less than a hop to a thread.
+            known = self._folder.known(digest, lend=lend)
+        except OSError as error:
+            raise self._failed("read", error) from error
+        return (
+            known
+            if known is not None
+            else await self._run("read", lambda: self._folder.check(digest, lend=lend))
+        )
 
     async def delete(self, digest: str) -> None:
         """See Blobs."""

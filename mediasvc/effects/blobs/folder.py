@@ -99,7 +99,7 @@ class BlobFolder:
 
     def store(self, digest: str, data: bytes | tuple[Path, int], size: int) -> None:
         """data: bytes, or a file that `temporary` made, with its handle, which stays open."""
-        if self.is_known(digest):
+        if self.known(digest) is not None:
             return
         if isinstance(data, bytes):
             path, handle = self.temporary(BOOKED)
@@ -145,18 +145,13 @@ class BlobFolder:
             self._ledger.release(replaced.st_size)
         self._remember(digest, mark)
 
-    def is_known(self, digest: str, *, lend: bool = False) -> bool:
-        """Whether a blob is held and was checked before; says that it is used. Costs one stat.
+    def known(self, digest: str, *, lend: bool = False) -> int | None:
+        """Length in bytes of a blob that is held and was checked before; says that it is used. Costs one stat.
 
-        lend: somebody will open it soon, so that it is not to be evicted before.
+        lend: somebody will open it soon, so that it is not to be evicted before. None: check it.
         """
-        known = self._checked.get(digest)
-        return known is not None and _touch(self.path(digest), known, lend=lend)
-
-    def size(self, digest: str) -> int | None:
-        """Length in bytes; None: not held."""
-        found = _stat(self.path(digest))
-        return None if found is None else found.st_size
+        mark = self._checked.get(digest)
+        return _size(mark) if mark is not None and _touch(self.path(digest), mark, lend=lend) else None
 
     def read(self, digest: str) -> bytes | None:
         """The blob, checked unless it was before; None: not held, or damaged."""
@@ -175,19 +170,19 @@ class BlobFolder:
         _touch(path, mark)
         return data
 
-    def check(self, digest: str, *, lend: bool = False) -> bool:
-        """Whether a blob is held, whole. lend: as in is_known."""
+    def check(self, digest: str, *, lend: bool = False) -> int | None:
+        """Length in bytes of a blob that is held, by a look at all of it; None: not held, or damaged. lend: as in known."""
         path = self.path(digest)
         try:
             with path.open("rb", buffering=0) as file:
                 mark = _mark(os.fstat(file.fileno()))
                 if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                     self._set_aside(digest, mark)
-                    return False
+                    return None
         except FileNotFoundError:
-            return False
+            return None
         self._remember(digest, mark)
-        return _touch(path, mark, lend=lend)
+        return _size(mark) if _touch(path, mark, lend=lend) else None
 
     def _remember(self, digest: str, mark: Mark) -> None:
         if len(self._checked) >= _CHECKED:
@@ -310,6 +305,10 @@ def _stat(path: Path) -> os.stat_result | None:
 
 def _mark(found: os.stat_result) -> Mark:
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _size(mark: Mark) -> int:
+    return mark[1]
 
 
 def _touch(path: Path, mark: Mark, *, lend: bool = False) -> bool:

@@ -130,15 +130,8 @@ class ObjectBlobs:
                 await incoming.keep()
         return await self._local.path(digest)
 
-    async def holds(self, digest: str) -> bool:
-        """See Blobs. What only the store has is checked when it is pulled."""
-        with contextlib.suppress(StoreFailed):
-            if await self._local.holds(digest):
-                return True
-        return await self._size_in_store(digest) is not None
-
     async def size(self, digest: str) -> int | None:
-        """See Blobs."""
+        """See Blobs. What only the store has is checked when it is pulled."""
         with contextlib.suppress(StoreFailed):
             if (size := await self._local.size(digest)) is not None:
                 return size
