@@ -5,16 +5,22 @@ import logging
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import orjson
-import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, FilteringBoundLogger
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
+_Form = Literal["text", "json"]
+_wanted: tuple[_Form, str] | None = None
 
-def _stamp(_logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+
+def _stamp(_logger: object, method: str, event: "EventDict") -> "EventDict":
     """Request id, level and time, all at once: a processor for each costs several times as much."""
     current = request_id.get()
     if current:
@@ -24,7 +30,7 @@ def _stamp(_logger: object, method: str, event: structlog.typing.EventDict) -> s
     return event
 
 
-def _as_json(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+def _as_json(_logger: object, _method: str, event: "EventDict") -> str:
     """One line of ASCII, whatever stderr's encoding. A lone surrogate (from a file name) is escaped, not an error."""
     try:
         text = orjson.dumps(event, default=repr).decode()
@@ -33,25 +39,38 @@ def _as_json(_logger: object, _method: str, event: structlog.typing.EventDict) -
     return text if text and text.isascii() else json.dumps(event, default=repr)
 
 
-def configure(form: Literal["text", "json"], level: str) -> None:
+def configure(form: _Form, level: str) -> None:
     """Sends every line to stderr. form: "text" for people, "json" one object a line. level: of the standard names."""
-    renderer: Any = (  # structlog's processors have no common public type
-        _as_json
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
-    )
-    structlog.configure(
-        processors=[_stamp, structlog.processors.format_exc_info, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+    global _wanted
+    _wanted = (form, level)
+    _open.cache_clear()
     logging.basicConfig(stream=sys.stderr, level=max(logging.WARNING, logging.getLevelName(level.upper())))
 
 
-def get() -> structlog.typing.FilteringBoundLogger:
-    """The logger that all modules share."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+def get() -> "FilteringBoundLogger":
+    """The logger that all modules share. The first call is slow: it reads in what writes the lines."""
+    return _open()
+
+
+@cache
+def _open() -> "FilteringBoundLogger":
+    # Here: with rich behind it, it takes longer to read in than a command that has nothing to log takes in all.
+    import structlog
+
+    if _wanted is not None:
+        form, level = _wanted
+        renderer: Any = (  # structlog's processors have no common public type
+            _as_json
+            if form == "json"
+            else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+        )
+        structlog.configure(
+            processors=[_stamp, structlog.processors.format_exc_info, renderer],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+            cache_logger_on_first_use=True,
+        )
+    logger: FilteringBoundLogger = structlog.get_logger()
     return logger
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from mediasvc import logs, metrics
+from mediasvc import logs
 from mediasvc.articles import Articles
 from mediasvc.batch import report
 from mediasvc.batch.chunks import Chunk, Done, Task, exit_code_of, worst
@@ -289,7 +289,6 @@ class Batch:
             self.report_file.add(rows)
         for told in rows:
             self.totals.add(told, known=known)
-            metrics.articles.labels(told["status"]).inc()
             if self.on_failure is not None and (told["error"] or told["counts"]["failed"]):
                 self.on_failure(told)
         self.on_progress(self.totals)

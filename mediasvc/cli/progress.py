@@ -3,18 +3,20 @@
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
-
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from typing import TYPE_CHECKING, TextIO
 
 from mediasvc.batch.report import Row
 from mediasvc.batch.walk import Totals
 from mediasvc.effects import files
 
+if TYPE_CHECKING:
+    from mediasvc.cli.bar import Bar
+
+_BAR_AFTER_S = 0.5
 _LINE_EVERY_S = 30.0
 _IMAGES_TOLD = 20
+# Addresses and names are other people's text: what would steer the terminal is left out.
+_CONTROLS = {code: None for code in (*range(32), 127) if chr(code) not in "\t\n"}
 
 
 class Progress:
@@ -22,37 +24,48 @@ class Progress:
 
     def __init__(self, stream: TextIO, *, every_s: float = _LINE_EVERY_S) -> None:
         """stream: where people look, usually stderr. every_s: between two lines, where there is no bar."""
+        self._stream = stream
         self._every_s = every_s
-        self._console = Console(file=stream)
-        self._live = (
-            Live(console=self._console, refresh_per_second=4, transient=True) if stream.isatty() else None
-        )
+        self._has_bar = stream.isatty()
+        self._bar: Bar | None = None
         self._began = self._told = time.monotonic()
 
     def __enter__(self) -> "Progress":
         self._began = self._told = time.monotonic()
-        if self._live is not None:
-            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        if self._bar is not None:
+            self._bar.end()
+            self._bar = None
 
     def say(self, line: str) -> None:
         """A line of its own, above the bar where there is one."""
-        self._console.print(Text(line), soft_wrap=True)
+        line = line.translate(_CONTROLS)
+        if self._bar is not None:
+            self._bar.say(line)
+        else:
+            print(line, file=self._stream, flush=True)
 
     def update(self, totals: Totals) -> None:
         """What the run has done so far."""
         now = time.monotonic()
-        if self._live is not None:
-            self._live.update(Text(self._line(totals, now)))
+        if self._has_bar:
+            self._show(self._line(totals, now), now)
         elif now - self._told >= self._every_s:
             self._told = now
-            self._console.print(self._line(totals, now), highlight=False, soft_wrap=True)
+            self.say(self._line(totals, now))
+
+    def _show(self, line: str, now: float) -> None:
+        if self._bar is None and now - self._began >= _BAR_AFTER_S:
+            # Here: what is over sooner needs no bar, and none of what draws it.
+            from mediasvc.cli.bar import Bar
+
+            self._bar = Bar(self._stream)
+        if self._bar is not None:
+            self._bar.show(line)
 
     def _line(self, totals: Totals, now: float) -> str:
         seconds = max(now - self._began, 0.001)

@@ -48,6 +48,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = unpack(taken.settings)
     logs.configure(settings.log_format, settings.log_level)
+    logs.get()  # slow the first time, which is not to be that of a request
     try:
         uvloop.run(_serve(settings, taken))
     except MediaError as failure:

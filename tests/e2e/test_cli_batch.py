@@ -226,6 +226,15 @@ def test_elsewhere_a_line_is_said_every_so_often() -> None:
     assert lines(0)[0].endswith("left, 0 failed")
 
 
+def test_what_would_steer_a_terminal_is_not_said() -> None:
+    stream = io.StringIO()
+
+    with Progress(stream) as progress:
+        progress.say("http://a.test/\x1b[2J\r\x07湖.jpg")
+
+    assert stream.getvalue() == "http://a.test/[2J湖.jpg\n"
+
+
 def test_the_report_is_written_as_the_run_goes(tmp_path: Path, env: dict[str, str], origin: Origin) -> None:
     _posts(tmp_path / "posts", origin, 20)
     gate = Gate()

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from prometheus_client.metrics import MetricWrapperBase
 
-from mediasvc import metrics
+import mediasvc.metrics.named
 from mediasvc.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -228,7 +228,7 @@ def test_alerts_speak_of_metrics_that_exist() -> None:
     alerts = (ROOT / "deploy" / "alerts.yml").read_text(encoding="utf-8")
     known = {
         family.name
-        for metric in vars(metrics).values()
+        for metric in vars(mediasvc.metrics.named).values()
         if isinstance(metric, MetricWrapperBase)
         for family in metric.describe()
     }

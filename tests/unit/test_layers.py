@@ -25,11 +25,21 @@ LAYERS: list[tuple[str, ...]] = [
     ("settings",),
     ("units",),
     ("logs",),
-    ("metrics",),
+    ("metrics.*", "metrics"),
     ("errors",),
     ("__init__",),
 ]
-PEERS = ("server.*", "core.*", "cli.*", "batch.*", "demo.*", "effects.blobs.*", "images.*", "articles.*")
+PEERS = (
+    "server.*",
+    "core.*",
+    "cli.*",
+    "batch.*",
+    "demo.*",
+    "effects.blobs.*",
+    "images.*",
+    "articles.*",
+    "metrics.*",
+)
 IMPURE = {"asyncio", "aiohttp", "redis", "os", "time", "random", "logging", "pathlib", "socket", "subprocess"}
 
 
