@@ -21,10 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench.results import save  # noqa: E402
-from mediasvc.articles import ArticleOptions  # noqa: E402
+from mediasvc.articles.options import ArticleOptions  # noqa: E402
 from mediasvc.articles.targets import sort_references  # noqa: E402
 from mediasvc.core.rewrite import ArticleType, find_references, splice, write  # noqa: E402
-from mediasvc.images import Addresses  # noqa: E402
+from mediasvc.images.addresses import Addresses  # noqa: E402
 from mediasvc.settings import Settings  # noqa: E402
 from mediasvc.wiring import make_addresses  # noqa: E402
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mediasvc import logs
-from mediasvc.articles import Articles
+from mediasvc.articles.walk import Articles
 from mediasvc.core import hostheaders, urls, wrapperrules
 from mediasvc.core.caching import CacheRules
 from mediasvc.core.picture import Limits
@@ -31,7 +31,8 @@ from mediasvc.effects.names import SystemNames
 from mediasvc.effects.sockets import Connections
 from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import InvalidSettings, StoreFailed
-from mediasvc.images import Addresses, Images
+from mediasvc.images.addresses import Addresses
+from mediasvc.images.walk import Images
 from mediasvc.settings import Settings
 
 _TRIM_EVERY_S = 2.0

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mediasvc.core.edits import Edit, restorable, splice
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import EXTENSIONS, Format
-from mediasvc.core.rewrite import Edit, restorable, splice
 
 
 class Status(StrEnum):

@@ -1,54 +1,21 @@
 """What each reference of an article asks for, decided before anything is fetched."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
+from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import ImageReport, Status
 from mediasvc.core import rewrite, urls
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import EXTENSIONS, Format, OutputFormat, ThumbnailSpec
-from mediasvc.core.rewrite import ArticleType, FindOptions, FrontMatterUse, Reference, Wants
+from mediasvc.core.rewrite import FindOptions, Reference, Wants
 from mediasvc.errors import InvalidRequest, MediaError
-from mediasvc.images import Addresses
+from mediasvc.images.addresses import Addresses
 
 _HEX = frozenset("0123456789abcdef")
 _ENDINGS = frozenset(EXTENSIONS.values())
 _LINKS = frozenset({"a[href]", "markdown-link"})
-
-
-class Mode(StrEnum):
-    """LAZY: no network, references become signed paths. EAGER: images are fetched first."""
-
-    LAZY = "lazy"
-    EAGER = "eager"
-
-
-@dataclass(frozen=True, slots=True)
-class ArticleOptions:
-    """How an article is to be rewritten.
-
-    type: None finds out. base_url: what relative addresses stand against; None leaves them alone.
-    prefix: what stands before an asset's name in the article; report_prefix: the same in the report.
-    default_size: the box of images that declare none. placeholder: whether a tiny picture becomes the
-    background of localised images. failures_since: failures of images that are remembered from before it are
-    tried again; None: they stand until their time is over. only_kept: an image that cannot be put into the store
-    counts as failed, because its name would lead nowhere.
-    """
-
-    type: ArticleType | None = None
-    base_url: str | None = None
-    front_matter: Mapping[str, FrontMatterUse] = field(default_factory=dict)
-    format: OutputFormat | None = None
-    default_size: Size | None = None
-    prefix: str = "assets/"
-    report_prefix: str = "assets/"
-    placeholder: bool = False
-    failures_since: datetime | None = None
-    only_kept: bool = False
 
 
 class Target(NamedTuple):

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from mediasvc import logs, metrics
+from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import Asset, ImageReport, Rewritten, Status
-from mediasvc.articles.targets import ArticleOptions, Sorted, Target, sort_references
+from mediasvc.articles.targets import Sorted, Target, sort_references
 from mediasvc.core import background, rewrite, signing
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import EXTENSIONS, OutputFormat, ThumbnailSpec
 from mediasvc.core.rewrite import Edit
 from mediasvc.errors import MediaError
-from mediasvc.images import Held, Images, Served
+from mediasvc.images.renditions import Held, Served
+from mediasvc.images.walk import Images
 
 # A page of thousands of images keeps this many of them in hand at once; the fetcher has its own bounds.
 _IMAGES_AT_ONCE = 16

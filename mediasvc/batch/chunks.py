@@ -6,16 +6,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from mediasvc import errors, logs
-from mediasvc.articles import ArticleOptions, Articles, Asset, Rewritten
+from mediasvc.articles.options import ArticleOptions
+from mediasvc.articles.reports import Asset, Rewritten
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat
-from mediasvc.core.rewrite import ArticleType, FrontMatterUse
+from mediasvc.core.reference import ArticleType, FrontMatterUse
 from mediasvc.errors import MediaError
+
+if TYPE_CHECKING:  # what only looks a batch up has no use for the walk
+    from mediasvc.articles.walk import Articles
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,7 @@ def results_from_json(text: bytes) -> tuple[Done, ...]:
     return tuple(Done.from_json(told) for told in orjson.loads(text))
 
 
-async def rewrite_chunk(articles: Articles, chunk: Chunk, *, keep_data: bool = True) -> tuple[Done, ...]:
+async def rewrite_chunk(articles: "Articles", chunk: Chunk, *, keep_data: bool = True) -> tuple[Done, ...]:
     """Every article of a chunk, at once; a failure of one is its own.
 
     keep_data: whether bytes of assets that the store holds as well stay in memory with the result.
@@ -164,7 +168,7 @@ async def rewrite_chunk(articles: Articles, chunk: Chunk, *, keep_data: bool = T
     return tuple([await _without_stored_data(articles, done) for done in results])
 
 
-async def _rewrite(articles: Articles, chunk: Chunk, task: Task) -> Done:
+async def _rewrite(articles: "Articles", chunk: Chunk, task: Task) -> Done:
     started = time.perf_counter()
     options = ArticleOptions(
         type=task.type,
@@ -205,7 +209,7 @@ def done_with(article: bytes, rewritten: Rewritten, seconds: float) -> Done:
     )
 
 
-async def _without_stored_data(articles: Articles, done: Done) -> Done:
+async def _without_stored_data(articles: "Articles", done: Done) -> Done:
     assets = []
     for asset in done.assets:
         stored = asset.data is not None and await _is_stored(articles, asset.digest)
@@ -213,12 +217,12 @@ async def _without_stored_data(articles: Articles, done: Done) -> Done:
     return replace(done, assets=tuple(assets))
 
 
-async def with_all_data(articles: Articles, results: tuple[Done, ...]) -> tuple[Done, ...]:
+async def with_all_data(articles: "Articles", results: tuple[Done, ...]) -> tuple[Done, ...]:
     """The same, every asset with its bytes: for a run that cannot look into our store."""
     return tuple([await _with_data(articles, done) for done in results])
 
 
-async def _with_data(articles: Articles, done: Done) -> Done:
+async def _with_data(articles: "Articles", done: Done) -> Done:
     assets = [
         asset
         if asset.data is not None
@@ -228,7 +232,7 @@ async def _with_data(articles: Articles, done: Done) -> Done:
     return replace(done, assets=tuple(assets))
 
 
-async def _is_stored(articles: Articles, digest: str) -> bool:
+async def _is_stored(articles: "Articles", digest: str) -> bool:
     try:
         return await articles.images.blobs.size(digest) is not None
     except errors.StoreFailed:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mediasvc import logs
-from mediasvc.articles import Asset
+from mediasvc.articles.reports import Asset
 from mediasvc.batch.chunks import Done
 from mediasvc.batch.scan import Item, Plan
 from mediasvc.effects import files

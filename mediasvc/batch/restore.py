@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediasvc.batch.report import Row, digest, inside, read_report
-from mediasvc.core import rewrite
+from mediasvc.core import edits
 from mediasvc.effects import files
 from mediasvc.errors import MediaError
 
@@ -52,7 +52,7 @@ def _restore(told: Row, root: Path) -> Restored:
     if found == told["digest_in"]:
         return Restored(told["out"], "as it was")
     try:
-        original = rewrite.restore(seen.data, told["edits"])
+        original = edits.restore(seen.data, told["edits"])
     except ValueError:
         return Restored(
             told["out"], "failed", "what the run wrote was changed or moved since; it is left as it is"

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mediasvc import logs
-from mediasvc.articles import Articles
+from mediasvc.articles.walk import Articles
 from mediasvc.batch import report
 from mediasvc.batch.chunks import Chunk, Done, Task, exit_code_of, worst
 from mediasvc.batch.output import Output, Read
@@ -17,7 +17,7 @@ from mediasvc.batch.report import ReportFile, Row
 from mediasvc.batch.scan import Item, Plan, scan
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import OutputFormat
-from mediasvc.core.rewrite import FrontMatterUse
+from mediasvc.core.reference import FrontMatterUse
 from mediasvc.effects import files
 from mediasvc.effects.journal import Journal, JournalRow
 from mediasvc.errors import BY_CODE, BodyTooLarge, MediaError, StoreFailed

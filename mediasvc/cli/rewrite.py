@@ -15,7 +15,7 @@ from typing import Literal
 import click
 import uvloop
 
-from mediasvc.articles import ArticleOptions
+from mediasvc.articles.options import ArticleOptions
 from mediasvc.batch.chunks import (
     Chunk,
     Done,
@@ -36,7 +36,7 @@ from mediasvc.cli.progress import Failures, Progress
 from mediasvc.cli.sources import SizeParameter
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import OutputFormat
-from mediasvc.core.rewrite import ArticleType, FrontMatterUse
+from mediasvc.core.reference import ArticleType, FrontMatterUse
 from mediasvc.effects import files
 from mediasvc.errors import BodyTooLarge, MediaError, StoreFailed
 from mediasvc.settings import Settings

@@ -14,7 +14,8 @@ from mediasvc.core.geometry import Size, parse_size
 from mediasvc.core.picture import Fit, OutputFormat, ThumbnailSpec
 from mediasvc.effects import files
 from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError
-from mediasvc.images import Images, Served
+from mediasvc.images.renditions import Served
+from mediasvc.images.walk import Images
 from mediasvc.settings import Settings
 from mediasvc.wiring import make_addresses, open_parts
 

@@ -1,8 +1,7 @@
 """Walk A: one image, from the address that was asked for to the bytes that answer."""
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -11,14 +10,14 @@ from mediasvc import errors, metrics
 from mediasvc.core import urls
 from mediasvc.core.caching import CacheRules
 from mediasvc.core.picture import EXTENSIONS, Format, ThumbnailSpec, is_own_thumbnail
-from mediasvc.core.policy import FetchPolicy
 from mediasvc.core.upkeep import Tally
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.fetch import Fetcher
 from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import Index
 from mediasvc.effects.workers import ImageWorkers
-from mediasvc.errors import MediaError, SourceMissing, StoreFailed
+from mediasvc.errors import SourceMissing, StoreFailed
+from mediasvc.images.addresses import Addresses
 from mediasvc.images.originals import Originals, Wish
 from mediasvc.images.renditions import CacheStatus, Held, Renditions, Served, asset_name, original
 
@@ -28,50 +27,6 @@ _FORMATS = {extension: form for form, extension in EXTENSIONS.items()}
 _HEX = frozenset("0123456789abcdef")
 _DELIVERIES = 4
 _SMALL_BYTES = 1024 * 1024
-_ADDRESSES_KEPT = 8192
-_LONGEST_KEPT = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """What an address leads to, and whether that may be fetched; needs no network."""
-
-    resolver: urls.Resolver
-    policy: FetchPolicy
-    _seen: OrderedDict[tuple[str, str | None], urls.Resolution | MediaError] = field(
-        default_factory=OrderedDict, init=False, repr=False, compare=False
-    )
-
-    def lead(self, address: str, base: str | None = None) -> urls.Resolution | MediaError:
-        """What an address leads to, or why it may not be fetched, for callers that look at many.
-
-        The same articles are rendered again and again, so the answers of a few thousand addresses are kept.
-        """
-        key = (address, base)
-        known = self._seen.get(key)
-        if known is None:
-            try:
-                known = self.resolver.resolve(address, base)
-                self.policy.check_url(known.origin)
-            except MediaError as error:
-                known = error
-            if len(address) <= _LONGEST_KEPT:
-                if len(self._seen) >= _ADDRESSES_KEPT:
-                    self._seen.popitem(last=False)
-                self._seen[key] = known
-        return known
-
-    def resolve(self, address: str, base: str | None = None) -> urls.Resolution:
-        """The origin behind an address, layer by layer. InvalidRequest; SourceRefused, for literal addresses too."""
-        resolution = self.resolver.resolve(address, base)
-        self.policy.check_literal(resolution.origin)
-        return resolution
-
-    def explain(self, address: str, base: str | None = None) -> urls.Resolution:
-        """As resolve, for people who ask: a `data:` URL is its own origin, though nothing that could be fetched."""
-        if address.strip()[:5].lower() == "data:":
-            return urls.Resolution(address, urls.SourceUrl(address), ())
-        return self.resolve(address, base)
 
 
 @dataclass(frozen=True, slots=True)

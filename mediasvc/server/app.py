@@ -7,7 +7,7 @@ from aiohttp import web
 
 from mediasvc import logs
 from mediasvc.errors import StoreFailed
-from mediasvc.images import Images
+from mediasvc.images.walk import Images
 from mediasvc.server import bodies, pages, tracing
 from mediasvc.server.articles import ArticleRoutes
 from mediasvc.server.gate import Gate

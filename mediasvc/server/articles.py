@@ -8,7 +8,9 @@ import orjson
 from aiohttp import web
 
 from mediasvc import metrics
-from mediasvc.articles import ArticleOptions, Articles, Mode, Rewritten
+from mediasvc.articles.options import ArticleOptions, Mode
+from mediasvc.articles.reports import Rewritten
+from mediasvc.articles.walk import Articles
 from mediasvc.core import urls
 from mediasvc.core.picture import OutputFormat
 from mediasvc.core.reference import ArticleType

@@ -16,7 +16,8 @@ from mediasvc.core.picture import EXTENSIONS, MEDIA_TYPES, Format
 from mediasvc.core.retry import parse_date
 from mediasvc.effects.blobs import Blobs
 from mediasvc.errors import InvalidRequest, SourceMissing, SourceRefused, StoreFailed
-from mediasvc.images import CacheStatus, Held, Images, Served
+from mediasvc.images.renditions import CacheStatus, Held, Served
+from mediasvc.images.walk import Images
 from mediasvc.server import options, replies, sending
 from mediasvc.server.accept import Accepts, parse_accept
 from mediasvc.server.gate import Gate

@@ -12,7 +12,7 @@ from mediasvc import logs
 from mediasvc.core import geometry
 from mediasvc.core.picture import ThumbnailSpec
 from mediasvc.errors import InvalidRequest, MediaError, Overloaded
-from mediasvc.images import Images
+from mediasvc.images.walk import Images
 from mediasvc.server import bodies, options
 from mediasvc.server.gate import Gate
 from mediasvc.server.images import query_pairs

@@ -2,12 +2,13 @@
 
 import pytest
 
-from mediasvc.articles import ArticleOptions, Status
+from mediasvc.articles.options import ArticleOptions
+from mediasvc.articles.reports import Status
 from mediasvc.articles.targets import Target, is_local, is_relative, sort_references
 from mediasvc.core.geometry import Size
 from mediasvc.core.rewrite import ArticleType
 from mediasvc.errors import InvalidRequest, SourceRefused
-from mediasvc.images import Addresses
+from mediasvc.images.addresses import Addresses
 from mediasvc.settings import Settings
 from mediasvc.wiring import make_addresses
 
