@@ -10,8 +10,9 @@ from dramatiq.brokers.redis import RedisBroker
 from mediasvc import logs
 from mediasvc.batch.chunks import Chunk, results_to_json, rewrite_chunk, with_all_data
 from mediasvc.effects.queue import ACTOR, QUEUE, WorkingSide, make_broker, unpack
+from mediasvc.records import store_name
 from mediasvc.settings import Settings
-from mediasvc.wiring import Parts, open_parts, store_name
+from mediasvc.wiring import Parts, open_parts
 
 # Chunks at once; each has several articles, so this keeps the image processes busy while others wait for origins.
 _CHUNKS_AT_ONCE = 4

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -12,11 +12,12 @@ from mediasvc.articles.reports import Asset
 from mediasvc.batch.chunks import Done
 from mediasvc.batch.scan import Item, Plan
 from mediasvc.effects import files
-from mediasvc.effects.blobs import Blobs
 from mediasvc.errors import MediaError, StoreFailed
 
 _PREFIXES_KEPT = 4096
 _ASKED_AT_ONCE = 16  # of the store
+
+FindBlob = Callable[[str], Awaitable[Path | None]]  # by digest; as Blobs.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,10 @@ class Read:
 class Output:
     """The output folder of one plan."""
 
-    def __init__(self, where: Plan, blobs: Blobs, asset_url: str | None) -> None:
+    def __init__(self, where: Plan, find_blob: FindBlob, asset_url: str | None) -> None:
         """asset_url: what articles say before asset names; None: a relative path."""
         self.where = where
-        self._blobs = blobs
+        self._find_blob = find_blob
         self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._asset_url = asset_url
         self._prefixes: dict[Path, str] = {}
@@ -77,7 +78,7 @@ class Output:
         """A stored blob as a file, or why there is none."""
         try:
             async with self._asking:
-                source = await self._blobs.path(asset.digest)
+                source = await self._find_blob(asset.digest)
         except StoreFailed as error:
             return str(error)
         return source or "the cache let go of an image before it was placed; a larger CACHE_MAX_BYTES helps"

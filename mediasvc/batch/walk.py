@@ -9,16 +9,16 @@ from datetime import datetime
 from pathlib import Path
 
 from mediasvc import logs
-from mediasvc.articles.walk import Articles
 from mediasvc.batch import report
 from mediasvc.batch.chunks import Chunk, Done, Task, exit_code_of, worst
-from mediasvc.batch.output import Output, Read
+from mediasvc.batch.output import FindBlob, Output, Read
 from mediasvc.batch.report import ReportFile, Row
 from mediasvc.batch.scan import Item, Plan, scan
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import OutputFormat
 from mediasvc.core.reference import FrontMatterUse
 from mediasvc.effects import files
+from mediasvc.effects.index import Index
 from mediasvc.effects.journal import Journal, JournalRow
 from mediasvc.errors import BY_CODE, BodyTooLarge, MediaError, StoreFailed
 
@@ -105,9 +105,10 @@ class Batch:
         *,
         where: Plan,
         options: Options,
-        articles: Articles,
+        index: Index,
         journal: Journal,
         run_chunk: Run,
+        find_blob: FindBlob,
         report_file: ReportFile | None,
         totals: Totals,
         began: datetime,
@@ -117,12 +118,13 @@ class Batch:
     ) -> None:
         """run_chunk: does a chunk, here or elsewhere; this side alone reads and writes the files.
 
+        find_blob: where the blobs of its assets are. Neither is asked while every article is found done.
         totals: what other runs of the command have done before. began: failures from before it are tried again.
         store: names the store that blobs are read from. on_failure: told of every article that failed or that has an image which failed.
         """
         self.where = where
         self.options = options
-        self.articles = articles
+        self.index = index
         self.journal = journal
         self.run_chunk = run_chunk
         self.report_file = report_file
@@ -133,7 +135,7 @@ class Batch:
         self.began = began
         self._job = hashlib.sha256(os.fsencode(os.path.realpath(where.root))).hexdigest()[:16]
         self._fingerprint = options.fingerprint(where)
-        self._output = Output(where, articles.images.blobs, options.asset_url)
+        self._output = Output(where, find_blob, options.asset_url)
 
     async def run(self) -> Totals:
         """All articles. InvalidRequest where there is none, or where the output cannot be written at all."""
@@ -217,7 +219,7 @@ class Batch:
             if image["status"] == "localised" and image["origin"] and image["original"]
         }
         try:
-            now = await self.articles.images.index.digests(list(then))
+            now = await self.index.digests(list(then))
         except StoreFailed:
             return set()
         return {origin for origin, digest in now.items() if digest not in then[origin]}

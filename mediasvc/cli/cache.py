@@ -44,13 +44,13 @@ def stats(as_json: bool, common: Common) -> int:
 
 async def _stats(settings: Settings) -> dict[str, object]:
     async with open_parts(settings, image_work=False) as parts:
-        counts = await parts.index.stats()
+        counts = await parts.records.index.stats()
         asked = counts["hits"] + counts["misses"]
         ratio = round(counts["hits"] / asked, 4) if asked else None
         usage = asdict(await parts.local_blobs.usage())
         # The index counts the bytes of originals, the folder those of all blobs.
         originals = {"original_bytes": counts.pop("bytes")}
-        hosts = [asdict(host) for host in await parts.index.hosts(_HOSTS)]
+        hosts = [asdict(host) for host in await parts.records.index.hosts(_HOSTS)]
         limit = {"max_bytes": settings.cache_max_bytes}
         return {**counts, **originals, "hit_ratio": ratio, **usage, **limit, "hosts": hosts}
 

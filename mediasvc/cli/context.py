@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from mediasvc import logs
+from mediasvc.rules import find_problems
 from mediasvc.settings import Settings, find_exposure, read_settings
-from mediasvc.wiring import find_problems
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,9 @@ from mediasvc.core.picture import OutputFormat
 from mediasvc.core.reference import ArticleType, FrontMatterUse
 from mediasvc.effects import files
 from mediasvc.errors import BodyTooLarge, MediaError, StoreFailed
+from mediasvc.records import store_name
 from mediasvc.settings import Settings
-from mediasvc.wiring import Parts, open_parts, store_name
+from mediasvc.wiring import Parts, open_parts
 
 _TURN_TOLD_S = 1.0
 _WANTS: dict[str, FrontMatterUse] = {"thumbnail": "thumbnail", "original": "original", "skip": "skip"}
@@ -164,9 +165,10 @@ async def _rewrite(
                 batch = Batch(
                     where=where,
                     options=options,
-                    articles=parts.articles,
-                    journal=parts.journal,
+                    index=parts.records.index,
+                    journal=parts.records.journal,
                     run_chunk=run_chunk,
+                    find_blob=parts.blobs.path,
                     report_file=report_file,
                     totals=totals,
                     began=began,
@@ -192,7 +194,7 @@ async def _turn(parts: Parts, where: Plan, progress: Progress) -> AsyncIterator[
     line = f"mediasvc: another run is at work on {files.shown(where.root)}; waiting for it"
     telling = asyncio.get_running_loop().call_later(_TURN_TOLD_S, progress.say, line)
     try:
-        async with parts.turns.hold(f"run:{os.path.realpath(where.root)}"):
+        async with parts.records.turns.hold(f"run:{os.path.realpath(where.root)}"):
             telling.cancel()
             yield
     finally:

@@ -16,8 +16,9 @@ from mediasvc.effects import files
 from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError
 from mediasvc.images.renditions import Served
 from mediasvc.images.walk import Images
+from mediasvc.rules import make_addresses
 from mediasvc.settings import Settings
-from mediasvc.wiring import make_addresses, open_parts
+from mediasvc.wiring import open_parts
 
 
 class SizeParameter(click.ParamType[Size]):

@@ -8,6 +8,7 @@ from aiohttp import web
 from mediasvc import logs
 from mediasvc.errors import StoreFailed
 from mediasvc.images.walk import Images
+from mediasvc.rules import via_name
 from mediasvc.server import bodies, pages, tracing
 from mediasvc.server.articles import ArticleRoutes
 from mediasvc.server.gate import Gate
@@ -21,7 +22,7 @@ from mediasvc.server.pages import PageRoutes
 from mediasvc.server.sources import SourceRoutes
 from mediasvc.server.tokens import guarded
 from mediasvc.settings import Settings
-from mediasvc.wiring import Parts, via_name
+from mediasvc.wiring import Parts
 
 LANE = web.AppKey("lane", Lane)
 GATE = web.AppKey("gate", Gate)
@@ -74,7 +75,7 @@ def create_app(settings: Settings, parts: Parts) -> web.Application:
         max_article_bytes=settings.max_article_bytes,
         public_url=settings.public_url,
     )
-    operations = OperationRoutes(parts.index, parts.blobs, parts.workers, gate, lane)
+    operations = OperationRoutes(parts.records.index, parts.blobs, parts.workers, gate, lane)
     described = PageRoutes(pages.read_files(), connect_to=settings.connect_to)
     _add(app, "img", "GET", "/img/{signature}/{options}/{source}", images.by_path)
     _add(app, "image", "GET", "/v1/image", images.by_query)
@@ -112,7 +113,7 @@ async def _follow_purges(parts: Parts, memory: Memory) -> None:
     is_deaf = False
     while True:
         try:
-            heard, news = await parts.index.purges(cursor)
+            heard, news = await parts.records.index.purges(cursor)
             if cursor is None and is_deaf:
                 memory.clear()  # nobody knows what was purged before the index could be heard at all
             cursor, is_deaf = heard, False

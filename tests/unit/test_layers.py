@@ -16,6 +16,8 @@ LAYERS: list[tuple[str, ...]] = [
     ("server.*", "server"),
     ("demo", "demo.*"),
     ("wiring",),
+    ("rules",),
+    ("records",),
     ("batch", "batch.*"),
     ("articles.*", "articles"),
     ("images.*", "images"),

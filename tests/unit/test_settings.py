@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mediasvc.errors import InvalidSettings
+from mediasvc.rules import find_problems
 from mediasvc.settings import (
     check_serving,
     describe,
@@ -16,7 +17,6 @@ from mediasvc.settings import (
     unpack,
 )
 from mediasvc.units import parse_bytes, parse_count, parse_duration
-from mediasvc.wiring import find_problems
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from mediasvc.core.geometry import Size
 from mediasvc.core.rewrite import ArticleType
 from mediasvc.errors import InvalidRequest, SourceRefused
 from mediasvc.images.addresses import Addresses
+from mediasvc.rules import make_addresses
 from mediasvc.settings import Settings
-from mediasvc.wiring import make_addresses
 
 HASH = "0" * 64
 

@@ -1,0 +1,72 @@
+"""What is known already, opened: all that a run needs which finds every article done."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mediasvc.effects.file_locks import FileLocks
+from mediasvc.effects.flights import Locks
+from mediasvc.effects.index import Index, SqliteIndex
+from mediasvc.effects.journal import Journal, SqliteJournal
+from mediasvc.errors import InvalidSettings
+from mediasvc.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """locks: of work on one image, as far as the index reaches. turns: for runs over one folder, of this machine as
+    is the journal."""
+
+    index: Index
+    locks: Locks
+    journal: Journal
+    turns: Locks
+
+
+@asynccontextmanager
+async def open_records(settings: Settings) -> AsyncIterator[Records]:
+    """InvalidSettings where the data folder cannot be made. Files in it are opened when they are first asked."""
+    _make_folder(settings.data_dir)
+    async with AsyncExitStack() as stack:
+        index, locks = _shared_or_local(settings, stack)
+        journal = SqliteJournal(settings.data_dir / "journal.sqlite")
+        stack.push_async_callback(journal.close)
+        turns = FileLocks(settings.data_dir / "turns")
+        stack.push_async_callback(turns.close)
+        yield Records(index, locks, journal, turns)
+
+
+def store_name(settings: Settings) -> str:
+    """Equal for two programs that find each other's blobs."""
+    return settings.store_url or f"{socket.gethostname()}:{settings.data_dir.resolve()}"
+
+
+def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, Locks]:
+    """Index and locks in Redis, for any number of machines, or in the data folder, for this one."""
+    index: Index
+    locks: Locks
+    if settings.index_url:
+        from mediasvc.effects.redis_index import RedisIndex
+        from mediasvc.effects.redis_locks import RedisLocks
+        from mediasvc.engines.redis import RedisLink
+
+        try:
+            link = RedisLink(settings.index_url)
+        except ValueError as error:
+            raise InvalidSettings(f"MEDIASVC_INDEX_URL: {error}") from error
+        stack.push_async_callback(link.close)
+        index, locks = RedisIndex(link), RedisLocks(link)
+    else:
+        index = SqliteIndex(settings.data_dir / "index.sqlite")
+        locks = FileLocks(settings.data_dir / "flights.lock")
+    stack.push_async_callback(index.close)
+    return index, locks
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSettings(f"MEDIASVC_DATA_DIR: cannot make the folder {path}") from error

@@ -1,0 +1,143 @@
+"""Settings in the words of the core: what may be fetched, how, for how long, and up to which size."""
+
+import hashlib
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import timedelta
+from importlib.resources import files as package_files
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mediasvc.core import hostheaders, urls, wrapperrules
+from mediasvc.core.caching import CacheRules
+from mediasvc.core.picture import Limits
+from mediasvc.core.policy import FetchPolicy, parse_connect_to
+from mediasvc.core.replies import FetchRules
+from mediasvc.errors import InvalidSettings
+from mediasvc.images.addresses import Addresses
+from mediasvc.settings import Settings
+
+
+def make_addresses(settings: Settings) -> Addresses:
+    """What resolves and checks addresses; needs nothing open. InvalidSettings."""
+    rules = urls.parse_rules(_packaged("wrappers.toml"), "built-in wrappers.toml")
+    return Addresses(urls.Resolver(_own_wrappers(settings) + rules), _policy(settings))
+
+
+def _policy(settings: Settings) -> FetchPolicy:
+    own = {f"{settings.host.strip('[]')}:{settings.port}"} if settings.port else set()
+    public = urlsplit(settings.public_url)
+    prefixes: tuple[str, ...] = ()
+    if public.netloc and public.path in {"", "/"}:
+        own.add(public.netloc.rpartition("@")[2])
+    elif public.netloc:  # under a path of another site's host, whose own images are nobody's loop
+        place = f"{public.scheme}://{public.netloc.rpartition('@')[2]}{public.path}"
+        prefixes = tuple(urls.normalise(f"{place}/{route}/") for route in ("img", "v1"))
+    return FetchPolicy(
+        allowed_ports=settings.allowed_ports,
+        allowed_hosts=settings.allowed_hosts,
+        denied_hosts=settings.denied_hosts,
+        allowed_cidrs=settings.allowed_cidrs,
+        connect_to=parse_connect_to(settings.connect_to),
+        own_hosts=frozenset(own),
+        own_prefixes=prefixes,
+    )
+
+
+def find_problems(settings: Settings) -> Iterator[str]:
+    """What is wrong with settings that only their readers can tell: rules, tables, certificates, addresses."""
+    for name, read in (
+        ("CONNECT_TO", lambda: parse_connect_to(settings.connect_to)),
+        ("ALLOWED_HOSTS", lambda: FetchPolicy(allowed_hosts=settings.allowed_hosts)),
+        ("DENIED_HOSTS", lambda: FetchPolicy(denied_hosts=settings.denied_hosts)),
+        ("WRAPPERS_FILE", lambda: _own_wrappers(settings)),
+        ("HEADERS_FILE", lambda: _own_headers(settings)),
+        ("CA_FILE", lambda: _own_authorities(settings)),
+    ):
+        try:
+            read()
+        except InvalidSettings as error:
+            for line in str(error).splitlines():
+                yield (
+                    line
+                    if line.startswith("MEDIASVC_")
+                    else f"MEDIASVC_{name}: {line.removeprefix(name + ': ')}"
+                )
+
+
+def _own_wrappers(settings: Settings) -> tuple[wrapperrules.Rule, ...]:
+    path = settings.wrappers_file
+    return urls.parse_rules(_text_of(path), str(path)) if path is not None and path.is_file() else ()
+
+
+def _own_headers(settings: Settings) -> tuple[hostheaders.HostRule, ...]:
+    path = settings.headers_file
+    return hostheaders.parse_rules(_text_of(path), str(path)) if path is not None and path.is_file() else ()
+
+
+def _own_authorities(settings: Settings) -> None:
+    path = settings.ca_file
+    if path is not None and path.is_file():
+        try:
+            ssl.create_default_context(cafile=path)
+        except (OSError, ssl.SSLError) as error:
+            raise InvalidSettings(f"{path} holds no certificates (PEM)") from error
+
+
+def _packaged(name: str) -> str:
+    return package_files("mediasvc.core").joinpath(name).read_text(encoding="utf-8")
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"{path}: cannot be read as text") from error
+
+
+def host_headers(settings: Settings) -> hostheaders.HostHeaders:
+    """What requests to each host carry. InvalidSettings."""
+    rules = hostheaders.parse_rules(_packaged("hotlink.toml"), "hotlink.toml")
+    return hostheaders.HostHeaders(_own_headers(settings) + rules)
+
+
+def fetch_rules(settings: Settings) -> FetchRules:
+    """Limits and deadlines of a fetch."""
+    return FetchRules(
+        timeout_s=settings.fetch_timeout,
+        connect_timeout_s=settings.fetch_connect_timeout,
+        min_speed=settings.fetch_min_speed,
+        retries=settings.fetch_retries,
+        concurrency=settings.fetch_concurrency,
+        per_host=settings.fetch_per_host,
+        max_redirects=settings.max_redirects,
+        max_bytes=settings.max_source_bytes,
+    )
+
+
+def cache_rules(settings: Settings) -> CacheRules:
+    """How long what was fetched, or could not be, stands."""
+    return CacheRules(
+        min_ttl=timedelta(seconds=settings.min_ttl),
+        default_ttl=timedelta(seconds=settings.default_ttl),
+        stale_if_error=timedelta(seconds=settings.stale_if_error),
+        error_ttl=timedelta(seconds=settings.error_ttl),
+        missing_ttl=timedelta(seconds=settings.missing_ttl),
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """Which pictures are worked on."""
+    return Limits(
+        max_pixels=settings.max_pixels,
+        max_frames_pixels=settings.max_frames_pixels,
+        allow_svg=settings.allow_svg,
+    )
+
+
+def via_name(settings: Settings) -> str:
+    """Our name in Via: the same in all replicas of a deployment, another one in the next deployment of a chain."""
+    keys = b"".join(settings.signing_keys)
+    own = keys or (settings.public_url or f"{socket.gethostname()}:{settings.data_dir}").encode()
+    return f"mediasvc-{hashlib.sha256(b'via ' + own).hexdigest()[:12]}"
