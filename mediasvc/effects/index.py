@@ -3,7 +3,7 @@
 import hashlib
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -28,8 +28,11 @@ class Index(Protocol):
     async def digests(self, urls: Sequence[str]) -> dict[str, str]:
         """The digests of the originals of some source URLs, at once; URLs without one are left out."""
 
-    async def put_source(self, entry: Entry) -> None:
-        """Replaces what was known. Thumbnails of a blob to which no URL refers any more go sooner or later."""
+    async def put_source(self, entry: Entry, made: Mapping[str, Rendition] | None = None) -> None:
+        """Replaces what was known. Thumbnails of a blob to which no URL refers any more go sooner or later.
+
+        made: what was made of its blob meanwhile, by the key of a spec; whoever finds the entry finds that too.
+        """
 
     async def rendition(self, digest: str, spec_key: str) -> Rendition | None:
         """The thumbnail of a blob by the key of a spec."""
@@ -91,6 +94,8 @@ _MIGRATIONS: Final = (
     """,
 )
 
+_PUT_RENDITION: Final = "INSERT OR REPLACE INTO rendition VALUES (?, ?, ?, ?, ?)"
+
 # Well below the 999 variables that old builds of SQLite allow.
 _AT_ONCE: Final = 400
 
@@ -124,14 +129,18 @@ class SqliteIndex:
             found.update((names[key], digest) for key, digest in rows)
         return found
 
-    async def put_source(self, entry: Entry) -> None:
+    async def put_source(self, entry: Entry, made: Mapping[str, Rendition] | None = None) -> None:
         """See Index."""
         text = entry.to_json()
         until = max(entry.stale_until, entry.expires_at, entry.revalidate_until).timestamp()
         size = entry.picture.bytes if entry.picture is not None else 0
         row = (_key(entry.url), logs.host_of(entry.url), entry.digest, size, int(until) + 1, text)
+        renditions = [
+            _rendition_row(entry.digest or "", spec, rendition) for spec, rendition in (made or {}).items()
+        ]
 
         def put(connection: sqlite3.Connection) -> None:
+            connection.executemany(_PUT_RENDITION, renditions)
             before = connection.execute("SELECT digest FROM source WHERE key = ?", row[:1]).fetchone()
             connection.execute("INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?, ?)", row)
             if before is not None and before[0] not in (None, entry.digest):
@@ -151,12 +160,8 @@ class SqliteIndex:
 
     async def put_rendition(self, digest: str, spec_key: str, rendition: Rendition) -> None:
         """See Index."""
-        row = (digest, spec_key, rendition.digest, int(time.time()), rendition.to_json())
-        await self._database.write(
-            lambda connection: connection.execute(
-                "INSERT OR REPLACE INTO rendition VALUES (?, ?, ?, ?, ?)", row
-            )
-        )
+        row = _rendition_row(digest, spec_key, rendition)
+        await self._database.write(lambda connection: connection.execute(_PUT_RENDITION, row))
 
     async def freed_by(self, url: str) -> tuple[str, ...]:
         """See Index. Forgets it, looks what is free then, and takes that back."""
@@ -314,6 +319,10 @@ def _drop_renditions(connection: sqlite3.Connection, digest: str) -> tuple[str, 
             (candidate,),
         ).fetchone()
     )
+
+
+def _rendition_row(digest: str, spec_key: str, rendition: Rendition) -> tuple[object, ...]:
+    return digest, spec_key, rendition.digest, int(time.time()), rendition.to_json()
 
 
 def _readable(read: Callable[[str], T], rows: Sequence[tuple[object, ...]]) -> T | None:

@@ -70,23 +70,29 @@ class RedisIndex:
                 found[url] = entry.digest
         return found
 
-    async def put_source(self, entry: Entry) -> None:
+    async def put_source(self, entry: Entry, made: Mapping[str, Rendition] | None = None) -> None:
         """See Index. Thumbnails of a blob that no URL has any more end with their own time."""
         text = entry.to_json().encode()
         until = max(entry.stale_until, entry.expires_at, entry.revalidate_until)
         until_ms = max(int(until.timestamp() * 1000), int(time.time() * 1000)) + 1000
         key = self._source_key(entry.url)
-
-        sharers = self._key("u", entry.digest or "")
+        digest = entry.digest or ""
+        sharers = self._key("u", digest)
+        renditions = (made or {}).items()
+        kinds = {sharers: "set"}
+        for _, rendition in renditions:
+            kinds |= self._rendition_kinds(digest, rendition)
 
         def fill(pipe: Pipeline) -> None:
+            for spec_key, rendition in renditions:
+                self._fill_rendition(pipe, digest, spec_key, rendition)
             pipe.set(key, text, pxat=until_ms)
             if entry.digest is not None:
                 pipe.sadd(sharers, key)
                 pipe.pexpireat(sharers, until_ms, nx=True)
                 pipe.pexpireat(sharers, until_ms, gt=True)
 
-        await self._write(fill, {sharers: "set"})
+        await self._write(fill, kinds)
 
     async def rendition(self, digest: str, spec_key: str) -> Rendition | None:
         """See Index."""
@@ -96,20 +102,8 @@ class RedisIndex:
 
     async def put_rendition(self, digest: str, spec_key: str, rendition: Rendition) -> None:
         """See Index."""
-        text = rendition.to_json().encode()
-        spec = _hash(spec_key)
-
-        made, makers = self._key("m", digest), self._key("b", rendition.digest or "")
-
-        def fill(pipe: Pipeline) -> None:
-            pipe.set(self._key("r", digest, spec), text, ex=_RENDITION_TTL_S)
-            pipe.hset(made, spec, rendition.digest or "")
-            pipe.expire(made, _RENDITION_TTL_S)
-            if rendition.digest not in (None, digest):
-                pipe.sadd(makers, digest)
-                pipe.expire(makers, _RENDITION_TTL_S)
-
-        await self._write(fill, {made: "hash", makers: "set"})
+        kinds = self._rendition_kinds(digest, rendition)
+        await self._write(lambda pipe: self._fill_rendition(pipe, digest, spec_key, rendition), kinds)
 
     async def freed_by(self, url: str) -> tuple[str, ...]:
         """See Index."""
@@ -213,6 +207,20 @@ class RedisIndex:
 
     def _source_key(self, url: str) -> str:
         return self._key("s", _hash(url))
+
+    def _fill_rendition(self, pipe: Pipeline, digest: str, spec_key: str, rendition: Rendition) -> None:
+        spec = _hash(spec_key)
+        made, makers = self._rendition_kinds(digest, rendition)
+        pipe.set(self._key("r", digest, spec), rendition.to_json().encode(), ex=_RENDITION_TTL_S)
+        pipe.hset(made, spec, rendition.digest or "")
+        pipe.expire(made, _RENDITION_TTL_S)
+        if rendition.digest not in (None, digest):
+            pipe.sadd(makers, digest)
+            pipe.expire(makers, _RENDITION_TTL_S)
+
+    def _rendition_kinds(self, digest: str, rendition: Rendition) -> dict[str, str]:
+        """The keys that a rendition stands in beside its own, with their types: of its source's blob, of its own."""
+        return {self._key("m", digest): "hash", self._key("b", rendition.digest or ""): "set"}
 
     async def _get(self, read: Callable[[str], T], key: str) -> T | None:
         return _readable(read, (await self._get_raw([key]))[0])

@@ -12,6 +12,7 @@ from typing import assert_never
 from mediasvc import errors, logs, metrics
 from mediasvc.core import caching, svg, urls
 from mediasvc.core.caching import CacheRules, Entry
+from mediasvc.core.entries import Rendition
 from mediasvc.core.picture import Format, ThumbnailSpec
 from mediasvc.effects.blobs import Blobs, Incoming
 from mediasvc.effects.fetch import Fetched, Fetcher, Validators
@@ -19,7 +20,7 @@ from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import Index
 from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import MediaError, StoreFailed
-from mediasvc.images.renditions import CacheStatus, Held, Made, Renditions, remembered
+from mediasvc.images.renditions import CacheStatus, Held, Made, Renditions, placeholder_record, remembered
 
 _RECENT_ENTRIES = 4096
 
@@ -178,13 +179,12 @@ class Originals:
             except StoreFailed as error:
                 logs.get().warning("blob.unkept", host=logs.host_of(url), reason=str(error))
             else:
-                # The original last: whoever finds it there, finds what was made of it too.
-                made = await self._renditions.keep(entry, specs, processed.renditions)
+                made, records = await self._renditions.keep(entry, specs, processed.renditions)
                 if wish.placeholder and entry.digest is not None:
-                    await self._renditions.keep_placeholder(entry.digest, processed)
-                await self._remember(entry)
+                    records |= placeholder_record(entry.digest, processed)
+                await self._remember(entry, records)
                 return _Obtained(entry, CacheStatus.MISS, made=made)
-        made = await self._renditions.keep(entry, specs, processed.renditions)
+        made, _ = await self._renditions.keep(entry, specs, processed.renditions)
         data = sanitised or await _bytes_of(await incoming.source())
         entry = replace(entry, digest=hashlib.sha256(data).hexdigest())
         if not storage.storable:
@@ -228,10 +228,10 @@ class Originals:
         if len(self._recent) > _RECENT_ENTRIES:
             self._recent.popitem(last=False)
 
-    async def _remember(self, entry: Entry) -> None:
+    async def _remember(self, entry: Entry, made: Mapping[str, Rendition] | None = None) -> None:
         self._note(entry)
         try:
-            await self._index.put_source(entry)
+            await self._index.put_source(entry, made)
         except StoreFailed as error:
             logs.get().warning("index.unkept", host=logs.host_of(entry.url), reason=str(error))
 

@@ -154,41 +154,51 @@ class Renditions:
         except (errors.Undecodable, errors.ProcessingTimeout, errors.TooManyPixels) as error:
             made = error
         if held.unkept is None:
-            await self.keep(held.entry, (spec,), (made,))
+            _, records = await self.keep(held.entry, (spec,), (made,))
+            await self._put(held.digest, records)
         return _served(held, _or_raise(made))
 
     async def keep(
         self, entry: Entry, specs: tuple[ThumbnailSpec, ...], made: tuple[Rendered | MediaError, ...]
-    ) -> dict[str, Made]:
-        """Keeps what was made of an original. Trouble is logged: the bytes are at hand all the same."""
+    ) -> tuple[dict[str, Made], dict[str, Rendition]]:
+        """Keeps the bytes of what was made of an original; what is at hand now, and what the index is to know of it.
+
+        Trouble is logged: the bytes are at hand all the same.
+        """
         at_hand: dict[str, Made] = {}
+        records: dict[str, Rendition] = {}
         for spec, rendered in zip(specs, made, strict=True):
-            is_kept = entry.digest is not None
+            key = spec.key()
             try:
-                await self._keep(entry, spec, rendered)
+                record = await self._keep(entry, rendered)
             except StoreFailed as error:
                 logs.get().warning("rendition.unkept", reason=str(error))
-                is_kept = False
+                record = None
+            if record is not None:
+                records[key] = record
             if isinstance(rendered, Rendered):
-                at_hand[spec.key()] = Made(rendered, is_kept)
-        return at_hand
+                at_hand[key] = Made(rendered, record is not None)
+        return at_hand, records
 
-    async def _keep(self, entry: Entry, spec: ThumbnailSpec, made: Rendered | MediaError) -> None:
+    async def _keep(self, entry: Entry, made: Rendered | MediaError) -> Rendition | None:
         if entry.digest is None or entry.picture is None:
-            return
+            return None
         if isinstance(made, MediaError):
             until = caching.negative_until(made, self._clock(), self._rules)
-            if until is None:
-                return
             form = entry.picture.format
-            record = Rendition(None, form, 0, 0, 0, made.code, until, None, None)
-        else:
-            digest = entry.digest if made.data is None else await self._blobs.put(made.data)
-            size = entry.picture.bytes if made.data is None else len(made.data)
-            record = Rendition(
-                digest, made.format, made.width, made.height, size, None, None, made.thumbhash, made.dominant
-            )
-        await self._index.put_rendition(entry.digest, spec.key(), record)
+            return None if until is None else Rendition(None, form, 0, 0, 0, made.code, until, None, None)
+        digest = entry.digest if made.data is None else await self._blobs.put(made.data)
+        size = entry.picture.bytes if made.data is None else len(made.data)
+        return Rendition(
+            digest, made.format, made.width, made.height, size, None, None, made.thumbhash, made.dominant
+        )
+
+    async def _put(self, digest: str, records: Mapping[str, Rendition]) -> None:
+        try:
+            for key, record in records.items():
+                await self._index.put_rendition(digest, key, record)
+        except StoreFailed as error:
+            logs.get().warning("rendition.unkept", reason=str(error))
 
     async def known_placeholder(self, held: Held) -> tuple[str | None, str | None] | None:
         """(thumbhash in base64, dominant colour as #rrggbb), if they were computed before; each may be None."""
@@ -205,18 +215,16 @@ class Renditions:
         except (errors.Undecodable, errors.ProcessingTimeout):
             return None, None
         if held.unkept is None:
-            await self.keep_placeholder(held.digest, processed)
+            await self._put(held.digest, placeholder_record(held.digest, processed))
         return processed.thumbhash, processed.dominant
 
-    async def keep_placeholder(self, digest: str, processed: Processed) -> None:
-        """Keeps what was computed. Trouble is logged."""
-        picture = processed.picture
-        size = (picture.width, picture.height, picture.bytes)
-        record = Rendition(digest, picture.format, *size, None, None, processed.thumbhash, processed.dominant)
-        try:
-            await self._index.put_rendition(digest, PLACEHOLDER_KEY, record)
-        except StoreFailed as error:
-            logs.get().warning("rendition.unkept", reason=str(error))
+
+def placeholder_record(digest: str, processed: Processed) -> dict[str, Rendition]:
+    """What the index is to know of the placeholder of an original, by the key of its spec."""
+    picture = processed.picture
+    size = (picture.width, picture.height, picture.bytes)
+    record = Rendition(digest, picture.format, *size, None, None, processed.thumbhash, processed.dominant)
+    return {PLACEHOLDER_KEY: record}
 
 
 def original(held: Held) -> Served:

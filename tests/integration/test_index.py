@@ -128,6 +128,18 @@ async def test_a_rendition_belongs_to_its_blob_and_spec(pair: tuple[Index, Index
         assert await view.rendition(digest("two"), SPEC) is None
 
 
+async def test_an_entry_is_put_together_with_what_was_made_of_its_blob(pair: tuple[Index, Index]) -> None:
+    made = {SPEC: rendition("thumb"), PLACEHOLDER_KEY: rendition("one")}
+    await pair[0].put_source(entry(), made)
+
+    for view in pair:
+        assert await view.source(entry().url) == entry()
+        assert await view.rendition(digest("one"), SPEC) == rendition("thumb")
+        assert await view.rendition(digest("one"), PLACEHOLDER_KEY) == rendition("one")
+    assert set(await pair[1].purge(entry().url)) == {digest("one"), digest("thumb")}
+    assert await pair[0].rendition(digest("one"), SPEC) is None
+
+
 async def test_purging_forgets_a_url_with_its_thumbnails(pair: tuple[Index, Index]) -> None:
     index, other = pair
     await index.put_source(entry())
