@@ -5,10 +5,11 @@ import signal
 from concurrent.futures import CancelledError
 
 import dramatiq
+import uvloop
 from dramatiq.brokers.redis import RedisBroker
 
 from mediasvc import logs
-from mediasvc.batch.chunks import Chunk, results_to_json, rewrite_chunk, with_all_data
+from mediasvc.batch.chunks import Chunk, results_to_bytes, rewrite_chunk, with_all_data, with_local_data
 from mediasvc.effects.queue import ACTOR, QUEUE, WorkingSide, make_broker, unpack
 from mediasvc.records import store_name
 from mediasvc.settings import Settings
@@ -16,12 +17,14 @@ from mediasvc.wiring import Parts, open_parts
 
 # Chunks at once; each has several articles, so this keeps the image processes busy while others wait for origins.
 _CHUNKS_AT_ONCE = 4
+# Of assets that lie here, which travel with a result so that they need not be pulled from the object store.
+_CARRIED_BYTES = 1024 * 1024
 _DRAIN_MS = 60_000
 
 
 def work(settings: Settings) -> int:
     """Until SIGTERM or Ctrl-C; what is under way is finished first. The exit code: 0, or 130 for Ctrl-C."""
-    return asyncio.run(_work(settings))
+    return uvloop.run(_work(settings))
 
 
 async def _work(settings: Settings) -> int:
@@ -38,10 +41,10 @@ async def _work(settings: Settings) -> int:
     side = WorkingSide(settings.queue_url)
     try:
         async with open_parts(settings) as parts:
-            _declare(broker, parts, side, loop, store_name(settings))
+            _declare(broker, parts, side, loop, settings)
             worker = dramatiq.Worker(broker, queues={QUEUE}, worker_threads=_CHUNKS_AT_ONCE)
-            # A worker that hoards chunks keeps them from its idle neighbours.
-            worker.queue_prefetch = 1
+            # One for each thread: a worker that hoards chunks keeps them from its idle neighbours.
+            worker.queue_prefetch = _CHUNKS_AT_ONCE
             await asyncio.to_thread(worker.start)
             logs.get().info("worker.ready", chunks_at_once=_CHUNKS_AT_ONCE)
             code = await stop
@@ -54,11 +57,11 @@ async def _work(settings: Settings) -> int:
 
 
 def _declare(
-    broker: RedisBroker, parts: Parts, side: WorkingSide, loop: asyncio.AbstractEventLoop, store: str
+    broker: RedisBroker, parts: Parts, side: WorkingSide, loop: asyncio.AbstractEventLoop, settings: Settings
 ) -> None:
     def take(run: str, name: str, packed: str) -> None:
         """On a thread of Dramatiq's; raises what sends the message round again."""
-        future = asyncio.run_coroutine_threadsafe(_do(parts, side, store, run, name, packed), loop)
+        future = asyncio.run_coroutine_threadsafe(_do(parts, side, settings, run, name, packed), loop)
         try:
             future.result()
         except CancelledError:
@@ -67,7 +70,7 @@ def _declare(
     dramatiq.actor(actor_name=ACTOR, queue_name=QUEUE, broker=broker)(take)
 
 
-async def _do(parts: Parts, side: WorkingSide, store: str, run: str, name: str, packed: str) -> None:
+async def _do(parts: Parts, side: WorkingSide, settings: Settings, run: str, name: str, packed: str) -> None:
     if not await side.is_wanted(run):
         logs.get().info("chunk.unwanted", run=run)
         return
@@ -77,9 +80,11 @@ async def _do(parts: Parts, side: WorkingSide, store: str, run: str, name: str, 
         # Sent again it would be no more readable; whoever asked sends its own again.
         logs.get().error("chunk.unreadable", run=run, why=str(error))
         return
-    is_shared = chunk.store == store
+    is_shared = chunk.store == store_name(settings)
     results = await rewrite_chunk(parts.articles, chunk, keep_data=not is_shared)
     if not is_shared:
         results = await with_all_data(parts.articles, results)
-    await side.tell(run, name, results_to_json(results))
+    elif settings.store_url:
+        results = await with_local_data(parts.local_blobs, results, _CARRIED_BYTES)
+    await side.tell(run, name, results_to_bytes(results))
     logs.get().info("chunk.done", run=run, articles=len(results))

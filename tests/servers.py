@@ -88,6 +88,12 @@ class _Server(ABC):
             raise AssertionError((self.folder / "log").read_text(errors="replace")[-2000:])
         return self.answers()
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """Ends it at once."""
         if self._process is not None:

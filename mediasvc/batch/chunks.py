@@ -2,8 +2,11 @@
 
 import asyncio
 import base64
+import hashlib
+import struct
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,10 +19,13 @@ from mediasvc.articles.reports import Asset, Rewritten
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat
 from mediasvc.core.reference import ArticleType, FrontMatterUse
+from mediasvc.effects.blobs import Blobs
 from mediasvc.errors import MediaError
 
 if TYPE_CHECKING:  # what only looks a batch up has no use for the walk
     from mediasvc.articles.walk import Articles
+
+_HEAD = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ class Done:
     seconds: float
 
     def to_json(self) -> dict[str, object]:
-        """For the queue."""
+        """For the queue, without the bytes of assets."""
         return {
             "content": None if self.content is None else base64.b64encode(self.content).decode(),
             "images": self.images,
@@ -112,7 +118,6 @@ class Done:
                     "digest": asset.digest,
                     "format": asset.format,
                     "bytes": asset.bytes,
-                    "data": None if asset.data is None else base64.b64encode(asset.data).decode(),
                     "origin": asset.origin,
                 }
                 for asset in self.assets
@@ -123,8 +128,8 @@ class Done:
         }
 
     @staticmethod
-    def from_json(told: Mapping[str, Any]) -> "Done":  # Any: a parsed JSON object
-        """ValueError or KeyError on anything that to_json did not write."""
+    def from_json(told: Mapping[str, Any], data: Mapping[str, bytes]) -> "Done":  # Any: a parsed JSON object
+        """ValueError or KeyError on anything that to_json did not write. data: bytes of assets, by digest."""
         return Done(
             content=None if told["content"] is None else base64.b64decode(told["content"]),
             images=told["images"],
@@ -133,7 +138,7 @@ class Done:
                 Asset(
                     asset["digest"],
                     Format(asset["format"]),
-                    None if asset["data"] is None else base64.b64decode(asset["data"]),
+                    data.get(asset["digest"]),
                     asset["bytes"],
                     asset["origin"],
                 )
@@ -145,14 +150,31 @@ class Done:
         )
 
 
-def results_to_json(results: tuple[Done, ...]) -> bytes:
-    """A chunk's results for the queue; bytes that the store holds do not travel."""
-    return orjson.dumps([done.to_json() for done in results])
+def results_to_bytes(results: tuple[Done, ...]) -> bytes:
+    """A chunk's results for the queue: JSON, compressed, behind its length; then the bytes of assets, each once."""
+    data = {asset.digest: asset.data for asset in _assets(results) if asset.data is not None}
+    told = {
+        "results": [done.to_json() for done in results],
+        "data": {digest: len(held) for digest, held in data.items()},
+    }
+    head = zlib.compress(orjson.dumps(told), 1)
+    return b"".join((_HEAD.pack(len(head)), head, *data.values()))
 
 
-def results_from_json(text: bytes) -> tuple[Done, ...]:
-    """ValueError or KeyError on anything that results_to_json did not write."""
-    return tuple(Done.from_json(told) for told in orjson.loads(text))
+def results_from_bytes(message: bytes) -> tuple[Done, ...]:
+    """ValueError or KeyError on anything that results_to_bytes did not write."""
+    try:
+        end = _HEAD.size + _HEAD.unpack_from(message)[0]
+        told = orjson.loads(zlib.decompress(message[_HEAD.size : end]))
+    except (struct.error, zlib.error) as error:
+        raise ValueError("not the results of a chunk") from error
+    data = {}
+    for digest, size in told["data"].items():
+        start, end = end, end + size
+        data[digest] = message[start:end]
+        if hashlib.sha256(data[digest]).hexdigest() != digest:
+            raise ValueError("an image came to harm on its way")
+    return tuple(Done.from_json(done, data) for done in told["results"])
 
 
 async def rewrite_chunk(articles: "Articles", chunk: Chunk, *, keep_data: bool = True) -> tuple[Done, ...]:
@@ -219,17 +241,52 @@ async def _without_stored_data(articles: "Articles", done: Done) -> Done:
 
 async def with_all_data(articles: "Articles", results: tuple[Done, ...]) -> tuple[Done, ...]:
     """The same, every asset with its bytes: for a run that cannot look into our store."""
-    return tuple([await _with_data(articles, done) for done in results])
+    data = {}
+    for asset in _assets(results):
+        if asset.data is None and asset.digest not in data:
+            data[asset.digest] = await articles.images.blobs.read(asset.digest)
+    return _with_data(results, data)
 
 
-async def _with_data(articles: "Articles", done: Done) -> Done:
-    assets = [
-        asset
-        if asset.data is not None
-        else replace(asset, data=await articles.images.blobs.read(asset.digest))
-        for asset in done.assets
-    ]
-    return replace(done, assets=tuple(assets))
+async def with_local_data(local: Blobs, results: tuple[Done, ...], most: int) -> tuple[Done, ...]:
+    """The same, with bytes of assets that lie on this machine, the smallest first, for a run that has not got them here.
+
+    most: bytes of all of them.
+    """
+    sizes = {asset.digest: asset.bytes for asset in _assets(results) if asset.data is None}
+    chosen = []
+    for digest in sorted(sizes, key=sizes.__getitem__):
+        most -= sizes[digest]
+        if most < 0:
+            break
+        chosen.append(digest)
+    return _with_data(
+        results, dict(zip(chosen, await asyncio.gather(*(_read(local, one) for one in chosen)), strict=True))
+    )
+
+
+async def _read(blobs: Blobs, digest: str) -> bytes | None:
+    try:
+        return await blobs.read(digest)
+    except errors.StoreFailed:  # counted there; the run can have it from the object store
+        return None
+
+
+def _with_data(results: tuple[Done, ...], data: Mapping[str, bytes | None]) -> tuple[Done, ...]:
+    return tuple(
+        replace(
+            done,
+            assets=tuple(
+                asset if asset.data is not None else replace(asset, data=data.get(asset.digest))
+                for asset in done.assets
+            ),
+        )
+        for done in results
+    )
+
+
+def _assets(results: tuple[Done, ...]) -> Iterator[Asset]:
+    return (asset for done in results for asset in done.assets)
 
 
 async def _is_stored(articles: "Articles", digest: str) -> bool:

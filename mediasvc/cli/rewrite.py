@@ -21,7 +21,7 @@ from mediasvc.batch.chunks import (
     Done,
     done_with,
     exit_code_of,
-    results_from_json,
+    results_from_bytes,
     rewrite_chunk,
     worst,
 )
@@ -222,7 +222,7 @@ async def _elsewhere(settings: Settings, stack: AsyncExitStack) -> Run:
 
     async def run_chunk(chunk: Chunk) -> tuple[Done, ...]:
         try:
-            return results_from_json(await asking.do(chunk.to_json()))
+            return results_from_bytes(await asking.do(chunk.to_json()))
         except (ValueError, KeyError, TypeError) as error:
             raise StoreFailed("a worker's answer cannot be read; do all run the same version?") from error
 

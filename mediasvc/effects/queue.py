@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import secrets
+import threading
 import zlib
 from collections.abc import Callable
 from types import TracebackType
@@ -13,7 +14,7 @@ import dramatiq
 import redis
 import redis.asyncio
 import redis.exceptions
-from dramatiq.brokers.redis import RedisBroker
+from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.middleware import Retries, ShutdownNotifications
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
@@ -27,6 +28,9 @@ ACTOR: Final = "rewrite_chunk"
 _HEARTBEAT_MS: Final = 5_000
 # With the library's 1,000 the search for dead workers is left to chance, and none was found within 40 s.
 _MAINTENANCE: Final = 1_000_000
+# How often at most a worker that has room looks for work, and how long at most one that has none waits for room.
+_LOOK_MS: Final = 50
+_FULL_S: Final = 1.0
 _ALIVE_S: Final = 30
 _RESULT_TTL_S: Final = 3600
 _RESEND_S: Final = 120.0
@@ -39,9 +43,52 @@ _SILENCE_S: Final = 15.0
 _PACKED: Final = "z"
 
 
+class _Consumer(_RedisConsumer):
+    """Takes pieces one by one, so that none waits here while a neighbour is idle, and the next as soon as one is done.
+
+    The library's own looks again only up to a second after it was full.
+    """
+
+    def __init__(self, broker: RedisBroker, queue_name: str, most: int) -> None:
+        """most: pieces at once."""
+        super().__init__(broker, queue_name, most, _LOOK_MS)  # type: ignore[no-untyped-call]  # as below
+        self._most = most
+        self._has_room = threading.Event()
+
+    def __next__(self) -> Any:  # what the library gives: a message, or None to be asked again
+        if self.outstanding_message_count >= self._most:
+            self._has_room.wait(_FULL_S)
+            self._has_room.clear()
+            return None
+        self.prefetch = self.outstanding_message_count + 1
+        return super().__next__()  # type: ignore[no-untyped-call]
+
+    def ack(self, message: Any) -> None:
+        """See Consumer."""
+        try:
+            super().ack(message)  # type: ignore[no-untyped-call]
+        finally:
+            self._has_room.set()
+
+    def nack(self, message: Any) -> None:
+        """See Consumer."""
+        try:
+            super().nack(message)  # type: ignore[no-untyped-call]
+        finally:
+            self._has_room.set()
+
+
+class _Broker(RedisBroker):
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> dramatiq.Consumer:
+        # Messages that are sent round again have a queue of their own, whose consumer keeps up the heartbeat.
+        if queue_name == QUEUE:
+            return _Consumer(self, queue_name, prefetch)
+        return super().consume(queue_name, prefetch, timeout)
+
+
 def make_broker(url: str) -> RedisBroker:
     """The Dramatiq broker of both sides. url: redis://…"""
-    return RedisBroker(  # type: ignore[no-untyped-call]  # the library leaves it untyped
+    return _Broker(  # type: ignore[no-untyped-call]  # the library leaves it untyped
         # A worker that gives up on an answer loses the pieces in it until they are sent again.
         client=redis.Redis.from_url(url, socket_connect_timeout=3, socket_timeout=_HANG_S),
         namespace="mediasvc:queue",
@@ -53,7 +100,7 @@ def make_broker(url: str) -> RedisBroker:
 
 def pack(data: bytes) -> str:
     """Bytes as text for a message."""
-    return _PACKED + base64.b85encode(zlib.compress(data, 1)).decode("ascii")
+    return _PACKED + base64.b64encode(zlib.compress(data, 1)).decode("ascii")
 
 
 def unpack(text: str) -> bytes:
@@ -61,7 +108,7 @@ def unpack(text: str) -> bytes:
     if not text.startswith(_PACKED):
         raise ValueError("not a packed message")
     try:
-        return zlib.decompress(base64.b85decode(text[1:]))
+        return zlib.decompress(base64.b64decode(text[1:]))
     except zlib.error as error:
         raise ValueError("not a packed message") from error
 
@@ -219,11 +266,8 @@ class AskingSide:
         come = {name: result for name, result in zip(names, results, strict=True) if result is not None}
         for name, result in come.items():
             future = self._waiting.get(name)
-            try:
-                if future is not None and not future.done():
-                    future.set_result(unpack(_text(result)))
-            except ValueError:
-                logs.get().warning("queue.unreadable_result", piece=name)
+            if future is not None and not future.done():
+                future.set_result(result if isinstance(result, bytes) else result.encode())
         if come:
             await self._redis.hdel(_results_key(self._run), *come)
         return bool(come)
@@ -250,7 +294,7 @@ class WorkingSide:
         """Hands a result back; it is kept for an hour. StoreFailed."""
         try:
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hset(_results_key(run), name, pack(result))
+                pipe.hset(_results_key(run), name, result)
                 pipe.expire(_results_key(run), _RESULT_TTL_S)
                 pipe.rpush(_news_key(run), name)
                 pipe.expire(_news_key(run), _RESULT_TTL_S)

@@ -16,7 +16,7 @@ import pytest
 
 from tests.origin import Gate, Origin, Reply, jpeg
 from tests.programs import SEED_SHAPED, environment, mediasvc
-from tests.servers import Valkey
+from tests.servers import SeaweedS3, Valkey
 
 
 @pytest.fixture
@@ -106,6 +106,50 @@ def test_a_worker_that_shares_no_store_sends_the_bytes(
 
     assert ended.code == 0, ended.err
     assert len(_tree(tmp_path / "out")) == 7
+
+
+def test_small_images_come_with_the_result_and_large_ones_through_the_object_store(
+    tmp_path: Path,
+    env: dict[str, str],
+    origin: Origin,
+    s3: SeaweedS3,
+    workers: list[subprocess.Popen[bytes]],
+) -> None:
+    small, large = jpeg("small"), jpeg("large") + bytes(1_100_000)
+    origin.on("/small.jpg", Reply(body=small))
+    origin.on("/large.jpg", Reply(body=large))
+    posts = _posts(tmp_path / "posts", 0)
+    (posts / "a.html").write_text(
+        '<img src="http://news.example/small.jpg"><img src="http://news.example/large.jpg">'
+    )
+    env |= s3.environment | {"MEDIASVC_STORE_URL": s3.url("carried")}
+    workers.append(_start(env | {"MEDIASVC_DATA_DIR": str(tmp_path / "elsewhere")}))
+
+    ended = mediasvc(["rewrite", posts, "--out", tmp_path / "out"], env)
+
+    assert ended.code == 0, ended.err
+    placed = {path.read_bytes() for path in (tmp_path / "out" / "assets").iterdir()}
+    pulled = {path.name for path in (tmp_path / "data" / "blobs").rglob("*") if len(path.name) == 64}
+    assert placed == {small, large}
+    assert pulled == {hashlib.sha256(large).hexdigest()}
+
+
+def test_a_worker_does_four_pieces_at_once(
+    tmp_path: Path, env: dict[str, str], origin: Origin, workers: list[subprocess.Popen[bytes]]
+) -> None:
+    gate = Gate()
+    posts = _own_images(tmp_path / "posts", 32, origin)
+    for number in range(32):
+        origin.on(f"/own/{number}.jpg", Reply(body=jpeg("own", 320, 200), hold=gate))
+    env["MEDIASVC_FETCH_PER_HOST"] = "32"
+    workers.append(_start(env))
+    run = _begin(["rewrite", str(posts), "--out", str(tmp_path / "out")], env)
+
+    origin.wait_hits(None, 32, timeout_s=30)
+    gate.open()
+    _, err = run.communicate(timeout=60)
+
+    assert run.returncode == 0, err
 
 
 def test_a_killed_worker_costs_seconds_not_articles(

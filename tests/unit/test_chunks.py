@@ -1,0 +1,62 @@
+"""What travels through the queue arrives as it was sent, or is refused."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from mediasvc.articles.reports import Asset
+from mediasvc.batch.chunks import Done, results_from_bytes, results_to_bytes
+from mediasvc.core.picture import Format
+
+DATA = b"\xff\xd8\xff\0of a picture"
+CARRIED = Asset(hashlib.sha256(DATA).hexdigest(), Format.JPEG, DATA, len(DATA), "https://news.example/a.jpg")
+STORED = Asset("0" * 64, Format.PNG, None, 4_000_000, "https://news.example/b.png")
+DONE = Done(
+    content="秋\r\n".encode("gb18030"),
+    images=[{"source": "https://news.example/a.jpg", "code": None}],
+    edits=[[0, 3, "aGVhZA=="]],
+    assets=(CARRIED, STORED),
+    error=None,
+    warnings=["data-size"],
+    seconds=0.25,
+)
+FAILED = Done(None, [], [], (), ("invalid_request", "UTF-16", 2), [], 0.0)
+
+
+def test_results_arrive_as_they_were_sent() -> None:
+    results = (DONE, FAILED, replace(DONE, content=None))
+
+    assert results_from_bytes(results_to_bytes(results)) == results
+    assert results_from_bytes(results_to_bytes(())) == ()
+
+
+def test_an_image_of_several_articles_travels_once() -> None:
+    large = bytes(range(256)) * 400
+    asset = Asset(hashlib.sha256(large).hexdigest(), Format.JPEG, large, len(large), "https://news.example/")
+    results = (replace(DONE, assets=(asset,)),) * 3
+
+    message = results_to_bytes(results)
+
+    assert len(message) < len(large) + 2000
+    assert results_from_bytes(message) == results
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda sent: b"",
+        lambda sent: b"[]",
+        lambda sent: sent[:-1],
+        lambda sent: sent[:40],
+        lambda sent: sent[:-1] + b"X",
+        lambda sent: b"\xff\xff\xff\xff" + sent[4:],
+        lambda sent: sent[:4] + b"\0" + sent[5:],
+    ],
+)
+def test_what_came_to_harm_is_refused(harm: Callable[[bytes], bytes]) -> None:
+    sent = results_to_bytes((DONE,))
+
+    with pytest.raises((ValueError, KeyError)):
+        results_from_bytes(harm(sent))
