@@ -61,7 +61,7 @@ TAKES_NO_WRITES = {
 }
 
 
-class _Server(ABC):
+class Server(ABC):
     """A server process of a test: started, hung, killed and started again on the same port."""
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class _Server(ABC):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Valkey(_Server):
+class Valkey(Server):
     """Valkey without persistence."""
 
     def __init__(self) -> None:
@@ -149,7 +149,7 @@ class Valkey(_Server):
             return ""
 
 
-class SeaweedS3(_Server):
+class SeaweedS3(Server):
     """SeaweedFS's S3, one bucket named "blobs"; wrong secrets are refused."""
 
     bucket = "blobs"
@@ -168,6 +168,7 @@ class SeaweedS3(_Server):
             "AWS_REGION": "us-east-1",
             "AWS_ENDPOINT_URL": self.endpoint,
         }
+        self.wrong_environment = {"AWS_SECRET_ACCESS_KEY": "wrong"}
         identity = {
             "name": "tests",
             "credentials": [{"accessKey": self.access_key, "secretKey": self.secret_key}],

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 import psutil
 import pytest
 
+from tests.clouds import Azurite, FakeGcs
 from tests.origin import Gate, Origin, Reply, jpeg
 from tests.servers import TAKES_NO_WRITES, SeaweedS3, Valkey
 from tests.service import Service, eventually, image_path
@@ -62,9 +63,11 @@ def test_without_its_index_a_replica_says_so_serves_on_and_recovers(
     assert first.get(image_path("http://news.example/pictures/newer.jpg", "600x400")).status == 200
 
 
-def test_assets_may_be_redirected_into_the_object_store(origin: Origin, s3: SeaweedS3) -> None:
-    service = Service(origin, STORE_URL=s3.url("redirected"), REDIRECT_ASSETS="true")
-    service.environment |= s3.environment
+def test_assets_may_be_redirected_into_the_object_store(
+    origin: Origin, store: SeaweedS3 | Azurite | FakeGcs
+) -> None:
+    service = Service(origin, STORE_URL=store.url("redirected"), REDIRECT_ASSETS="true")
+    service.environment |= store.environment
     digest = hashlib.sha256(jpeg("shared")).hexdigest()
     with service:
         assert service.get(image_path(URL)).body == jpeg("shared")
@@ -74,7 +77,7 @@ def test_assets_may_be_redirected_into_the_object_store(origin: Origin, s3: Seaw
         missing = service.get(f"/assets/{'0' * 64}.jpg")
 
         assert reply.status == 302
-        assert reply.headers["location"].startswith(s3.endpoint)
+        assert reply.headers["location"].startswith(store.endpoint)
         assert "immutable" not in reply.headers["cache-control"]
         with urllib.request.urlopen(reply.headers["location"]) as stored:
             assert stored.read() == jpeg("shared")

@@ -16,6 +16,7 @@ from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.files import FileBlobs
 from mediasvc.effects.blobs.objects import ObjectBlobs, Store, open_store
 from mediasvc.errors import InvalidSettings, StoreFailed
+from tests.clouds import Azurite, FakeGcs
 from tests.servers import SeaweedS3
 
 MIB = 1024 * 1024
@@ -37,22 +38,33 @@ async def files(tmp_path: Path) -> AsyncIterator[FileBlobs]:
     await blobs.close()
 
 
-@pytest.fixture
-def open_s3(s3: SeaweedS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Store]:
+AnyStore = SeaweedS3 | Azurite | FakeGcs
+
+
+def own_part(store: AnyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Store]:
     """Opens the part of the store that belongs to this test."""
-    for name, value in s3.environment.items():
+    for name, value in store.environment.items():
         monkeypatch.setenv(name, value)
     prefix = f"tests/{tmp_path.name}-{secrets.token_hex(4)}"
-    return lambda: open_store(s3.url(prefix))
+    return lambda: open_store(store.url(prefix))
 
 
-@pytest.fixture(params=["files", "s3"])
-async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Blobs]:
+@pytest.fixture
+def open_objects(store: AnyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Store]:
+    """See own_part, of each object store in turn."""
+    return own_part(store, tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=["files", "s3", "az", "gs"])
+async def blobs(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Blobs]:
     local = FileBlobs(tmp_path / "blobs", 100 * MIB)
     if request.param == "files":
         yield local
     else:
-        yield ObjectBlobs(request.getfixturevalue("open_s3")(), local)
+        store = request.getfixturevalue(request.param)
+        yield ObjectBlobs(own_part(store, tmp_path, monkeypatch)(), local)
     await local.close()
 
 
@@ -394,11 +406,11 @@ async def test_stray_temporary_files_are_swept_and_those_in_use_are_not(
 
 @pytest.fixture
 async def replicas(
-    open_s3: Callable[[], Store], tmp_path: Path
+    open_objects: Callable[[], Store], tmp_path: Path
 ) -> AsyncIterator[tuple[ObjectBlobs, ObjectBlobs]]:
     """Two machines with one store."""
     locals_ = [FileBlobs(tmp_path / name, 100 * MIB) for name in ("one", "two")]
-    yield ObjectBlobs(open_s3(), locals_[0]), ObjectBlobs(open_s3(), locals_[1])
+    yield ObjectBlobs(open_objects(), locals_[0]), ObjectBlobs(open_objects(), locals_[1])
     for local in locals_:
         await local.close()
 
@@ -430,10 +442,10 @@ async def test_a_path_is_that_of_a_local_copy(
 
 
 async def test_what_was_evicted_here_comes_back_from_the_store(
-    open_s3: Callable[[], Store], tmp_path: Path
+    open_objects: Callable[[], Store], tmp_path: Path
 ) -> None:
     local = FileBlobs(tmp_path, 1 * MIB)
-    blobs = ObjectBlobs(open_s3(), local)
+    blobs = ObjectBlobs(open_objects(), local)
     pieces = [os.urandom(200_000) for _ in range(10)]
     digests = [await blobs.put(piece) for piece in pieces]
     assert len(blob_files(tmp_path)) < 10
@@ -443,11 +455,11 @@ async def test_what_was_evicted_here_comes_back_from_the_store(
 
 
 async def test_without_a_working_disk_blobs_are_kept_and_read_all_the_same(
-    open_s3: Callable[[], Store], tmp_path: Path
+    open_objects: Callable[[], Store], tmp_path: Path
 ) -> None:
     (tmp_path / "broken").write_text("a file where a folder should be")
     local = FileBlobs(tmp_path / "broken", 100 * MIB)
-    blobs = ObjectBlobs(open_s3(), local)
+    blobs = ObjectBlobs(open_objects(), local)
     data = os.urandom(3 * MIB)
 
     digest = await blobs.put(data)
@@ -460,21 +472,21 @@ async def test_without_a_working_disk_blobs_are_kept_and_read_all_the_same(
 
 
 async def test_an_object_with_other_bytes_is_never_served_and_is_replaced(
-    replicas: tuple[ObjectBlobs, ObjectBlobs], open_s3: Callable[[], Store], tmp_path: Path
+    replicas: tuple[ObjectBlobs, ObjectBlobs], open_objects: Callable[[], Store], tmp_path: Path
 ) -> None:
     digest = await replicas[0].put(b"the right bytes")
-    await obstore.put_async(open_s3(), f"{digest[:2]}/{digest}", b"other bytes")
+    await obstore.put_async(open_objects(), f"{digest[:2]}/{digest}", b"other bytes")
 
     assert await replicas[1].read(digest) is None
     assert await replicas[1].path(digest) is None
     assert blob_files(tmp_path / "two") == []
     assert await replicas[1].size(digest) is None
-    aside = await obstore.get_async(open_s3(), f"quarantine/{digest}")
+    aside = await obstore.get_async(open_objects(), f"quarantine/{digest}")
     assert bytes(await aside.bytes_async()) == b"other bytes"
 
     await replicas[1].put(b"the right bytes")
     assert (
-        bytes(await (await obstore.get_async(open_s3(), f"{digest[:2]}/{digest}")).bytes_async())
+        bytes(await (await obstore.get_async(open_objects(), f"{digest[:2]}/{digest}")).bytes_async())
         == b"the right bytes"
     )
 
@@ -508,11 +520,12 @@ async def test_a_presigned_url_gives_the_bytes_under_their_own_type(
 
 
 async def test_wrong_credentials_are_trouble_not_absence(
-    open_s3: Callable[[], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: AnyStore, open_objects: Callable[[], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    for name, value in store.wrong_environment.items():
+        monkeypatch.setenv(name, value)
     local = FileBlobs(tmp_path, 100 * MIB)
-    blobs = ObjectBlobs(open_s3(), local)
+    blobs = ObjectBlobs(open_objects(), local)
 
     for call in (blobs.put(b"x"), blobs.read(ABSENT), blobs.size(ABSENT)):
         with pytest.raises(StoreFailed) as failed:
@@ -522,8 +535,98 @@ async def test_wrong_credentials_are_trouble_not_absence(
     await local.close()
 
 
+@pytest.mark.parametrize("name", ["az", "gs"])  # SeaweedFS makes a bucket for whoever writes into it
+async def test_a_bucket_that_is_missing_is_trouble_not_absence(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    store: Azurite | FakeGcs = request.getfixturevalue(name)
+    own_part(store, tmp_path, monkeypatch)
+    local = FileBlobs(tmp_path, 100 * MIB)
+    blobs = ObjectBlobs(open_store(f"{name}://nowhere/x"), local)
+
+    with pytest.raises(StoreFailed):
+        await blobs.put(b"x")
+    assert await blobs.health() == "the object store does not answer"
+    if name == "az":  # fake-gcs-server does not tell it from a missing object
+        with pytest.raises(StoreFailed):
+            await blobs.read(ABSENT)
+    await local.close()
+
+
+async def test_a_store_whose_credentials_do_not_sign_keeps_and_reads_all_the_same(
+    az: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_part(az, tmp_path, monkeypatch)
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_KEY")
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", az.sas_token())
+    local = FileBlobs(tmp_path, 100 * MIB)
+    blobs = ObjectBlobs(open_store(az.url("unsigned")), local)
+    digest = await blobs.put(b"a picture")
+
+    for _ in range(6):
+        assert await blobs.presigned_url(digest, "image/png", 60) is None
+        await local.delete(digest)
+        assert await blobs.read(digest) == b"a picture"
+    assert await blobs.health() is None
+    await local.close()
+
+
+async def test_nobody_is_sent_to_a_store_that_is_down(
+    own_gs: FakeGcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = FileBlobs(tmp_path, 100 * MIB)
+    blobs = ObjectBlobs(own_part(own_gs, tmp_path, monkeypatch)(), local, timeout_s=1)
+    digest = await blobs.put(b"a picture")
+    assert await blobs.presigned_url(digest, "image/png", 60) is not None
+
+    own_gs.kill()
+    with pytest.raises(StoreFailed):
+        await blobs.read(ABSENT)
+
+    assert await blobs.presigned_url(digest, "image/png", 60) is None
+    assert await blobs.read(digest) == b"a picture"
+    own_gs.start()
+    await blobs.put(b"another")
+    assert await blobs.presigned_url(digest, "image/png", 60) is not None
+    await local.close()
+
+
 @pytest.mark.parametrize(
-    "url", ["s3://", "s3:x", "ftp://bucket/x", "file:///tmp", "memory:///", "http://127.0.0.1/x"]
+    ("scheme", "variable", "value", "told"),
+    [
+        ("az", "AZURE_STORAGE_ACCOUNT_NAME", "", "Account must be specified"),
+        ("az", "AZURE_STORAGE_ACCOUNT_KEY", "no base64!", "Invalid Access Key"),
+        ("gs", "GOOGLE_SERVICE_ACCOUNT_KEY", "no JSON", "service account"),
+    ],
+)
+def test_settings_of_a_store_that_cannot_be_read_are_refused_at_once(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    variable: str,
+    value: str,
+    told: str,
+) -> None:
+    open_it = own_part(request.getfixturevalue(scheme), tmp_path, monkeypatch)
+    monkeypatch.setenv(variable, value) if value else monkeypatch.delenv(variable)
+
+    with pytest.raises(InvalidSettings, match=rf"MEDIASVC_STORE_URL: .*{told}.*docs/operators\.md"):
+        open_it()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://",
+        "s3:x",
+        "ftp://bucket/x",
+        "file:///tmp",
+        "memory:///",
+        "http://127.0.0.1/x",
+        "gs://",
+        "az:///x",
+    ],
 )
 def test_a_url_of_no_object_store_is_refused_at_once(url: str) -> None:
     with pytest.raises(InvalidSettings, match="MEDIASVC_STORE_URL"):

@@ -143,16 +143,15 @@ def test_make_secrets_makes_every_secret_once_and_keeps_what_is_there(tmp_path: 
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_the_entrypoint_reads_the_object_stores_keys_from_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY"])
+def test_the_entrypoint_reads_the_object_stores_keys_from_files(tmp_path: Path, name: str) -> None:
     (tmp_path / "key").write_text("from-a-file\n", encoding="utf-8")
     program = tmp_path / "mediasvc"
-    program.write_text(
-        '#!/bin/sh\necho "$AWS_SECRET_ACCESS_KEY ${AWS_SECRET_ACCESS_KEY_FILE-unset} $*"\n', encoding="utf-8"
-    )
+    program.write_text(f'#!/bin/sh\necho "${name} ${{{name}_FILE-unset}} $*"\n', encoding="utf-8")
     program.chmod(0o755)
     environment = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "AWS_SECRET_ACCESS_KEY_FILE": str(tmp_path / "key"),
+        f"{name}_FILE": str(tmp_path / "key"),
     }
 
     done = subprocess.run(

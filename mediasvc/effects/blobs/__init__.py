@@ -49,7 +49,7 @@ class Blobs(Protocol):
         """Forgets it, if it is held. StoreFailed."""
 
     async def presigned_url(self, digest: str, media_type: str, ttl_s: int) -> str | None:
-        """Where a client may fetch it for ttl_s seconds; None: only from us. StoreFailed."""
+        """Where a client may fetch it for ttl_s seconds; None: only from us, at this moment."""
 
     async def health(self) -> str | None:
         """None, or what is wrong in words for the operator."""

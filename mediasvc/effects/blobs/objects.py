@@ -26,6 +26,8 @@ _TIMEOUT_S: Final = 5.0
 _LEAST_BYTES_PER_S: Final = 1024 * 1024
 _LEAVE_ALONE: Final = BreakerRules(failures=3, window_s=30.0, first_s=1.0, longest_s=4.0, hosts=1)
 _STORE: Final = "objects"
+_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
+_NO_BUCKET: Final = frozenset({"NoSuchBucket", "ContainerNotFound"})
 _HEALTH_S: Final = 5.0
 _SIGNATURES: Final = (
     (0, b"\xff\xd8\xff", "image/jpeg"),
@@ -45,8 +47,8 @@ Store = S3Store | GCSStore | AzureStore
 def open_store(url: str) -> Store:
     """url: s3://bucket/prefix, gs://bucket/prefix or az://container/prefix. Opens nothing.
 
-    Credentials and the rest come from the environment as each store's own tools read it (AWS_ENDPOINT_URL, which may
-    be plain http, AWS_REGION, …). InvalidSettings.
+    Credentials and the rest come from the environment (AWS_…, GOOGLE_…, AZURE_STORAGE_…; docs/operators.md has them);
+    an endpoint may be plain http. InvalidSettings.
     """
     try:
         store = obstore.store.from_url(
@@ -59,7 +61,9 @@ def open_store(url: str) -> Store:
             retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=2)},
         )
     except (BaseError, ValueError) as error:
-        raise InvalidSettings(f"MEDIASVC_STORE_URL: {str(error).splitlines()[0]}") from error
+        raise InvalidSettings(
+            f"MEDIASVC_STORE_URL: {_reason(error)} (what is read from the environment: docs/operators.md)"
+        ) from error
     if not isinstance(store, S3Store | GCSStore | AzureStore):
         raise InvalidSettings("MEDIASVC_STORE_URL: one of s3://, gs:// and az:// is wanted")
     return store
@@ -78,6 +82,8 @@ class ObjectBlobs:
         self._local = local
         self._timeout_s = timeout_s
         self._circuits = Circuits(_LEAVE_ALONE)
+        self._signing = Circuits(_LEAVE_ALONE)
+        self._signs = True
         self._pulling: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._trouble: str | None = None
         self._health_at = 0.0
@@ -158,24 +164,45 @@ class ObjectBlobs:
             await self._local.delete(digest)
 
     async def presigned_url(self, digest: str, media_type: str, ttl_s: int) -> str | None:
-        """See Blobs. The store answers with the media type of the bytes, whichever is asked for here."""
+        """See Blobs. The store answers with the media type of the bytes, whichever is asked for here.
+
+        None too while the store is in trouble, and where its credentials do not sign. Some of them have to ask somebody
+        else for a signature, so that a failure to sign says nothing of the store.
+        """
         if not _DIGEST.match(digest):
             return None
-        return await self._ask(
-            "sign",
-            lambda: obstore.sign_async(self._store, "GET", _name(digest), timedelta(seconds=ttl_s)),
-        )
+        if self._trouble is not None:
+            await self._look_after_store()
+        if self._trouble is not None or self._signing.retry_after_s(_STORE, time.monotonic()) is not None:
+            return None
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                url = await obstore.sign_async(self._store, "GET", _name(digest), timedelta(seconds=ttl_s))
+        except (BaseError, OSError, ValueError) as error:
+            self._signing.failed(_STORE, time.monotonic())
+            metrics.store_errors.labels(store=_STORE, operation="sign").inc()
+            if self._signs:
+                self._signs = False
+                logs.get().warning("store.failed", store=_STORE, operation="sign", error=_reason(error))
+            return None
+        self._signing.answered(_STORE)
+        self._signs = True
+        return url
 
     async def health(self) -> str | None:
-        """Found out by writing a small object, at most every five seconds; then that of the folder."""
-        if time.monotonic() >= self._health_at:
-            self._health_at = time.monotonic() + _HEALTH_S
-            with contextlib.suppress(StoreFailed):
-                await self._ask("put", lambda: obstore.put_async(self._store, "health", b"1"))
+        """That of the store, and then that of the folder."""
+        await self._look_after_store()
         return self._trouble or await self._local.health()
 
     async def close(self) -> None:
         """Nothing of its own."""
+
+    async def _look_after_store(self) -> None:
+        """Finds out whether it is in trouble, by writing a small object, at most every five seconds."""
+        if time.monotonic() >= self._health_at:
+            self._health_at = time.monotonic() + _HEALTH_S
+            with contextlib.suppress(StoreFailed):
+                await self._ask("put", lambda: obstore.put_async(self._store, "health", b"1"))
 
     async def _read_locally(self, digest: str) -> bytes | None:
         with contextlib.suppress(StoreFailed):  # a broken disk: the store has it too
@@ -233,15 +260,20 @@ class ObjectBlobs:
         )
 
     async def _ask(self, operation: str, question: Callable[[], Awaitable[T]], extra_s: float = 0.0) -> T:
-        """The answer; FileNotFoundError where there is no such object. Raises StoreFailed, at once while it is down."""
+        """The answer; FileNotFoundError where there is no such object. Raises StoreFailed, at once while it is down.
+
+        A bucket that is missing is trouble. Answers to HEAD have no body that would tell it from a missing object.
+        """
         if self._circuits.retry_after_s(_STORE, time.monotonic()) is not None:
             metrics.store_errors.labels(store=_STORE, operation=operation).inc()
             raise StoreFailed("the object store did not answer", reason="objects_down")
         try:
             async with asyncio.timeout(self._timeout_s + extra_s):
                 answer = await question()
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             self._circuits.answered(_STORE)
+            if operation == "put" or _code(error) in _NO_BUCKET:
+                raise self._failed(operation, error) from error
             raise
         except (BaseError, OSError, ValueError) as error:
             self._circuits.failed(_STORE, time.monotonic())
@@ -255,8 +287,7 @@ class ObjectBlobs:
     def _failed(self, operation: str, error: Exception) -> StoreFailed:
         metrics.store_errors.labels(store=_STORE, operation=operation).inc()
         if self._trouble is None:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            logs.get().warning("store.failed", store=_STORE, operation=operation, error=reason)
+            logs.get().warning("store.failed", store=_STORE, operation=operation, error=_reason(error))
         self._trouble = "the object store does not answer"
         return StoreFailed("the object store did not answer", reason=operation)
 
@@ -279,6 +310,18 @@ class _ObjectIncoming:
         with contextlib.suppress(StoreFailed):  # counted there; the store has it, and that is what counts
             await self._inner.keep()
         return digest
+
+
+def _code(error: Exception) -> str:
+    """The store's own word for it; empty: it sent none."""
+    found = _CODE.search(str(error))
+    return found[1] if found else ""
+
+
+def _reason(error: Exception) -> str:
+    """One line for the operator: what was asked, the status, and the store's code in place of its XML."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return f"{line.partition('<?xml')[0].strip()} {_code(error)}".strip()
 
 
 def _name(digest: str) -> str:
