@@ -219,10 +219,9 @@ def _gcs_front(port: int, token: str) -> type[BaseHTTPRequestHandler]:
                 return self._answer(401, b"<Error><Code>AuthenticationRequired</Code></Error>")
             try:
                 status, fields, reply = (self._put if self.command == "PUT" else self._pass_on)(body)
-            except (OSError, http.client.HTTPException):
-                self.close_connection = True  # as fake-gcs-server is: gone
-                return None
-            return self._answer(status, reply, fields)
+                return self._answer(status, reply, fields)
+            except (OSError, http.client.HTTPException):  # fake-gcs-server is gone, or who asked
+                self.close_connection = True
 
         do_HEAD = do_PUT = do_DELETE = do_GET
 
