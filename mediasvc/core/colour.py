@@ -13,11 +13,11 @@ _SIXTEEN_TO_EIGHT = [value >> 8 for value in range(65536)]
 
 
 def to_plain_mode(picture: Image.Image) -> Image.Image:
-    """The same picture as L, RGB, RGBA, CMYK, YCbCr or LAB: no palettes, no 16-bit samples, no colour keys."""
+    """The same picture as L, RGB, RGBX, RGBA, CMYK, YCbCr or LAB: no palettes, no 16-bit samples, no colour keys."""
     match picture.mode:
         case "L" | "RGB" if "transparency" in picture.info:
             return picture.convert("RGBA")
-        case "L" | "RGB" | "RGBA" | "CMYK" | "YCbCr" | "LAB":
+        case "L" | "RGB" | "RGBX" | "RGBA" | "CMYK" | "YCbCr" | "LAB":
             return picture
         case "1":
             return picture.convert("L")

@@ -16,7 +16,7 @@ from PIL import (  # named, so that Pillow does not load all of its plugins at t
     WebPImagePlugin,
 )
 
-from mediasvc.core import colour, png, resample
+from mediasvc.core import colour, jpeg, png, resample
 from mediasvc.core.picture import Format
 from mediasvc.core.sniff import DECODED_UPRIGHT, Header
 from mediasvc.core.sniff_chunks import without_png_text
@@ -105,6 +105,10 @@ def _loaded(image: Image.Image, header: Header) -> Image.Image:
     if isinstance(image, ImageFile.ImageFile) and isinstance(image.fp, io.BytesIO):
         if header.format is Format.PNG and header.frames == 1:
             fast = png.decode(image.fp.getvalue(), has_alpha=header.has_alpha)
+            if fast is not None:
+                return fast
+        if header.format is Format.JPEG and image.mode == "RGB":
+            fast = jpeg.decode(image.fp.getvalue(), image.size)
             if fast is not None:
                 return fast
         image.decodermaxblock = image.fp.getbuffer().nbytes  # in one go; all of it is in memory anyway

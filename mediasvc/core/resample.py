@@ -9,7 +9,7 @@ from PIL import Image
 
 Box = tuple[float, float, float, float]
 _Resize = Callable[[Image.Image, tuple[int, int], Box, bool], Image.Image]
-_SIMD_MODES = ("L", "RGB", "RGBA", "CMYK")
+_SIMD_MODES = ("L", "RGB", "RGBX", "RGBA", "CMYK")
 # Of 255: what rounding in fixed-point arithmetic explains, and what a box's edge does.
 _MEAN_DIFFERENCE, _MOST_DIFFERENCE = 1.5, 8
 
@@ -17,7 +17,9 @@ _MEAN_DIFFERENCE, _MOST_DIFFERENCE = 1.5, 8
 def resize(
     picture: Image.Image, size: tuple[int, int], box: Box | None = None, *, lanczos: bool = False
 ) -> Image.Image:
-    """Scales down on premultiplied alpha. picture: of any mode that to_plain_mode gives. box: the part to show, in its pixels.
+    """Scales down on premultiplied alpha. picture: of any mode that to_plain_mode gives; RGBX becomes RGB.
+
+    box: the part to show, in the picture's pixels.
 
     Catmull-Rom: behind a lossy encoder as near to the original as Lanczos (SSIM .9775 both at 3000 to 600 pixels),
     with 2 % fewer bytes, half the rings around letters, and 0.8 ms less. lanczos: for pictures that a decoder has
@@ -26,7 +28,7 @@ def resize(
     whole = (0.0, 0.0, float(picture.width), float(picture.height))
     part = whole if box is None else box
     if picture.size == size and part == whole:
-        return picture
+        return picture.convert("RGB") if picture.mode == "RGBX" else picture
     return _engine()(picture, size, part, lanczos)
 
 
@@ -89,6 +91,7 @@ def _known_picture(mode: str) -> Image.Image:
 
 
 def _pillow_resize(picture: Image.Image, size: tuple[int, int], box: Box, lanczos: bool) -> Image.Image:
+    picture = picture.convert("RGB") if picture.mode == "RGBX" else picture
     return picture.resize(size, Image.Resampling.LANCZOS if lanczos else Image.Resampling.BICUBIC, box=box)
 
 
@@ -97,6 +100,7 @@ def _simd_resize(library: Any) -> _Resize:  # Any: the package has no types; agr
     catmull_rom = library.ResizeAlg.convolution(library.FilterType.catmull_rom)
     lanczos3 = library.ResizeAlg.convolution(library.FilterType.lanczos3)
     options_for, crop_for = library.ResizeOptions, library.CropBox
+    set_mode = library.alpha.set_image_mode
 
     def simd_resize(picture: Image.Image, size: tuple[int, int], box: Box, lanczos: bool) -> Image.Image:
         if picture.mode not in _SIMD_MODES:
@@ -104,8 +108,17 @@ def _simd_resize(library: Any) -> _Resize:  # Any: the package has no types; agr
         left, top, right, bottom = box
         algorithm = lanczos3 if lanczos else catmull_rom
         options = options_for(algorithm, crop_box=crop_for(left, top, right - left, bottom - top))
-        target = Image.new(picture.mode, size)
-        resizer.resize_pil(picture, target, options)
+        if picture.mode != "RGBX":
+            target = Image.new(picture.mode, size)
+            resizer.resize_pil(picture, target, options)
+            return target
+        target = Image.new("RGB", size)
+        # The same bytes by another name: Pillow keeps RGB in four bytes a pixel as well.
+        set_mode(picture, "RGB")
+        try:
+            resizer.resize_pil(picture, target, options)
+        finally:
+            set_mode(picture, "RGBX")
         return target
 
     return simd_resize

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mediasvc.core import errand, resample, thumbnail
+from mediasvc.core import errand, jpeg, resample, thumbnail
 from mediasvc.core.errand import Errand, Outcome
 from mediasvc.core.picture import Fit, Limits, Rendered, ThumbnailSpec
 from mediasvc.core.sniff import Header
@@ -34,6 +34,7 @@ def main() -> None:
     # Headers are checked against our own limits before Pillow sees the bytes; its limit may be the lower one.
     Image.MAX_IMAGE_PIXELS = None
     resample.engine_name()
+    jpeg.engine_name()
     with socket.socket(fileno=descriptor) as channel:
         channel.sendall(READY)
         while (received := _receive(channel)) is not None:
