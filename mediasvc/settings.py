@@ -16,6 +16,8 @@ from mediasvc.errors import InvalidSettings
 from mediasvc.units import parse_bytes, parse_count, parse_duration, parse_speed
 
 PREFIX = "MEDIASVC_"
+# Of which only their readers in rules.py can tell whether they are well written.
+READ_FURTHER = ("connect_to", "allowed_hosts", "denied_hosts", "wrappers_file", "headers_file", "ca_file")
 
 
 def _parts(value: object) -> object:

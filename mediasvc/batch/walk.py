@@ -11,12 +11,10 @@ from pathlib import Path
 from mediasvc import logs
 from mediasvc.batch import report
 from mediasvc.batch.chunks import Chunk, Done, Task, exit_code_of, worst
+from mediasvc.batch.options import Options
 from mediasvc.batch.output import FindBlob, Output, Read
 from mediasvc.batch.report import ReportFile, Row
 from mediasvc.batch.scan import Item, Plan, scan
-from mediasvc.core.geometry import Size
-from mediasvc.core.picture import OutputFormat
-from mediasvc.core.reference import FrontMatterUse
 from mediasvc.effects import files
 from mediasvc.effects.index import Index
 from mediasvc.effects.journal import Journal, JournalRow
@@ -29,27 +27,6 @@ CHUNK_BYTES = 4 * 1024 * 1024
 _GROUP_ARTICLES = 256
 
 Run = Callable[[Chunk], Awaitable[tuple[Done, ...]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a run does to its articles. asset_url: what articles say before asset names; None: a relative path."""
-
-    front_matter: Mapping[str, FrontMatterUse]
-    format: OutputFormat | None
-    default_size: Size | None
-    asset_url: str | None
-    placeholder: bool
-    jobs: int
-    force: bool
-    max_article_bytes: int
-
-    def fingerprint(self, where: Plan) -> str:
-        """Changes when the same article would come out differently."""
-        assets = self.asset_url if self.asset_url is not None else os.path.relpath(where.assets, where.root)
-        size = self.default_size and (self.default_size.width, self.default_size.height)
-        told = (sorted(self.front_matter.items()), self.format, size, assets, self.placeholder, "1")
-        return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """What every command shares: the options that say where settings come from, and the settings themselves."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 from mediasvc import logs
-from mediasvc.rules import find_problems
-from mediasvc.settings import Settings, find_exposure, read_settings
+from mediasvc.settings import READ_FURTHER, Settings, find_exposure, read_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Common:
         goes well, so its log begins at warnings unless it is told otherwise.
         """
         own = {"data_dir": self.data_dir, "log_level": self.log_level}
-        checks = (find_problems, find_exposure) if serving else (find_problems,)
+        checks = (_find_problems, find_exposure) if serving else (_find_problems,)
         settings = read_settings(os.environ, self.config, own | flags, checks=checks)
         logs.configure(settings.log_format, settings.log_level)
         return settings
@@ -38,6 +37,14 @@ class Common:
         """As settings, for commands whose result is what they print."""
         told = self.log_level or os.environ.get("MEDIASVC_LOG_LEVEL")
         return replace(self, log_level=told or "error").settings(serving=False, **flags)
+
+
+def _find_problems(settings: Settings) -> Iterator[str]:
+    """As rules.find_problems, whose readers are read in only where there is something to read."""
+    if any(getattr(settings, name) for name in READ_FURTHER):
+        from mediasvc.rules import find_problems
+
+        yield from find_problems(settings)
 
 
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands have many shapes

@@ -17,7 +17,8 @@ from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError
 # parts of the service, nor the service for those of a batch, and reading all takes as long as looking at 2,000 articles.
 _COMMANDS = {
     "cache": ("cache",),
-    "rewrite": ("report", "restore", "rewrite"),
+    "reports": ("report", "restore"),
+    "rewrite": ("rewrite",),
     "service": ("demo", "serve", "settings", "worker"),
     "sources": ("fetch", "resolve", "sign", "thumb"),
 }

@@ -1,4 +1,4 @@
-"""Commands that run or show the service: serve, worker, demo, settings."""
+"""Commands that run or show the service: serve, worker, demo, settings; each reads in what it runs."""
 
 import asyncio
 import tempfile
@@ -7,11 +7,8 @@ from pathlib import Path
 import click
 import orjson
 
-from mediasvc import worker as batch_worker
 from mediasvc.cli.context import Common, common_options
-from mediasvc.demo import run as demo_run
 from mediasvc.errors import InvalidSettings
-from mediasvc.server import launch
 from mediasvc.settings import check_serving, describe
 
 
@@ -22,6 +19,8 @@ from mediasvc.settings import check_serving, describe
 @common_options
 def serve(host: str | None, port: int | None, workers: int | None, common: Common) -> int:
     """Run the HTTP service until it is told to stop (SIGTERM finishes what is in flight)."""
+    from mediasvc.server import launch
+
     settings = common.settings(serving=True, host=host, port=port, workers=workers)
     return launch.serve(settings)
 
@@ -30,12 +29,14 @@ def serve(host: str | None, port: int | None, workers: int | None, common: Commo
 @common_options
 def worker(common: Common) -> int:
     """Take batch work from the queue until told to stop (SIGTERM finishes what is in flight)."""
+    from mediasvc.worker import work
+
     settings = common.settings()
     if not settings.queue_url:
         raise InvalidSettings(
             "MEDIASVC_QUEUE_URL: name the queue to take work from, such as redis://127.0.0.1:6379"
         )
-    return batch_worker.work(settings)
+    return work(settings)
 
 
 @click.command(epilog="Example: mediasvc demo --out demo")
@@ -49,9 +50,13 @@ def worker(common: Common) -> int:
 @common_options
 def demo(out: Path | None, and_serve: bool, port: int | None, common: Common) -> int:
     """Do the main job on a bundled article with a bundled origin, offline."""
+    from mediasvc.demo import run as demo_run
+
     folder = out or Path(tempfile.mkdtemp(prefix="mediasvc-demo-"))
     settings = common.quiet_settings(port=port)
     if and_serve:
+        from mediasvc.server import launch
+
         check_serving(settings)
         with demo_run.origin_in_background() as origin_port:
             click.echo("the example article waits on the page; its images come from a bundled origin")

@@ -9,8 +9,9 @@ import click
 import orjson
 
 from mediasvc.cli.context import Common, common_options
+from mediasvc.cli.parameters import SizeParameter
 from mediasvc.core import signing
-from mediasvc.core.geometry import Size, parse_size
+from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, OutputFormat, ThumbnailSpec
 from mediasvc.effects import files
 from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError
@@ -19,20 +20,6 @@ from mediasvc.images.walk import Images
 from mediasvc.rules import make_addresses
 from mediasvc.settings import Settings
 from mediasvc.wiring import open_parts
-
-
-class SizeParameter(click.ParamType[Size]):
-    """A size such as 600,400 or 600x400."""
-
-    name = "WxH"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Size:
-        if isinstance(value, Size):
-            return value
-        size = parse_size(str(value))
-        if size is None:
-            self.fail(f"{value!r} is not a size; write 600x400 or 600,400, each from 1 to 8192", param, ctx)
-        return size
 
 
 def write_result(output: str, data: bytes) -> None:

@@ -1,0 +1,95 @@
+"""Dry runs: a diff of what would change, and nothing written or fetched."""
+
+import asyncio
+import difflib
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import click
+
+from mediasvc.articles.options import ArticleOptions
+from mediasvc.batch.chunks import worst
+from mediasvc.batch.options import Options
+from mediasvc.batch.output import quoted
+from mediasvc.batch.scan import Plan, check, scan
+from mediasvc.core.reference import ArticleType
+from mediasvc.effects import files
+from mediasvc.errors import MediaError
+from mediasvc.settings import Settings
+from mediasvc.wiring import Parts, open_parts
+
+
+def preview_stdin(settings: Settings, content: bytes, article: ArticleOptions) -> int:
+    """The exit code, 0. InvalidRequest."""
+    return asyncio.run(_preview_stdin(settings, content, article))
+
+
+async def _preview_stdin(settings: Settings, content: bytes, article: ArticleOptions) -> int:
+    async with _only_looking(settings) as parts:
+        preview = await parts.articles.preview(content, article)
+    _print_diff("stdin", content, preview.content)
+    return 0
+
+
+def preview_all(settings: Settings, options: Options, where: Plan) -> int:
+    """Every article of a plan; the exit code. InvalidRequest where there is none."""
+    check(where)
+    return asyncio.run(_preview_all(settings, options, where))
+
+
+async def _preview_all(settings: Settings, options: Options, where: Plan) -> int:
+    codes = []
+    async with _only_looking(settings) as parts:
+        for item in scan(where):
+            try:
+                seen = files.read_whole(item.path, settings.max_article_bytes)
+                told = _preview_options(options, where, item.type, item.out.parent)
+                preview = await parts.articles.preview(seen.data, told)
+            except MediaError as error:
+                click.echo(f"mediasvc: {files.shown(item.path)}: {error}", err=True)
+                codes.append(error.exit_code)
+                continue
+            _print_diff(files.shown(item.path), seen.data, preview.content)
+    return worst(codes)
+
+
+def _preview_options(options: Options, where: Plan, kind: ArticleType, folder: Path) -> ArticleOptions:
+    relative = os.path.relpath(where.assets, folder).replace(os.sep, "/")
+    prefix = options.asset_url.rstrip("/") if options.asset_url is not None else quoted(relative)
+    return ArticleOptions(
+        type=kind,
+        front_matter=options.front_matter,
+        format=options.format,
+        default_size=options.default_size,
+        prefix=prefix + "/",
+        placeholder=options.placeholder,
+    )
+
+
+@asynccontextmanager
+async def _only_looking(settings: Settings) -> AsyncIterator[Parts]:
+    """Parts for a dry run, which leaves nothing behind: not even an index, where there is none yet."""
+    with tempfile.TemporaryDirectory(prefix="mediasvc-") as nowhere:
+        if not settings.index_url and not (settings.data_dir / "index.sqlite").exists():
+            settings = settings.model_copy(update={"data_dir": Path(nowhere)})
+        async with open_parts(settings, image_work=False) as parts:
+            yield parts
+
+
+def _print_diff(name: str, before: bytes, after: bytes) -> None:
+    if before == after:
+        return
+    lines = difflib.diff_bytes(
+        difflib.unified_diff,
+        before.splitlines(keepends=True),
+        after.splitlines(keepends=True),
+        f"a/{name}".encode(),
+        f"b/{name}".encode(),
+    )
+    for line in lines:
+        sys.stdout.buffer.write(line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n")
+    sys.stdout.buffer.flush()

@@ -1,0 +1,49 @@
+"""Commands about the report of a run: restore, report."""
+
+from pathlib import Path
+
+import click
+
+from mediasvc.cli.context import Common, common_options
+
+
+@click.command(epilog="Example: mediasvc restore --report run.jsonl site/posts")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
+@click.option(
+    "--report", required=True, type=click.Path(path_type=Path), help="The report of the run to undo."
+)
+@common_options
+def restore(paths: tuple[Path, ...], report: Path, common: Common) -> int:
+    """Put the source URLs of a run back, byte for byte. PATH is the run's output folder; default: this one."""
+    from mediasvc.batch.restore import restore as restore_run
+
+    del common
+    restored = failed = 0
+    for one in restore_run(report, paths or (Path(),)):
+        if one.state == "failed":
+            failed += 1
+            click.echo(f"mediasvc: {one.name}: {one.reason}", err=True)
+        restored += one.state == "restored"
+    click.echo(f"{restored} articles restored" + (f"; {failed} failed" if failed else ""), err=True)
+    return 3 if failed else 0
+
+
+@click.command(epilog="Example: mediasvc report run.jsonl --html run.html")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--html", "page", required=True, type=click.Path(path_type=Path), help="The page to write.")
+@click.option(
+    "--root", type=click.Path(path_type=Path), help="The run's output folder; default: where it was."
+)
+@common_options
+def report(file: Path, page: Path, root: Path | None, common: Common) -> int:
+    """Make one self-contained page of a report, to look at."""
+    from mediasvc.batch.page import write_page
+    from mediasvc.batch.report import read_report
+
+    del common
+    count = write_page(read_report(file), page, root)
+    click.echo(f"{page}: {count} articles", err=True)
+    return 0
+
+
+COMMANDS = (restore, report)

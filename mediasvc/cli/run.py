@@ -1,0 +1,99 @@
+"""A run over files and folders: what is done already is reported, everything else rewritten."""
+
+import asyncio
+import gc
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import uvloop
+
+from mediasvc.batch.options import Options
+from mediasvc.batch.report import ReportFile
+from mediasvc.batch.scan import Plan, check
+from mediasvc.batch.walk import Batch, Totals
+from mediasvc.cli.progress import Failures, Progress
+from mediasvc.cli.work import open_work
+from mediasvc.effects import files
+from mediasvc.effects.flights import Locks
+from mediasvc.records import open_records, store_name
+from mediasvc.settings import Settings
+
+_TURN_TOLD_S = 1.0
+
+
+def rewrite_all(settings: Settings, options: Options, wheres: list[Plan], report: Path | None) -> int:
+    """Every article of some plans; the exit code of the run. InvalidRequest, StoreFailed."""
+    for where in wheres:
+        files.check_writable(where.root)
+    totals = Totals(expected=sum(check(where) for where in wheres))
+    return uvloop.run(_rewrite_all(settings, options, wheres, report, totals))
+
+
+async def _rewrite_all(
+    settings: Settings, options: Options, wheres: list[Plan], report: Path | None, totals: Totals
+) -> int:
+    began = datetime.now(UTC)
+    # What has been read in by now stays to the end, and need not be looked through for garbage again and again.
+    gc.freeze()
+    report_file = ReportFile(report) if report else None
+    progress = Progress(sys.stderr)
+    try:
+        async with open_records(settings) as records, open_work(settings, records) as work:
+            with progress:
+                for where in wheres:
+                    batch = Batch(
+                        where=where,
+                        options=options,
+                        index=records.index,
+                        journal=records.journal,
+                        run_chunk=work.run_chunk,
+                        find_blob=work.find_blob,
+                        report_file=report_file,
+                        totals=totals,
+                        began=began,
+                        on_progress=progress.update,
+                        on_failure=Failures(progress, report),
+                        store=store_name(settings),
+                    )
+                    async with _turn(records.turns, where, progress):
+                        await batch.run()
+    finally:
+        if report_file is not None:
+            report_file.close()
+    _say_totals(totals, wheres)
+    return totals.exit_code
+
+
+@asynccontextmanager
+async def _turn(turns: Locks, where: Plan, progress: Progress) -> AsyncIterator[None]:
+    """In place, runs over one folder take turns: the second would find each article changed under its hands."""
+    if not where.in_place:
+        yield
+        return
+    line = f"mediasvc: another run is at work on {files.shown(where.root)}; waiting for it"
+    telling = asyncio.get_running_loop().call_later(_TURN_TOLD_S, progress.say, line)
+    try:
+        async with turns.hold(f"run:{os.path.realpath(where.root)}"):
+            telling.cancel()
+            yield
+    finally:
+        telling.cancel()
+
+
+def _say_totals(totals: Totals, wheres: list[Plan]) -> None:
+    parts = [f"{totals.articles} articles: {totals.rewritten} rewritten, {totals.unchanged} unchanged"]
+    if totals.known:
+        parts.append(f"{totals.known} of them done before")
+    parts.append(
+        f"{totals.images} images localised in {', '.join(str(where.assets) for where in wheres[:3])}"
+    )
+    if totals.images_failed:
+        parts.append(f"{totals.images_failed} images failed and kept their address")
+    if totals.failed:
+        parts.append(f"{totals.failed} articles failed")
+    click.echo("; ".join(parts), err=True)

@@ -1,0 +1,80 @@
+"""One article from stdin to stdout, its images into a folder."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from mediasvc.articles.options import ArticleOptions
+from mediasvc.batch.chunks import done_with, exit_code_of
+from mediasvc.batch.options import Options
+from mediasvc.batch.output import quoted
+from mediasvc.batch.report import ReportFile, row
+from mediasvc.batch.scan import Item
+from mediasvc.cli.preview import preview_stdin
+from mediasvc.core.reference import ArticleType
+from mediasvc.effects import files
+from mediasvc.errors import BodyTooLarge
+from mediasvc.settings import Settings
+from mediasvc.wiring import open_parts
+
+
+def rewrite_stdin(
+    settings: Settings,
+    options: Options,
+    assets: Path | None,
+    kind: Literal["html", "markdown"] | None,
+    base_url: str | None,
+    dry_run: bool,
+    report: Path | None,
+) -> int:
+    """The exit code. BodyTooLarge, StoreFailed."""
+    content = sys.stdin.buffer.read(settings.max_article_bytes + 1)
+    if len(content) > settings.max_article_bytes:
+        raise BodyTooLarge(
+            f"stdin is larger than {settings.max_article_bytes} bytes (MEDIASVC_MAX_ARTICLE_BYTES)"
+        )
+    folder = assets or Path("assets")
+    prefix = options.asset_url.rstrip("/") if options.asset_url is not None else quoted(folder.as_posix())
+    article = ArticleOptions(
+        type=ArticleType(kind) if kind else None,
+        base_url=base_url,
+        front_matter=options.front_matter,
+        format=options.format,
+        default_size=options.default_size,
+        prefix=prefix + "/",
+        report_prefix=folder.as_posix() + "/",
+        placeholder=options.placeholder,
+        failures_since=datetime.now(UTC),
+    )
+    if dry_run:
+        return preview_stdin(settings, content, article)
+    return asyncio.run(_rewrite_one(settings, content, article, folder, report))
+
+
+async def _rewrite_one(
+    settings: Settings, content: bytes, article: ArticleOptions, folder: Path, report: Path | None
+) -> int:
+    report_file = ReportFile(report) if report else None
+    async with open_parts(settings) as parts:
+        rewritten = await parts.articles.rewrite(content, article)
+        for asset in rewritten.assets:
+            source = None if asset.data is not None else await parts.blobs.path(asset.digest)
+            if asset.data is not None:
+                await asyncio.to_thread(files.write_whole, folder / asset.name, asset.data)
+            elif source is not None:
+                await asyncio.to_thread(files.copy_whole, source, folder / asset.name)
+    sys.stdout.buffer.write(rewritten.content)
+    sys.stdout.buffer.flush()
+    if report_file is not None:
+        kind = article.type or ArticleType.HTML
+        done = done_with(content, rewritten, 0.0)
+        report_file.add([row(Item(Path("-"), Path("-"), "-", kind, str(Path.cwd())), content, done)])
+        report_file.close()
+    for image in rewritten.images:
+        if image.code is not None:
+            click.echo(f"mediasvc: {image.source}: {image.code}", err=True)
+    return exit_code_of([image.to_json() for image in rewritten.images], None)

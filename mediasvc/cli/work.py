@@ -1,0 +1,86 @@
+"""Where the articles of a run are done: here, or by workers behind a queue."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mediasvc.batch.chunks import Chunk, Done, results_from_bytes, rewrite_chunk
+from mediasvc.batch.walk import Run
+from mediasvc.errors import StoreFailed
+from mediasvc.records import Records
+from mediasvc.settings import Settings
+
+if TYPE_CHECKING:
+    from mediasvc.wiring import Parts
+
+
+class Work:
+    """What it takes is read in and opened when it is first asked for: a run whose articles are all done never does."""
+
+    def __init__(self, settings: Settings, records: Records, stack: AsyncExitStack) -> None:
+        self._settings = settings
+        self._records = records
+        self._stack = stack
+        self._opening = asyncio.Lock()
+        self._parts: Parts | None = None
+        self._elsewhere: Run | None = None
+
+    async def run_chunk(self, chunk: Chunk) -> tuple[Done, ...]:
+        """See batch.walk.Batch."""
+        if self._settings.queue_url:
+            return await (await self._queue())(chunk)
+        parts = await self._opened()
+        await parts.begin_work()
+        return await rewrite_chunk(parts.articles, chunk)
+
+    async def find_blob(self, digest: str) -> Path | None:
+        """See batch.walk.Batch."""
+        return await (await self._opened()).blobs.path(digest)
+
+    async def _opened(self) -> "Parts":
+        async with self._opening:
+            if self._parts is None:
+                from mediasvc.wiring import open_parts
+
+                gc.freeze()  # as at the beginning of the run
+                self._parts = await self._stack.enter_async_context(
+                    open_parts(self._settings, self._records, image_work=False)
+                )
+        return self._parts
+
+    async def _queue(self) -> Run:
+        async with self._opening:
+            if self._elsewhere is None:
+                self._elsewhere = await _ask(self._settings.queue_url, self._stack)
+        return self._elsewhere
+
+
+@asynccontextmanager
+async def open_work(settings: Settings, records: Records) -> AsyncIterator[Work]:
+    """Closed before the records are."""
+    async with AsyncExitStack() as stack:
+        yield Work(settings, records, stack)
+
+
+async def _ask(queue_url: str, stack: AsyncExitStack) -> Run:
+    from mediasvc.effects.queue import AskingSide
+
+    def on_silence() -> None:
+        click.echo(
+            "mediasvc: no worker has answered yet; is `mediasvc worker` running on this queue?", err=True
+        )
+
+    asking = await stack.enter_async_context(AskingSide(queue_url, on_silence=on_silence))
+
+    async def run_chunk(chunk: Chunk) -> tuple[Done, ...]:
+        try:
+            return results_from_bytes(await asking.do(chunk.to_json()))
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreFailed("a worker's answer cannot be read; do all run the same version?") from error
+
+    return run_chunk
