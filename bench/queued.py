@@ -7,6 +7,8 @@ In process with files and SQLite; in process with index and locks in Redis and b
 same Redis and S3, with 1 and 2 workers. What the queue costs is the difference between the last two and the second: what the
 object store and the index in Redis cost is in all three. The first says what those cost.
 
+With 2 workers twice as many articles are in hand (--jobs 64), as docs/operators.md says.
+
 Each run has articles with an image of their own that nobody has seen, shown smaller than it is, and a store, an index
 and a queue that are empty. The ways take turns, in another order each round, and medians are told. Workers have started
 before the clock does; the command itself starts within it, in every row. CPU: ours is that of the command and the workers
@@ -134,6 +136,7 @@ def _once(way: str, host: str, s3: SeaweedS3, numbers: range) -> Cost:
         if way in QUEUED:
             env["MEDIASVC_QUEUE_URL"] = valkey.url
         command = [sys.executable, "-m", "mediasvc", "rewrite", str(posts), "--out", str(folder / "out")]
+        command += ["--jobs", str(32 * QUEUED.get(way, 1))]
         with ExitStack() as stack:
             workers = [
                 stack.enter_context(_worker(folder / f"worker{place}", env))

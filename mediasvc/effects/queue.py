@@ -28,8 +28,9 @@ ACTOR: Final = "rewrite_chunk"
 _HEARTBEAT_MS: Final = 5_000
 # With the library's 1,000 the search for dead workers is left to chance, and none was found within 40 s.
 _MAINTENANCE: Final = 1_000_000
-# How often at most a worker that has room looks for work, and how long at most one that has none waits for room.
+# The longest between two looks for work of a worker that has some and room for more, and of one that has none.
 _LOOK_MS: Final = 50
+_IDLE_LOOK_MS: Final = 250
 _FULL_S: Final = 1.0
 _ALIVE_S: Final = 30
 _RESULT_TTL_S: Final = 3600
@@ -46,7 +47,7 @@ _PACKED: Final = "z"
 class _Consumer(_RedisConsumer):
     """Takes pieces one by one, so that none waits here while a neighbour is idle, and the next as soon as one is done.
 
-    The library's own looks again only up to a second after it was full.
+    The library's own looks again only up to a second after it was full. Both look less often the longer there was nothing.
     """
 
     def __init__(self, broker: RedisBroker, queue_name: str, most: int) -> None:
@@ -56,11 +57,13 @@ class _Consumer(_RedisConsumer):
         self._has_room = threading.Event()
 
     def __next__(self) -> Any:  # what the library gives: a message, or None to be asked again
-        if self.outstanding_message_count >= self._most:
+        count = self.outstanding_message_count
+        if count >= self._most:
             self._has_room.wait(_FULL_S)
             self._has_room.clear()
             return None
-        self.prefetch = self.outstanding_message_count + 1
+        self.prefetch = count + 1
+        self.timeout = _LOOK_MS if count else _IDLE_LOOK_MS
         return super().__next__()  # type: ignore[no-untyped-call]
 
     def ack(self, message: Any) -> None:
