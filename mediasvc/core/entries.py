@@ -11,7 +11,7 @@ import orjson
 from mediasvc.core.picture import Format, Picture
 from mediasvc.errors import BY_CODE
 
-PLACEHOLDER_KEY: Final = "placeholder:v2"
+PLACEHOLDER_KEY: Final = "placeholder:v3"
 """Stands for a spec where the record is of a blob's placeholder (thumbhash, colour) and of no thumbnail."""
 _FORM: Final = 1
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")

@@ -17,11 +17,14 @@ def thumbhash(picture: Image.Image) -> str:
 
 
 def dominant(picture: Image.Image) -> str:
-    """`#rrggbb` of the most frequent of 16 colours, see-through pixels on white."""
+    """`#rrggbb` of the most frequent of 16 colours, see-through pixels on white.
+
+    By an octree: a median cut would give each of the 16 about as many pixels.
+    """
     small = _small(picture)
     ground = Image.new("RGB", small.size, "white")
     ground.paste(small, mask=small.getchannel("A"))
-    reduced = ground.quantize(16, Image.Quantize.MEDIANCUT)
+    reduced = ground.quantize(16, Image.Quantize.FASTOCTREE)
     counts = reduced.histogram()
     index = counts.index(max(counts))
     red, green, blue = (reduced.getpalette() or [])[3 * index : 3 * index + 3]

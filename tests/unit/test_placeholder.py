@@ -43,6 +43,19 @@ def test_the_dominant_colour_is_the_one_with_the_most_pixels() -> None:
     assert placeholder.dominant(picture) == "#1414c8"
 
 
+def test_many_shades_of_one_colour_are_more_than_each_of_many_others() -> None:
+    picture = Image.radial_gradient("L").resize((32, 32)).convert("RGB").rotate(30)
+    shades = bytes(part for n in range(32 * 20) for part in (20 + n % 5, 24 + n % 7, 200 + n % 11))
+    blues = Image.frombytes("RGB", (32, 20), shades)
+    picture.paste(blues, (0, 0))
+
+    red, green, blue = bytes.fromhex(placeholder.dominant(picture)[1:])
+
+    assert red < 30
+    assert green < 40
+    assert blue > 190
+
+
 def test_what_is_see_through_counts_as_white() -> None:
     assert placeholder.dominant(Image.new("RGBA", (50, 40), (200, 20, 20, 0))) == "#ffffff"
 
