@@ -3,7 +3,7 @@
 import hashlib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -16,7 +16,7 @@ from mediasvc.core.policy import FetchPolicy, parse_connect_to
 from mediasvc.core.replies import FetchRules
 from mediasvc.errors import InvalidSettings
 from mediasvc.images.addresses import Addresses
-from mediasvc.settings import Settings
+from mediasvc.settings import READ_FURTHER, Settings
 
 
 def make_addresses(settings: Settings) -> Addresses:
@@ -47,17 +47,19 @@ def _policy(settings: Settings) -> FetchPolicy:
 
 def find_problems(settings: Settings) -> Iterator[str]:
     """What is wrong with settings that only their readers can tell: rules, tables, certificates, addresses."""
-    for name, read in (
-        ("CONNECT_TO", lambda: parse_connect_to(settings.connect_to)),
-        ("ALLOWED_HOSTS", lambda: FetchPolicy(allowed_hosts=settings.allowed_hosts)),
-        ("DENIED_HOSTS", lambda: FetchPolicy(denied_hosts=settings.denied_hosts)),
-        ("WRAPPERS_FILE", lambda: _own_wrappers(settings)),
-        ("HEADERS_FILE", lambda: _own_headers(settings)),
-        ("CA_FILE", lambda: _own_authorities(settings)),
-    ):
+    read: Mapping[str, Callable[[], object]] = {
+        "connect_to": lambda: parse_connect_to(settings.connect_to),
+        "allowed_hosts": lambda: FetchPolicy(allowed_hosts=settings.allowed_hosts),
+        "denied_hosts": lambda: FetchPolicy(denied_hosts=settings.denied_hosts),
+        "wrappers_file": lambda: _own_wrappers(settings),
+        "headers_file": lambda: _own_headers(settings),
+        "ca_file": lambda: _own_authorities(settings),
+    }
+    for setting in READ_FURTHER:
         try:
-            read()
+            read[setting]()
         except InvalidSettings as error:
+            name = setting.upper()
             for line in str(error).splitlines():
                 yield (
                     line

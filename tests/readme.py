@@ -1,6 +1,7 @@
 """What the README says of settings, errors and commands, made from the code: `python -m tests.readme` rewrites it."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -34,8 +35,7 @@ def _duration(value: float) -> str:
 def _default(name: str) -> str:
     if name in _WORDS:
         return _WORDS[name]
-    field = Settings.model_fields[name]
-    value = field.default
+    value = next(one.default for one in fields(Settings) if one.name == name)
     if name.endswith(("_ttl", "_timeout")) or name == "stale_if_error":
         return f"`{_duration(value)}`"
     if name.endswith("_bytes"):
@@ -54,8 +54,8 @@ def _default(name: str) -> str:
 def settings_table() -> str:
     """Every variable, its default and what it is for."""
     rows = [
-        f"| `{PREFIX}{name.upper()}` | {_default(name)} | {field.description} |"
-        for name, field in Settings.model_fields.items()
+        f"| `{PREFIX}{one.name.upper()}` | {_default(one.name)} | {one.metadata['purpose']} |"
+        for one in fields(Settings)
     ]
     return "\n".join(["| variable | default | what it is for |", "|---|---|---|", *rows])
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -75,7 +76,7 @@ async def _only_looking(settings: Settings) -> AsyncIterator[Parts]:
     """Parts for a dry run, which leaves nothing behind: not even an index, where there is none yet."""
     with tempfile.TemporaryDirectory(prefix="mediasvc-") as nowhere:
         if not settings.index_url and not (settings.data_dir / "index.sqlite").exists():
-            settings = settings.model_copy(update={"data_dir": Path(nowhere)})
+            settings = replace(settings, data_dir=Path(nowhere))
         async with open_parts(settings, image_work=False) as parts:
             yield parts
 

@@ -1,8 +1,9 @@
 """The main job, offline: the bundled article and origin through the same walk as every other article."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -65,17 +66,17 @@ def origin_in_background() -> Iterator[int]:
 def demo_settings(settings: Settings, folder: Path, port: int) -> Settings:
     """The settings, but with a cache of its own and the article's hosts led to the origin on `port`."""
     led = ",".join(part for part in (connect_to(port), settings.connect_to) if part)
-    own: Mapping[str, object] = {
-        "data_dir": folder / "cache",
-        "store_url": "",
-        "index_url": "",
-        "connect_to": led,
-        "fetch_proxy": "",
-        "allowed_hosts": (),
-        "denied_hosts": (),
-        "allowed_ports": frozenset({80, 443}),
-    }
-    return settings.model_copy(update=own)
+    return replace(
+        settings,
+        data_dir=folder / "cache",
+        store_url="",
+        index_url="",
+        connect_to=led,
+        fetch_proxy="",
+        allowed_hosts=(),
+        denied_hosts=(),
+        allowed_ports=frozenset({80, 443}),
+    )
 
 
 async def _rewrite(parts: Parts, settings: Settings, where: Plan, report: Path) -> tuple[int, Row]:

@@ -80,14 +80,14 @@ def create_app(settings: Settings, parts: Parts) -> web.Application:
     _add(app, "img", "GET", "/img/{signature}/{options}/{source}", images.by_path)
     _add(app, "image", "GET", "/v1/image", images.by_query)
     _add(app, "assets", "GET", "/assets/{name}", images.asset)
-    rewrite = guarded(articles.rewrite, settings.token)
+    rewrite = guarded(articles.rewrite, settings.api_token)
     app.router.add_resource("/v1/rewrite", name="rewrite").add_route(
         "POST", rewrite, expect_handler=articles.expect_article
     )
     _add(app, "resolve", "GET", "/v1/resolve", sources.resolve)
-    _add(app, "info", "GET", "/v1/info", guarded(sources.info, settings.token))
-    _add(app, "warm", "POST", "/v1/warm", guarded(sources.warm, settings.token))
-    _add(app, "cache", "DELETE", "/v1/cache", guarded(sources.purge, settings.token))
+    _add(app, "info", "GET", "/v1/info", guarded(sources.info, settings.api_token))
+    _add(app, "warm", "POST", "/v1/warm", guarded(sources.warm, settings.api_token))
+    _add(app, "cache", "DELETE", "/v1/cache", guarded(sources.purge, settings.api_token))
     _add(app, "stats", "GET", "/v1/stats", operations.stats)
     _add(app, "example", "GET", "/v1/example", described.example)
     _add(app, "healthz", "GET", "/healthz", operations.alive)

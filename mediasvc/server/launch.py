@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import IO
 
 from mediasvc.errors import InvalidSettings
@@ -27,7 +27,7 @@ def serve(settings: Settings, *, stay: bool = False) -> int:
         print(f"mediasvc: {error}", file=sys.stderr)
         return error.exit_code
     # Of a free port that was asked for, everyone must know the number: it is one that is never fetched from.
-    settings = settings.model_copy(update={"port": listening.port(sockets[0])})
+    settings = replace(settings, port=listening.port(sockets[0]))
     charge = Charge(
         settings=pack(settings),
         log_format=settings.log_format,

@@ -25,6 +25,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("engines.*", "engines"),
     ("core.*", "core"),
     ("settings",),
+    ("readers",),
     ("units",),
     ("logs",),
     ("metrics.*", "metrics"),

@@ -2,13 +2,16 @@
 
 import json
 import os
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
 
+from mediasvc.cli.context import Common
 from mediasvc.errors import InvalidSettings
 from mediasvc.rules import find_problems
 from mediasvc.settings import (
+    Settings,
     check_serving,
     describe,
     find_exposure,
@@ -71,7 +74,7 @@ def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
     settings = read_settings(os.environ)
 
-    assert settings.token == "swordfish"
+    assert settings.api_token == "swordfish"
     assert "swordfish" not in str(describe(settings))
 
 
@@ -95,6 +98,69 @@ def test_a_bad_key_is_not_repeated_in_the_message(monkeypatch: pytest.MonkeyPatc
         read_settings(os.environ)
 
     assert "not-hex-secret" not in str(caught.value)
+
+
+def test_every_problem_names_its_variable_what_to_write_and_what_was_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "mediasvc.toml").write_text("allow_svg = 2\nallowed_ports = [0]\nprot = 1\n")
+    monkeypatch.setenv("MEDIASVC_FETCH_RETRIES", "21")
+    monkeypatch.setenv("MEDIASVC_FETCH_TIMEOUT", "0s")
+
+    with pytest.raises(InvalidSettings) as caught:
+        read_settings(os.environ, flags={"log_format": "xml"})
+
+    assert str(caught.value).splitlines() == [
+        "mediasvc.toml: prot: no such setting; did you mean MEDIASVC_PORT?",
+        "MEDIASVC_ALLOWED_PORTS: write a whole number from 1 to 65535 (got '[0]')",
+        "MEDIASVC_FETCH_TIMEOUT: write a duration such as 30s, longer than 0 (got '0s')",
+        "MEDIASVC_FETCH_RETRIES: write a whole number from 0 to 20 (got '21')",
+        "MEDIASVC_ALLOW_SVG: write true or false (got '2')",
+        "MEDIASVC_LOG_FORMAT: write text or json (got 'xml')",
+    ]
+
+
+def test_empty_variables_count_as_not_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "mediasvc.toml").write_text("port = 1\n")
+    (tmp_path / "workers").write_text("2\n")
+    monkeypatch.setenv("MEDIASVC_PORT", "")
+    monkeypatch.setenv("MEDIASVC_WORKERS", "")
+    monkeypatch.setenv("MEDIASVC_WORKERS_FILE", str(tmp_path / "workers"))
+
+    settings = read_settings(os.environ, flags={"host": None})
+
+    assert (settings.port, settings.workers, settings.host) == (1, 2, "127.0.0.1")
+
+
+def test_a_variable_and_its_file_are_not_both_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MEDIASVC_API_TOKEN", "a")
+    monkeypatch.setenv("MEDIASVC_API_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("MEDIASVC_SIGNING_KEYS_FILE", str(tmp_path / "nowhere"))
+
+    with pytest.raises(InvalidSettings) as caught:
+        read_settings(os.environ)
+
+    both, nowhere = str(caught.value).splitlines()
+    assert both == "MEDIASVC_API_TOKEN_FILE: MEDIASVC_API_TOKEN is set too; keep one of them"
+    assert nowhere.startswith("MEDIASVC_SIGNING_KEYS_FILE: cannot read the file ")
+
+
+def test_settings_are_frozen_and_keep_their_secrets() -> None:
+    settings = Settings(api_token="swordfish", signing_keys=(b"swordfish",))
+
+    assert "swordfish" not in repr(settings)
+    with pytest.raises(FrozenInstanceError):
+        settings.port = 1  # type: ignore[misc]  # that is the point
+
+
+def test_a_command_tells_what_only_readers_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CONNECT_TO", "ALLOWED_HOSTS", "DENIED_HOSTS"):
+        monkeypatch.setenv(f"MEDIASVC_{name}", "a b")
+
+        with pytest.raises(InvalidSettings, match=f"MEDIASVC_{name}"):
+            Common().settings()
+
+        monkeypatch.delenv(f"MEDIASVC_{name}")
 
 
 def test_listening_to_strangers_without_protection_is_refused() -> None:
@@ -134,6 +200,7 @@ def test_settings_survive_being_handed_to_another_process(monkeypatch: pytest.Mo
     again = unpack(json.loads(json.dumps(pack(settings))))
 
     assert again == settings
+    assert unpack(json.loads(json.dumps(pack(Settings())))) == Settings()
 
 
 def test_what_only_readers_can_tell_is_told_with_the_rest(

@@ -1,0 +1,176 @@
+"""What may be written for a setting, and what it is then.
+
+A reader takes what the command line, the environment or TOML gave, and raises ValueError that says what to write.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+from mediasvc import units
+
+Word = TypeVar("Word", bound=str)
+Level = Literal["debug", "info", "warning", "error"]
+Network = IPv4Network | IPv6Network
+
+_WHOLE = re.compile(r"\s*([+-]?\d+(?:_\d+)*)(?:\.0+)?\s*", re.ASCII)
+_TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
+_FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
+_LONGEST_S = 10 * 365 * 86400
+
+
+def text(value: object) -> str:
+    """As it stands."""
+    if isinstance(value, str):
+        return value
+    raise ValueError("write a text")
+
+
+def url(*schemes: str) -> Callable[[object], str]:
+    """A text that begins with one of the schemes, or is empty."""
+    begins = tuple(f"{scheme}://" for scheme in schemes)
+
+    def read(value: object) -> str:
+        told = text(value)
+        if told and not told.startswith(begins):
+            raise ValueError(f"write a URL that begins with {' or '.join(begins)}")
+        return told
+
+    return read
+
+
+def public_url(value: object) -> str:
+    """An address without a slash at its end, or empty."""
+    told = text(value)
+    if told:
+        parts = urlsplit(told)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+            raise ValueError("write an address such as https://media.example.org, without query")
+    return told.rstrip("/")
+
+
+def path(value: object) -> Path:
+    """Of a file or a folder; `~` is the user's own."""
+    if isinstance(value, str | Path):
+        try:
+            return Path(value).expanduser()
+        except RuntimeError as error:
+            raise ValueError("write a path; there is no such user") from error
+    raise ValueError("write a path")
+
+
+def whole(least: int, most: int | None = None) -> Callable[[object], int]:
+    """A whole number within bounds."""
+    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+    highest = math.inf if most is None else most
+
+    def read(value: object) -> int:
+        number = value
+        if isinstance(number, str) and (match := _WHOLE.fullmatch(number)):
+            number = int(match[1])
+        if isinstance(number, float) and number.is_integer():
+            number = int(number)
+        # True is a number to Python only.
+        if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= highest:
+            raise ValueError(f"write a whole number {bounds}")
+        return number
+
+    return read
+
+
+def size(least: int = 0) -> Callable[[object], int]:
+    """Bytes, of which "10MiB" has many."""
+    read = whole(least)
+    return lambda value: read(units.parse_bytes(value))
+
+
+def speed(value: object) -> int:
+    """Bytes a second, such as "1KiB/s"."""
+    return whole(0)(units.parse_speed(value))
+
+
+def count(value: object) -> int:
+    """At least one; "64M" are millions."""
+    return whole(1)(units.parse_count(value))
+
+
+def seconds(value: object) -> float:
+    """A duration such as "30s", of ten years at most; 0 is one."""
+    number = units.parse_duration(value)
+    if isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number <= _LONGEST_S:
+        return float(number)
+    raise ValueError("write a duration such as 30s, from 0 to ten years")
+
+
+def deadline(value: object) -> float:
+    """A duration that is not 0."""
+    number = seconds(value)
+    if not number:
+        raise ValueError("write a duration such as 30s, longer than 0")
+    return number
+
+
+def claim(value: object) -> bool:
+    """Yes or no, as people write them."""
+    told = str(value).lower() if isinstance(value, str | int) else ""
+    if told in _TRUE or told in _FALSE:
+        return told in _TRUE
+    raise ValueError("write true or false")
+
+
+def choice(*words: Word) -> Callable[[object], Word]:
+    """One of some words."""
+
+    def read(value: object) -> Word:
+        for word in words:
+            if value == word:
+                return word
+        raise ValueError(f"write {', '.join(words[:-1])} or {words[-1]}")
+
+    return read
+
+
+def level(value: object) -> Level:
+    """Of log lines, in small letters or large ones."""
+    read: Callable[[object], Level] = choice("debug", "info", "warning", "error")
+    return read(value.lower() if isinstance(value, str) else value)
+
+
+def names(value: object) -> tuple[str, ...]:
+    """Texts, comma separated."""
+    return tuple(map(text, _parts(value)))
+
+
+def ports(value: object) -> frozenset[int]:
+    """Numbers of TCP ports, comma separated; at least one."""
+    found = frozenset(map(whole(1, 65535), _parts(value)))
+    if not found:
+        raise ValueError("write at least one port, such as 80,443")
+    return found
+
+
+def networks(value: object) -> tuple[Network, ...]:
+    """Ranges of addresses, comma separated, such as 10.0.0.0/8."""
+    return tuple(ip_network(text(part), strict=False) for part in _parts(value))
+
+
+def keys(value: object) -> tuple[bytes, ...]:
+    """Secrets in hexadecimal, comma separated; what is wrong is not repeated."""
+    try:
+        return tuple(bytes.fromhex(text(part)) for part in _parts(value))
+    except ValueError:
+        raise ValueError(
+            "write keys in hexadecimal, comma separated, such as the output of openssl rand -hex 32"
+        ) from None
+
+
+def _parts(value: object) -> tuple[object, ...]:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, list | tuple | frozenset):
+        return tuple(value)
+    raise ValueError("write a list, comma separated")
