@@ -1,14 +1,12 @@
 """Commands that look after the cache: stats, verify, gc, purge."""
 
-import asyncio
 from dataclasses import asdict
 
 import click
 import orjson
 
-from mediasvc.cli.context import Common, common_options
+from mediasvc.cli.context import Common, common_options, open_parts, wait_for
 from mediasvc.settings import Settings
-from mediasvc.wiring import open_parts
 
 _HOSTS = 20
 
@@ -38,7 +36,7 @@ def _shown(value: object) -> str:
 @common_options
 def stats(as_json: bool, common: Common) -> int:
     """Say how much is kept, of which hosts, and how often it answered."""
-    _tell(asyncio.run(_stats(common.quiet_settings())), as_json)
+    _tell(wait_for(_stats(common.quiet_settings())), as_json)
     return 0
 
 
@@ -60,7 +58,7 @@ async def _stats(settings: Settings) -> dict[str, object]:
 @common_options
 def verify(as_json: bool, common: Common) -> int:
     """Read every blob and check it against its name; damaged ones are set aside, and the exit code is 3 then."""
-    found = asyncio.run(_verify(common.quiet_settings()))
+    found = wait_for(_verify(common.quiet_settings()))
     _tell(found, as_json)
     return 3 if found["damaged"] else 0
 
@@ -75,7 +73,7 @@ async def _verify(settings: Settings) -> dict[str, object]:
 @common_options
 def gc(as_json: bool, common: Common) -> int:
     """Remove what was used least recently until the cache fits, and sweep leftovers."""
-    _tell(asyncio.run(_gc(common.quiet_settings())), as_json)
+    _tell(wait_for(_gc(common.quiet_settings())), as_json)
     return 0
 
 
@@ -90,7 +88,7 @@ async def _gc(settings: Settings) -> dict[str, object]:
 @common_options
 def purge(urls: tuple[str, ...], as_json: bool, common: Common) -> int:
     """Forget the originals behind URLs and every thumbnail of them, in all replicas."""
-    for origin in asyncio.run(_purge(common.quiet_settings(), urls)):
+    for origin in wait_for(_purge(common.quiet_settings(), urls)):
         click.echo(orjson.dumps({"purged": origin}) if as_json else f"purged {origin}")
     return 0
 

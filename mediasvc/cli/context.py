@@ -1,16 +1,28 @@
-"""What every command shares: the options that say where settings come from, and the settings themselves."""
+"""What commands share: the options that say where settings come from, the settings themselves, and what is opened
+after them.
+
+Everything that takes long to read in comes when it is called: `--help` and a run that finds all done do without.
+"""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mediasvc import logs
 from mediasvc.settings import READ_FURTHER, Settings, find_exposure, read_settings
+
+if TYPE_CHECKING:
+    from mediasvc.images.addresses import Addresses
+    from mediasvc.records import Records
+    from mediasvc.wiring import Parts
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +52,36 @@ class Common:
 
 
 def _find_problems(settings: Settings) -> Iterator[str]:
-    """As rules.find_problems, whose readers are read in only where there is something to read."""
+    """As rules.find_problems; without any of these settings there is nothing to find."""
     if any(getattr(settings, name) for name in READ_FURTHER):
         from mediasvc.rules import find_problems
 
         yield from find_problems(settings)
+
+
+def make_addresses(settings: Settings) -> "Addresses":
+    """See rules."""
+    from mediasvc import rules
+
+    return rules.make_addresses(settings)
+
+
+@asynccontextmanager
+async def open_parts(
+    settings: Settings, records: "Records | None" = None, *, image_work: bool = True
+) -> "AsyncIterator[Parts]":
+    """See wiring."""
+    from mediasvc import wiring
+
+    async with wiring.open_parts(settings, records, image_work=image_work) as parts:
+        yield parts
+
+
+def wait_for(work: Coroutine[Any, Any, T]) -> T:  # Any: as asyncio.run has it
+    """Runs it to its end, which Ctrl-C is as well."""
+    import asyncio
+
+    return asyncio.run(work)
 
 
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands have many shapes

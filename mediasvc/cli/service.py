@@ -1,13 +1,12 @@
 """Commands that run or show the service: serve, worker, demo, settings; each reads in what it runs."""
 
-import asyncio
 import tempfile
 from pathlib import Path
 
 import click
 import orjson
 
-from mediasvc.cli.context import Common, common_options
+from mediasvc.cli.context import Common, common_options, wait_for
 from mediasvc.errors import InvalidSettings
 from mediasvc.settings import check_serving, describe
 
@@ -61,7 +60,7 @@ def demo(out: Path | None, and_serve: bool, port: int | None, common: Common) ->
         with demo_run.origin_in_background() as origin_port:
             click.echo("the example article waits on the page; its images come from a bundled origin")
             return launch.serve(demo_run.demo_settings(settings, folder, origin_port), stay=True)
-    return asyncio.run(demo_run.run_demo(settings, folder, echo=click.echo))
+    return wait_for(demo_run.run_demo(settings, folder, echo=click.echo))
 
 
 @click.command(epilog="Example: mediasvc settings --json")

@@ -1,25 +1,24 @@
 """Commands about one image: resolve, fetch, thumb, sign."""
 
-import asyncio
 import base64
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import orjson
 
-from mediasvc.cli.context import Common, common_options
+from mediasvc.cli.context import Common, common_options, make_addresses, open_parts, wait_for
 from mediasvc.cli.parameters import SizeParameter
 from mediasvc.core import signing
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, OutputFormat, ThumbnailSpec
 from mediasvc.effects import files
 from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError
-from mediasvc.images.renditions import Served
-from mediasvc.images.walk import Images
-from mediasvc.rules import make_addresses
 from mediasvc.settings import Settings
-from mediasvc.wiring import open_parts
+
+if TYPE_CHECKING:
+    from mediasvc.images.renditions import Served
 
 
 def write_result(output: str, data: bytes) -> None:
@@ -74,7 +73,7 @@ def _addresses(urls: tuple[str, ...]) -> list[str]:
 @common_options
 def fetch(url: str, output: str, common: Common) -> int:
     """Fetch the original behind one URL."""
-    served, data = asyncio.run(_image(common.quiet_settings(), url, None))
+    served, data = wait_for(_image(common.quiet_settings(), url, None))
     write_result(output, data)
     _tell(served, output)
     return 0
@@ -96,21 +95,21 @@ def thumb(
 ) -> int:
     """Make one thumbnail of the image behind one URL."""
     spec = ThumbnailSpec(size, Fit(fit), OutputFormat(form), quality, dpr)
-    served, data = asyncio.run(_image(common.quiet_settings(), url, spec))
+    served, data = wait_for(_image(common.quiet_settings(), url, spec))
     write_result(output, data)
     _tell(served, output)
     return 0
 
 
-async def _image(settings: Settings, url: str, spec: ThumbnailSpec | None) -> tuple[Served, bytes]:
+async def _image(settings: Settings, url: str, spec: ThumbnailSpec | None) -> "tuple[Served, bytes]":
     async with open_parts(settings) as parts:
-        images: Images = parts.images
+        images = parts.images
         held = await images.hold(url, spec)
         _, served, data = await images.deliver(held, spec, images.read)
         return served, data
 
 
-def _tell(served: Served, output: str) -> None:
+def _tell(served: "Served", output: str) -> None:
     what = "original" if served.same_as_original else "thumbnail"
     if output != "-":
         size = f"{served.width}x{served.height}"

@@ -11,6 +11,7 @@ import click
 
 from mediasvc.batch.chunks import Chunk, Done, results_from_bytes, rewrite_chunk
 from mediasvc.batch.walk import Run
+from mediasvc.cli.context import open_parts
 from mediasvc.errors import StoreFailed
 from mediasvc.records import Records
 from mediasvc.settings import Settings
@@ -45,12 +46,9 @@ class Work:
     async def _opened(self) -> "Parts":
         async with self._opening:
             if self._parts is None:
-                from mediasvc.wiring import open_parts
-
+                parts = open_parts(self._settings, self._records, image_work=False)
+                self._parts = await self._stack.enter_async_context(parts)
                 gc.freeze()  # as at the beginning of the run
-                self._parts = await self._stack.enter_async_context(
-                    open_parts(self._settings, self._records, image_work=False)
-                )
         return self._parts
 
     async def _queue(self) -> Run:
