@@ -44,6 +44,7 @@ class _Obtained:
     cache: CacheStatus
     unkept: bytes | None = None
     made: Mapping[str, Made] = field(default_factory=dict)
+    placeholder: tuple[str | None, str | None] | None = None
 
 
 class Originals:
@@ -153,6 +154,7 @@ class Originals:
         url = wish.url
         specs = (wish.spec,) if wish.spec is not None else ()
         processed = await self._workers.process(await incoming.source(), specs, placeholder=wish.placeholder)
+        placeholder = (processed.thumbhash, processed.dominant) if wish.placeholder else None
         sanitised = None
         if processed.picture.format is Format.SVG:
             sanitised = await asyncio.to_thread(svg.sanitise, await _bytes_of(await incoming.source()))
@@ -183,13 +185,13 @@ class Originals:
                 if wish.placeholder and entry.digest is not None:
                     records |= placeholder_record(entry.digest, processed)
                 await self._remember(entry, records)
-                return _Obtained(entry, CacheStatus.MISS, made=made)
+                return _Obtained(entry, CacheStatus.MISS, made=made, placeholder=placeholder)
         made, _ = await self._renditions.keep(entry, specs, processed.renditions)
         data = sanitised or await _bytes_of(await incoming.source())
         entry = replace(entry, digest=hashlib.sha256(data).hexdigest())
         if not storage.storable:
             entry = replace(entry, expires_at=now)
-        return _Obtained(entry, CacheStatus.MISS, data, made)
+        return _Obtained(entry, CacheStatus.MISS, data, made, placeholder)
 
     async def _keep(self, incoming: Incoming, sanitised: bytes | None) -> str:
         return await incoming.keep() if sanitised is None else await self._blobs.put(sanitised)
@@ -271,6 +273,7 @@ def _held(resolution: urls.Resolution, obtained: _Obtained) -> Held:
         obtained.cache,
         obtained.unkept,
         obtained.made,
+        obtained.placeholder,
     )
 
 

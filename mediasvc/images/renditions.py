@@ -40,7 +40,8 @@ class Held:
     """The original of one source URL, at hand.
 
     unkept: its bytes, where they may not be kept (private, no-store) or could not be (store failed).
-    made: what was made in the same step, by the key of its spec.
+    made: what was made in the same step, by the key of its spec; placeholder: what was computed there, as
+    Images.placeholder gives it.
     """
 
     resolution: urls.Resolution
@@ -50,6 +51,7 @@ class Held:
     cache: CacheStatus
     unkept: bytes | None = None
     made: Mapping[str, Made] = field(default_factory=dict)
+    placeholder: tuple[str | None, str | None] | None = None
 
     def etag(self, spec: ThumbnailSpec | None) -> str:
         """The strong validator of the reply for a spec, in its quotes; known without any image work."""

@@ -238,6 +238,8 @@ class Images:
 
     async def placeholder(self, held: Held) -> tuple[str | None, str | None]:
         """(thumbhash in base64, dominant colour as #rrggbb); None each where the picture cannot be decoded."""
+        if held.placeholder is not None:
+            return held.placeholder
         known = None if held.unkept is not None else await self._renditions.known_placeholder(held)
         if known is not None:
             return known
