@@ -44,11 +44,16 @@ def _stated(size: str | None) -> str:
     return f' data-size="{size}"' if size else ""
 
 
-async def serve(delay_s: float) -> None:
-    """Prints its host and port and answers until it is ended, each request after a delay."""
+def picture() -> bytes:
+    """The JPEG of which all images are copies, but for a remark."""
     packed = io.BytesIO()
     photograph(800, 533).save(packed, "JPEG", quality=85)
-    base = packed.getvalue()
+    return packed.getvalue()
+
+
+async def serve(delay_s: float) -> None:
+    """Prints its host and port and answers until it is ended, each request after a delay."""
+    base = picture()
     host = ""
 
     async def page(request: web.Request) -> web.Response:

@@ -5,11 +5,15 @@
 Everything is started by this program on loopback: an origin with pictures that all differ in pixels, the peers in
 environments of their own (pip, npm), and `mediasvc serve`. Services take turns row by row, in every round in another
 order; figures are medians over rounds, times over all requests. CPU is of the service's whole process tree.
+
+"bare work" is no service: two processes that do nothing but scaled decode, SHA-256 and encode of JPEGs that are in
+their memory already. No service that keeps originals under their digest can be below it; it has no network and no store.
 """
 
 import argparse
 import asyncio
 import base64
+import hashlib
 import io
 import os
 import shutil
@@ -21,12 +25,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import simplejpeg
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -40,6 +46,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BOX = (600, 400)
 IN_FLIGHT = 4
 WARM_UP = 8
+CORES = 2
 REQUESTS = {"jpeg-3000": 48, "jpeg-1280": 96, "jpeg-24mp": 20, "png-1600": 32, "webp-1200": 48}
 TARGETS = {"jpeg-3000": 0.65, "jpeg-1280": 0.65, "jpeg-24mp": 0.65, "png-1600": 0.9, "webp-1200": 0.9}
 
@@ -113,10 +120,11 @@ def main() -> None:
                 for name, maker in makers.items()
                 if not chosen.only or name in chosen.only
             ]
-            asyncio.run(measure(services, origin, chosen.rounds, chosen.scale))
+            bare = stack.enter_context(ProcessPoolExecutor(CORES))
+            bare_ms = asyncio.run(measure(services, origin, chosen.rounds, chosen.scale, bare))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    rows = table(services)
+    rows = table(services, bare_ms)
     for row in rows:
         print(f"{row['name']:44} {_shown(row['ours']):>9} {row['unit']:9}", end="")
         print(*(f"{name} {_shown(value)}" for name, value in row["peers"].items()), sep=" · ")
@@ -202,9 +210,26 @@ def listens(process: "subprocess.Popen[Any]", port: int) -> bool:
     return False
 
 
-async def measure(services: Sequence[Running], origin: int, rounds: int, scale: float) -> None:
-    """Fill in the figures: first what each makes of the base pictures and a warm-up, then the rounds."""
+def bare_work(data: bytes, times: int) -> float:
+    """CPU seconds of scaled decode without resampling, SHA-256 and encode, an image."""
+    before = time.process_time()
+    for _ in range(times):
+        hashlib.sha256(data).digest()
+        pixels = simplejpeg.decode_jpeg(data, "RGB", min_width=BOX[0], min_height=BOX[1] - 2)
+        simplejpeg.encode_jpeg(pixels[: BOX[1], : BOX[0]].copy(), 80, colorsubsampling="420")
+    return (time.process_time() - before) / times
+
+
+async def measure(
+    services: Sequence[Running], origin: int, rounds: int, scale: float, bare: ProcessPoolExecutor
+) -> dict[str, float]:
+    """Fill in the figures: first what each makes of the base pictures and a warm-up, then the rounds.
+
+    The milliseconds of the bare work, by row.
+    """
     bases = {key: encoded(key, 0) for key in ROWS}
+    bare_ms: dict[str, list[float]] = {key: [] for key in ROWS if ROWS[key][1] == "JPEG"}
+    loop = asyncio.get_running_loop()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         for running in services:
             for key in ROWS:
@@ -232,6 +257,11 @@ async def measure(services: Sequence[Running], origin: int, rounds: int, scale: 
                     figures.cpu_ms.append(used_s * 1000 / count)
                     figures.rate.append(count / wall_s)
                     figures.times_ms += times
+                if key in bare_ms:
+                    share = in_a_round(key, scale) // CORES
+                    tasks = [loop.run_in_executor(bare, bare_work, bases[key], share) for _ in range(CORES)]
+                    bare_ms[key].append(statistics.mean(await asyncio.gather(*tasks)) * 1000)
+    return {key: statistics.median(values) for key, values in bare_ms.items()}
 
 
 async def burst(
@@ -262,7 +292,7 @@ async def fetch(session: aiohttp.ClientSession, url: str) -> bytes:
         return body
 
 
-def table(services: Sequence[Running]) -> list[dict[str, Any]]:
+def table(services: Sequence[Running], bare_ms: Mapping[str, float]) -> list[dict[str, Any]]:
     """Rows in the common form of bench/results.py."""
     rows = []
     columns: tuple[tuple[str, str, Callable[[Figures], float]], ...] = (
@@ -279,6 +309,8 @@ def table(services: Sequence[Running]) -> list[dict[str, Any]]:
             target = None
             if label == "CPU an image" and (ipx := _of("ipx", values)) is not None:
                 target = round(TARGETS[key] * ipx, 2)
+            if label == "CPU an image" and key in bare_ms:
+                values["bare work"] = round(bare_ms[key], 4)
             rows.append(_row(f"{title}, {label}", unit, values, target))
     rss = {running.service.name: round(running.peak_rss / 2**20, 1) for running in services}
     pss = {running.service.name: round(running.peak_pss / 2**20, 1) for running in services}
