@@ -1,10 +1,12 @@
-"""Where a run writes: assets first, then the articles that refer to them, each whole or not at all."""
+"""Where a run writes: files that are whole and on the disk get their names, assets first, then the articles."""
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ParamSpec
 from urllib.parse import quote
 
 from mediasvc import logs
@@ -12,11 +14,16 @@ from mediasvc.articles.reports import Asset
 from mediasvc.batch.chunks import Done
 from mediasvc.batch.scan import Item, Plan
 from mediasvc.effects import files
+from mediasvc.effects.disks import Disks, device_of
 from mediasvc.errors import MediaError, StoreFailed
 
 _PREFIXES_KEPT = 4096
 _ASKED_AT_ONCE = 16  # of the store
+# Files without their names are open ones: at most so many of a chunk, and of so many chunks.
+_HELD = 32
+_HANDS = 8
 
+P = ParamSpec("P")
 FindBlob = Callable[[str], Awaitable[Path | None]]  # by digest; as Blobs.path
 
 
@@ -28,12 +35,98 @@ class Read:
     seen: files.Seen
 
 
+@dataclass(slots=True)
+class Ready:
+    """A chunk's files that have not got their names yet: assets by name, articles by place.
+
+    needs: names of each article's assets. claimed: those that this chunk alone places; others: those that another
+    does. lost: why an asset is not to be had, by name. troubles: of each article, nothing, or what the report says of it instead.
+    """
+
+    read: list[Read]
+    needs: list[list[str]]
+    assets: dict[str, files.Staged] = field(default_factory=dict)
+    articles: dict[int, files.Staged] = field(default_factory=dict)
+    claimed: list[str] = field(default_factory=list)
+    others: dict[str, asyncio.Future[str | None]] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+    troubles: list[dict[str, str | None]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.troubles = [{} for _ in self.read]
+
+    def fail(self, place: int, error: MediaError) -> None:
+        """An article that cannot be written stays as it was."""
+        self.troubles[place] = {
+            "status": "failed",
+            "error": error.code,
+            "message": str(error),
+            "digest_out": None,
+        }
+
+    def fail_those_without(self) -> None:
+        """Articles whose assets are lost."""
+        for place, names in enumerate(self.needs):
+            why = next((self.lost[name] for name in names if name in self.lost), None)
+            if why is not None and not self.troubles[place]:
+                self.fail(place, StoreFailed(why))
+
+    def lose(self, error: StoreFailed) -> None:
+        """None of them is sure to be on the disk."""
+        for place in self.articles:
+            self.fail(place, error)
+        self.lost |= dict.fromkeys(self.assets, str(error))
+        self.fail_those_without()
+        self.discard()
+
+    def publish_assets(self) -> None:
+        """In a thread."""
+        while self.assets:
+            name, staged = self.assets.popitem()
+            try:
+                files.publish(staged)
+            except StoreFailed as error:
+                self.lost[name] = str(error)
+
+    def publish_articles(self, in_place: bool) -> None:
+        """In a thread: those that have all of their assets."""
+        self.fail_those_without()
+        for place, staged in self.articles.items():
+            if self.troubles[place]:
+                continue
+            one = self.read[place]
+            try:
+                if in_place and not files.is_unchanged(one.item.path, one.seen):
+                    shown = files.shown(one.item.path)
+                    raise StoreFailed(f"{shown} was changed by somebody else meanwhile; run again")
+                files.publish(staged)
+            except StoreFailed as error:
+                self.fail(place, error)
+
+    def discard(self) -> None:
+        """Clears away what was not published."""
+        for staged in (*self.assets.values(), *self.articles.values()):
+            files.discard(staged)
+        self.assets.clear()
+        self.articles.clear()
+
+
 class Output:
     """The output folder of one plan."""
 
-    def __init__(self, where: Plan, find_blob: FindBlob, asset_url: str | None) -> None:
-        """asset_url: what articles say before asset names; None: a relative path."""
+    def __init__(
+        self, where: Plan, find_blob: FindBlob, asset_url: str | None, also: Iterable[Path] = ()
+    ) -> None:
+        """asset_url: what articles say before asset names; None: a relative path.
+
+        also: folders that are brought to the disk with the output.
+        """
         self.where = where
+        self._disks = Disks([where.root, where.assets, *also])
+        self._apart = where.in_place and device_of(where.assets) != device_of(where.root)
+        self._hands = asyncio.Semaphore(_HANDS)
+        self._placing: dict[str, asyncio.Future[str | None]] = {}
+        self._wrote = False
         self._find_blob = find_blob
         self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._asset_url = asset_url
@@ -58,21 +151,96 @@ class Output:
         relative = os.path.relpath(os.path.realpath(self.where.assets), os.path.realpath(self.where.root))
         return relative.replace(os.sep, "/") + "/"
 
-    async def place(self, assets: Mapping[str, Asset]) -> dict[str, str]:
-        """Puts assets beside the articles, those that are not there yet; why, of each that cannot be."""
+    @asynccontextmanager
+    async def prepared(self, read: list[Read], results: tuple[Done, ...]) -> AsyncIterator[Ready]:
+        """A chunk's files, to be published: whole and on the disk, so that no name ever stands for less.
+
+        Those that were not published are cleared away in the end.
+        """
+        async with self._hands:
+            ready = Ready(read, [[asset.name for asset in done.assets] for done in results])
+            try:
+                await self._prepare(ready, results)
+                yield ready
+            finally:
+                ready.discard()
+                self._tell(ready, "the run was ended before it placed an image")
+
+    async def _prepare(self, ready: Ready, results: tuple[Done, ...]) -> None:
+        assets = {asset.name: asset for done in results for asset in done.assets}
         missing = await asyncio.to_thread(self._missing, tuple(assets.values()))
+        missing = self._claim(missing, ready)
+        sources = await self._sources(missing, ready)
+        missing = [asset for asset in missing if asset.name not in ready.lost]
+        while len(missing) + len(results) > _HELD:
+            some, missing = missing[:_HELD], missing[_HELD:]
+            await _to_its_end(self._stage_assets, ready, some, sources)
+            await self._settle(ready)
+            await _to_its_end(ready.publish_assets)
+        await _to_its_end(self._stage, ready, missing, sources, results)
+        await self._settle(ready)
+
+    async def _settle(self, ready: Ready) -> None:
+        """What was staged is on the disk then, or lost."""
+        if ready.assets or ready.articles:
+            self._wrote = True
+            try:
+                await self._disks.settle()
+            except StoreFailed as error:
+                ready.lose(error)
+
+    def _claim(self, missing: list[Asset], ready: Ready) -> list[Asset]:
+        """Those that no other chunk is placing: an image that many articles have is written once."""
+        mine = []
+        for asset in missing:
+            placing = self._placing.get(asset.name)
+            if placing is not None:
+                ready.others[asset.name] = placing
+            else:
+                self._placing[asset.name] = asyncio.get_running_loop().create_future()
+                ready.claimed.append(asset.name)
+                mine.append(asset)
+        return mine
+
+    def _tell(self, ready: Ready, otherwise: str | None = None) -> None:
+        """Tells other chunks what has become of the assets that this one has claimed; None: they are there."""
+        while ready.claimed:
+            name = ready.claimed.pop()
+            self._placing.pop(name).set_result(ready.lost.get(name, otherwise))
+
+    async def publish(self, ready: Ready) -> None:
+        """Gives the files their names: the images first, then the articles that refer to them."""
+        await _to_its_end(ready.publish_assets)
+        self._tell(ready)
+        if ready.others:
+            await asyncio.wait(ready.others.values())
+            told = {name: placed.result() for name, placed in ready.others.items()}
+            ready.lost |= {name: why for name, why in told.items() if why is not None}
+        if self._apart:
+            # Of one file system, names reach the disk in their order; of two, nobody promises it.
+            await self._settle(ready)
+        await _to_its_end(ready.publish_articles, self.where.in_place)
+
+    async def close(self) -> None:
+        """In the end: the names have reached the disk as well. StoreFailed."""
+        try:
+            if self._wrote:
+                await self._disks.settle()
+        finally:
+            self._disks.close()
+
+    async def _sources(self, missing: list[Asset], ready: Ready) -> dict[str, Path]:
+        """The blobs of those whose bytes are not at hand."""
         stored = [asset for asset in missing if asset.data is None]
         # Several at once: where the store is another machine, each is a round trip.
         found = await asyncio.gather(*(self._source(asset) for asset in stored))
         sources: dict[str, Path] = {}
-        lost: dict[str, str] = {}
         for asset, source in zip(stored, found, strict=True):
             if isinstance(source, Path):
                 sources[asset.name] = source
             else:
-                lost[asset.name] = source
-        lost |= await asyncio.to_thread(self._copy_all, [a for a in missing if a.name not in lost], sources)
-        return lost
+                ready.lost[asset.name] = source
+        return sources
 
     async def _source(self, asset: Asset) -> Path | str:
         """A stored blob as a file, or why there is none."""
@@ -86,54 +254,62 @@ class Output:
     def _missing(self, assets: tuple[Asset, ...]) -> list[Asset]:
         return [asset for asset in assets if not _is_there(self.where.assets / asset.name, asset.bytes)]
 
-    def _copy_all(self, assets: list[Asset], sources: Mapping[str, Path]) -> dict[str, str]:
-        lost = {}
+    def _stage(
+        self, ready: Ready, assets: list[Asset], sources: Mapping[str, Path], results: tuple[Done, ...]
+    ) -> None:
+        self._stage_assets(ready, assets, sources)
+        ready.fail_those_without()
+        for place, (one, done) in enumerate(zip(ready.read, results, strict=True)):
+            # Under --out the tree is mirrored whole: an article that failed stands there as it was.
+            if ready.troubles[place] or (self.where.in_place and done.content is None):
+                continue
+            try:
+                staged = self._stage_article(one, one.seen.data if done.content is None else done.content)
+            except MediaError as error:
+                ready.fail(place, error)
+            else:
+                if staged is not None:
+                    ready.articles[place] = staged
+
+    def _stage_assets(self, ready: Ready, assets: list[Asset], sources: Mapping[str, Path]) -> None:
         for asset in assets:
             target = self.where.assets / asset.name
             try:
-                # In place the article is the only one there is: what it refers to is on the disk before it is.
                 if asset.data is not None:
-                    files.write_whole(target, asset.data, durable=self.where.in_place)
+                    staged: files.Staged | None = files.stage(target, asset.data, settled=self._disks.hold)
                 else:
-                    files.copy_whole(sources[asset.name], target, durable=self.where.in_place)
+                    staged = files.stage_copy(sources[asset.name], target, settled=self._disks.hold)
             except StoreFailed as error:
-                lost[asset.name] = str(error)
-        return lost
+                ready.lost[asset.name] = str(error)
+            else:
+                if staged is not None:
+                    ready.assets[asset.name] = staged
 
-    def write_all(
-        self, read: list[Read], results: tuple[Done, ...], lost: Mapping[str, str]
-    ) -> list[dict[str, str | None]]:
-        """In a thread: writes a chunk's articles; of each, nothing, or what to say of it instead."""
-        return [self._write(one, done, lost) for one, done in zip(read, results, strict=True)]
-
-    def _write(self, one: Read, done: Done, lost: Mapping[str, str]) -> dict[str, str | None]:
-        why = next((lost[asset.name] for asset in done.assets if asset.name in lost), None)
-        try:
-            if why is not None:
-                raise StoreFailed(why)
-            # Under --out the tree is mirrored whole: an article that failed stands there as it was.
-            if not self.where.in_place or done.content is not None:
-                self._write_article(one, done.content if done.content is not None else one.seen.data)
-        except MediaError as error:
-            return {"status": "failed", "error": error.code, "message": str(error), "digest_out": None}
-        return {}
-
-    def _write_article(self, one: Read, content: bytes) -> None:
+    def _stage_article(self, one: Read, content: bytes) -> files.Staged | None:
+        """None: it stands there already."""
         item = one.item
         if not self.where.in_place and not _leads_inside(item.out, item.root):
             raise StoreFailed(f"{files.shown(item.out)} lies behind a link out of the output folder")
-        if self.where.in_place and not files.is_unchanged(item.path, one.seen):
-            raise StoreFailed(f"{files.shown(item.path)} was changed by somebody else meanwhile; run again")
         if not self.where.in_place and _holds(item.out, content):
-            return
-        files.write_whole(item.out, content, one.seen.mode, durable=self.where.in_place)
+            return None
+        return files.stage(item.out, content, one.seen.mode, settled=self._disks.hold)
 
     def copy_unread(self, item: Item) -> None:
         """Under --out the tree is mirrored whole, with articles that are too large for us as they are."""
         try:
-            files.copy_whole(item.path, item.out)
+            files.copy_whole(item.path, item.out, durable=True)
         except StoreFailed as error:
             logs.get().warning("article.uncopied", why=str(error))
+
+
+async def _to_its_end(work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    """In a thread; who is cancelled waits for it all the same, and can clear away what it made."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        raise
 
 
 def quoted(path: str) -> str:

@@ -122,8 +122,14 @@ class ReportFile:
             raise StoreFailed(f"cannot write the report {shown(self._path)}: {reason(error)}") from error
 
     def close(self) -> None:
-        """Ends the report."""
-        self._file.close()
+        """Ends the report, which is on the disk then. StoreFailed where that is not sure."""
+        with self._file:
+            if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+                return
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                raise StoreFailed(f"cannot write the report {shown(self._path)}: {reason(error)}") from error
 
 
 def _begin(path: Path) -> io.FileIO:

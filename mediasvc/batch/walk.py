@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -92,12 +92,14 @@ class Batch:
         on_progress: Callable[[Totals], None],
         store: str = "",
         on_failure: Callable[[Row], None] | None = None,
+        kept_in: Iterable[Path] = (),
     ) -> None:
         """run_chunk: does a chunk, here or elsewhere; this side alone reads and writes the files.
 
         find_blob: where the blobs of its assets are. Neither is asked while every article is found done.
         totals: what other runs of the command have done before. began: failures from before it are tried again.
         store: names the store that blobs are read from. on_failure: told of every article that failed or that has an image which failed.
+        kept_in: folders of what was fetched; on the disk, as the output is, before an article counts as done.
         """
         self.where = where
         self.options = options
@@ -112,18 +114,21 @@ class Batch:
         self.began = began
         self._job = hashlib.sha256(os.fsencode(os.path.realpath(where.root))).hexdigest()[:16]
         self._fingerprint = options.fingerprint(where)
-        self._output = Output(where, find_blob, options.asset_url)
+        self._output = Output(where, find_blob, options.asset_url, kept_in)
 
     async def run(self) -> Totals:
         """All articles. InvalidRequest where there is none, or where the output cannot be written at all."""
         chunks_at_once = max(1, -(-self.options.jobs // CHUNK_ARTICLES))
         queue: asyncio.Queue[list[Item] | None] = asyncio.Queue(chunks_at_once)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(chunks_at_once):
-                group.create_task(self._consume(queue))
-            await self._fill(queue)
-            for _ in range(chunks_at_once):
-                await queue.put(None)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(chunks_at_once):
+                    group.create_task(self._consume(queue))
+                await self._fill(queue)
+                for _ in range(chunks_at_once):
+                    await queue.put(None)
+        finally:
+            await self._output.close()
         return self.totals
 
     async def _fill(self, queue: asyncio.Queue[list[Item] | None]) -> None:
@@ -235,14 +240,18 @@ class Batch:
                 self.began,
             )
         )
-        lost = await self._output.place({asset.name: asset for done in results for asset in done.assets})
-        written = await asyncio.to_thread(self._output.write_all, read, results, lost)
-        rows = [
-            report.row(one.item, one.seen.data, done) | trouble
-            for one, done, trouble in zip(read, results, written, strict=True)
-        ]
-        await self._record([told for told in rows if not told["error"]])
-        self._finish(rows)
+        rows = [report.row(one.item, one.seen.data, done) for one, done in zip(read, results, strict=True)]
+        async with self._output.prepared(read, results) as ready:
+            # First: a kill must not leave a rewritten article whose way back nobody knows.
+            await self._record(
+                [
+                    told
+                    for told, trouble in zip(rows, ready.troubles, strict=True)
+                    if not trouble and not told["error"]
+                ]
+            )
+            await self._output.publish(ready)
+        self._finish([told | trouble for told, trouble in zip(rows, ready.troubles, strict=True)])
 
     async def _record(self, rows: list[Row]) -> None:
         try:

@@ -59,6 +59,7 @@ async def _rewrite_all(
                         on_progress=progress.update,
                         on_failure=Failures(progress, report),
                         store=store_name(settings),
+                        kept_in=[settings.data_dir],
                     )
                     async with _turn(records.turns, where, progress):
                         await batch.run()

@@ -64,9 +64,9 @@ async def _rewrite_one(
         for asset in rewritten.assets:
             source = None if asset.data is not None else await parts.blobs.path(asset.digest)
             if asset.data is not None:
-                await asyncio.to_thread(files.write_whole, folder / asset.name, asset.data)
+                await asyncio.to_thread(files.write_whole, folder / asset.name, asset.data, durable=True)
             elif source is not None:
-                await asyncio.to_thread(files.copy_whole, source, folder / asset.name)
+                await asyncio.to_thread(files.copy_whole, source, folder / asset.name, durable=True)
     sys.stdout.buffer.write(rewritten.content)
     sys.stdout.buffer.flush()
     if report_file is not None:

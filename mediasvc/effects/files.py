@@ -1,6 +1,8 @@
 """Articles and assets on the user's disk: read whole, written whole or not at all."""
 
 import contextlib
+import fcntl
+import hashlib
 import io
 import os
 import secrets
@@ -80,6 +82,15 @@ def _mark(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
+@dataclass(slots=True)
+class Staged:
+    """A file that is whole and has not got its name yet. Its lock tells others that its run lives."""
+
+    path: Path
+    temporary: Path | None
+    handle: int
+
+
 def write_whole(path: Path, data: bytes, mode: int | None = None, *, durable: bool = False) -> None:
     """Temporary file, then rename; the folder is made. A file that is replaced hands on its mode.
 
@@ -87,51 +98,140 @@ def write_whole(path: Path, data: bytes, mode: int | None = None, *, durable: bo
     get their name, so that a power cut leaves the old file or the new one. StoreFailed where it cannot be written;
     the old file is whole then, and nothing else is left.
     """
-    _write(path, lambda file: file.write(data), mode, durable=durable)
+    publish(stage(path, data, mode, settled=lambda _: not durable))
 
 
 def copy_whole(source: Path, target: Path, *, durable: bool = False) -> None:
     """A copy of a stored blob beside the articles, unless a file of that name and size is there. As write_whole."""
+    staged = stage_copy(source, target, settled=lambda _: not durable)
+    if staged is not None:
+        publish(staged)
+
+
+def stage(path: Path, data: bytes, mode: int | None = None, *, settled: Callable[[int], bool]) -> Staged:
+    """The first half of write_whole. To be published or discarded.
+
+    settled: whether the caller sees to it that files of a device (st_dev) reach the disk before they are published;
+    those of others do here.
+    """
+    return _stage(path, lambda file: file.write(data), mode, settled)
+
+
+def stage_copy(source: Path, target: Path, *, settled: Callable[[int], bool]) -> Staged | None:
+    """The first half of copy_whole. As stage; None: it is there."""
     try:
         if _size(target) == source.stat().st_size:
-            return
+            return None
         with source.open("rb", buffering=0) as original:
-            _write(target, lambda file: _copy(original, file), None, durable=durable)
+            return _stage(target, lambda file: _copy(original, file), None, settled)
     except OSError as error:
         raise StoreFailed(f"cannot write {shown(target)}: {reason(error)}") from error
 
 
-def _write(path: Path, fill: Callable[[BinaryIO], object], mode: int | None, *, durable: bool) -> None:
-    temporary: Path | None = None
+def publish(staged: Staged) -> None:
+    """Gives a file its name, in the place of the one that had it. StoreFailed where it cannot; it is discarded then."""
+    try:
+        if staged.temporary is not None:
+            staged.temporary.replace(staged.path)
+            staged.temporary = None
+    except OSError as error:
+        raise StoreFailed(f"cannot write {shown(staged.path)}: {reason(error)}") from error
+    finally:
+        discard(staged)
+
+
+def discard(staged: Staged) -> None:
+    """Removes a file that was not published."""
+    if staged.temporary is not None:
+        with contextlib.suppress(OSError):
+            staged.temporary.unlink()
+        staged.temporary = None
+    if staged.handle >= 0:
+        os.close(staged.handle)
+        staged.handle = -1
+
+
+def _stage(
+    path: Path, fill: Callable[[BinaryIO], object], mode: int | None, settled: Callable[[int], bool]
+) -> Staged:
+    staged: Staged | None = None
     try:
         with contextlib.suppress(FileNotFoundError):
             mode = stat.S_IMODE(path.stat().st_mode)
         # What the umask leaves of a new file's mode is the system's to know; a given mode is set before the rename.
-        temporary, handle = _temporary(path.parent, 0o666 if mode is None else 0o600)
-        with os.fdopen(handle, "wb") as file:
+        temporary, handle = _temporary(path, 0o666 if mode is None else 0o600)
+        staged = Staged(path, temporary, handle)
+        with os.fdopen(handle, "wb", closefd=False) as file:
             fill(file)
-            if mode is not None:
-                os.fchmod(handle, mode)
-            if durable:
-                file.flush()
-                os.fsync(handle)
-        temporary.replace(path)
+        if mode is not None:
+            os.fchmod(handle, mode)
+        if not settled(os.fstat(handle).st_dev):
+            os.fsync(handle)
     except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        if staged is not None:
+            discard(staged)
         raise StoreFailed(f"cannot write {shown(path)}: {reason(error)}") from error
+    return staged
 
 
-def _temporary(folder: Path, mode: int) -> tuple[Path, int]:
-    """A new file in a folder, which is made where it is missing, and its handle."""
-    path = folder / f".mediasvc-{secrets.token_hex(8)}.tmp"
+def _temporary(target: Path, mode: int) -> tuple[Path, int]:
+    """A new file beside the one that it is to become, and its handle, locked; the folder is made where it is missing.
+
+    Its name follows from the target's, so that the next who writes it clears away what one who was killed left.
+    """
+    name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    path = target.with_name(f".mediasvc-{name}.tmp")
+    other = target.with_name(f".mediasvc-{secrets.token_hex(8)}.tmp")
+    try:
+        handle = _make(path, mode)
+    except FileExistsError:
+        # Not to be cleared away: somebody else is writing the same file.
+        return _temporary(target, mode) if _clear(path) else (other, _make(other, mode))
+    try:
+        if _lock(handle):
+            return path, handle
+    except OSError:  # a file system without locks: under that name it could be taken for a leftover
+        path.replace(other)
+        return other, handle
+    os.close(handle)  # somebody was at clearing it away between the two calls
+    return other, _make(other, mode)
+
+
+def _make(path: Path, mode: int) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        return path, os.open(path, flags, mode)
+        return os.open(path, flags, mode)
     except FileNotFoundError:
-        folder.mkdir(parents=True, exist_ok=True)
-        return path, os.open(path, flags, mode)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, mode)
+
+
+def _lock(handle: int) -> bool:
+    """Whether a file is ours alone, and still has a name."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.fstat(handle).st_nlink > 0
+
+
+def _clear(path: Path) -> bool:
+    """Removes a temporary file whose run is gone; whether it did."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # The name may be another file's by now, whose run lives.
+        if not _lock(handle) or os.fstat(handle).st_ino != path.lstat().st_ino:
+            return False
+        path.unlink()
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(handle)
 
 
 def _copy(source: io.FileIO, target: BinaryIO) -> None:
@@ -151,9 +251,9 @@ def _copy(source: io.FileIO, target: BinaryIO) -> None:
 def check_writable(folder: Path) -> None:
     """InvalidRequest where files cannot be made in a folder; makes the folder."""
     try:
-        path, handle = _temporary(folder, 0o600)
-        os.close(handle)
+        path, handle = _temporary(folder / secrets.token_hex(8), 0o600)
         path.unlink()
+        os.close(handle)
     except OSError as error:
         raise InvalidRequest(f"cannot write into {shown(folder)}: {reason(error)}") from error
 

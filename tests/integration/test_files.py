@@ -1,12 +1,17 @@
 """Articles and assets on a real disk."""
 
+import asyncio
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from mediasvc.effects import files
+from mediasvc.effects.disks import Disks, device_of
 from mediasvc.errors import BodyTooLarge, InvalidRequest, StoreFailed
 
 
@@ -92,3 +97,70 @@ def test_a_file_that_was_changed_meanwhile_is_seen(tmp_path: Path) -> None:
     files.write_whole(path, b"new")
 
     assert not files.is_unchanged(path, seen)
+
+
+def test_a_file_that_was_staged_has_no_name_until_it_is_published(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.md"
+    first = files.stage(path, b"first", settled=lambda _: False)
+    assert not path.exists()
+
+    files.publish(first)
+    files.discard(first)
+    second = files.stage(path, b"second", settled=lambda _: True)
+    assert path.read_bytes() == b"first"
+    files.discard(second)
+
+    assert path.read_bytes() == b"first"
+    assert [found.name for found in path.parent.iterdir()] == ["a.md"]
+
+
+def test_several_may_write_the_same_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    one, other, third = (files.stage(path, b"%d" % number, settled=lambda _: True) for number in range(3))
+    assert len({one.temporary, other.temporary, third.temporary}) == 3
+
+    files.publish(other)
+    files.discard(one)
+    assert path.read_bytes() == b"1"
+    files.publish(third)
+
+    assert path.read_bytes() == b"2"
+    assert [found.name for found in tmp_path.iterdir()] == ["a.md"]
+
+
+def test_who_writes_a_file_clears_away_what_a_killed_writer_of_it_left(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.md", tmp_path / "b.md"
+    program = (
+        "import os, signal, sys; from pathlib import Path; from mediasvc.effects import files;"
+        "[files.stage(Path(path), b'torn', 0o400, settled=lambda _: True) for path in sys.argv[1:]];"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(path), str(other)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 2
+
+    files.write_whole(path, b"whole")
+    assert [found.name for found in tmp_path.glob("*.md")] == ["a.md"]
+    files.write_whole(other, b"whole")
+
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["a.md", "b.md"]
+    assert mode_of(path) == mode_of(other) == 0o666 & ~umask()
+
+
+def umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+async def test_what_was_written_is_on_the_disk_for_all_who_waited(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    disks = Disks([tmp_path, tmp_path / "not" / "there", Path("/proc")])
+    assert disks.hold(tmp_path.stat().st_dev)
+    assert not disks.hold(0)
+    assert device_of(tmp_path / "not" / "there") == tmp_path.stat().st_dev
+
+    await asyncio.gather(*(disks.settle() for _ in range(20)))
+
+    disks.close()
+    assert not disks.hold(tmp_path.stat().st_dev)
