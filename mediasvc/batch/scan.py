@@ -15,6 +15,8 @@ MARKDOWN_ENDINGS = frozenset({".md", ".markdown"})
 HTML_ENDINGS = frozenset({".html", ".htm"})
 _FOLDERS_AT_ONCE = 16
 
+Named = tuple[os.DirEntry[str], str]  # a file, and its name below the path that was given
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -68,20 +70,23 @@ def plans(paths: Sequence[Path], out: Path | None, assets: Path | None) -> list[
 
 def check(where: Plan) -> int:
     """How many articles there are. InvalidRequest where there is none, or two would be written to one place."""
+    count = sum(1 for _ in _found(where, spread=False)) if len(where.paths) == 1 else _check_apart(where)
+    if count == 0:
+        names = ", ".join(str(path) for path in where.paths)
+        raise InvalidRequest(f"no articles (*.md, *.markdown, *.html, *.htm) in {names}")
+    return count
+
+
+def _check_apart(where: Plan) -> int:
     seen: dict[str, Path] = {}
     count = 0
     for item in scan(where):
         count += 1
-        if len(where.paths) == 1 or where.in_place:
-            continue
-        other = seen.setdefault(item.name, item.path)
+        other = item.path if where.in_place else seen.setdefault(item.name, item.path)
         if other.resolve() != item.path.resolve():
             raise InvalidRequest(
                 f"{other} and {item.path} would both become {item.name}; rewrite them into folders of their own"
             )
-    if count == 0:
-        names = ", ".join(str(path) for path in where.paths)
-        raise InvalidRequest(f"no articles (*.md, *.markdown, *.html, *.htm) in {names}")
     return count
 
 
@@ -114,20 +119,25 @@ def scan(where: Plan, *, spread: bool = False) -> Iterator[Item]:
 
 def _scan(where: Plan, *, spread: bool) -> Iterator[Item]:
     root = os.path.realpath(where.root)
+    for found, relative, kind in _found(where, spread=spread):
+        path = Path(found)
+        if where.in_place:
+            yield Item(path, path, _name(path, where.root), kind, root)
+        else:
+            yield Item(path, where.root / relative, relative, kind, root)
+
+
+def _found(where: Plan, *, spread: bool) -> Iterator[tuple[str, str, ArticleType]]:
+    """The path of each article, its name below the path of the plan, and its type."""
     left_out = {where.assets.resolve()} | (set() if where.in_place else {where.root.resolve()})
     for path in where.paths:
         if path.is_file():
-            kind = type_of(path.name)
-            name = _name(path, where.root) if where.in_place else path.name
-            yield Item(
-                path, path if where.in_place else where.root / path.name, name, kind or ArticleType.HTML, root
-            )
+            yield str(path), path.name, type_of(path.name) or ArticleType.HTML
             continue
-        for found, relative in _below(path, left_out, spread=spread):
-            kind = type_of(found.name)
-            if kind is not None and (not where.in_place or not found.is_symlink()):
-                name = _name(found, where.root) if where.in_place else relative
-                yield Item(found, found if where.in_place else where.root / relative, name, kind, root)
+        for entry, relative in _below(path, left_out, spread=spread):
+            kind = type_of(entry.name)
+            if kind is not None and not (where.in_place and entry.is_symlink()):
+                yield entry.path, relative, kind
 
 
 def _name(path: Path, root: Path) -> str:
@@ -137,12 +147,12 @@ def _name(path: Path, root: Path) -> str:
         return path.resolve().relative_to(root.resolve()).as_posix()
 
 
-def _below(top: Path, left_out: set[Path], *, spread: bool) -> Iterator[tuple[Path, str]]:
+def _below(top: Path, left_out: set[Path], *, spread: bool) -> Iterator[Named]:
     folders = _folders(top, left_out, spread=spread)
     return _in_turns(folders) if spread else chain.from_iterable(folders)
 
 
-def _folders(top: Path, left_out: set[Path], *, spread: bool) -> Iterator[Iterator[tuple[Path, str]]]:
+def _folders(top: Path, left_out: set[Path], *, spread: bool) -> Iterator[Iterator[Named]]:
     """The files of one folder after the other."""
     real_top = os.path.realpath(top)
     folders = [("", top)]
@@ -163,13 +173,13 @@ def _folders(top: Path, left_out: set[Path], *, spread: bool) -> Iterator[Iterat
         yield _files(entries, prefix, real_top)
 
 
-def _files(entries: list[os.DirEntry[str]], prefix: str, real_top: str) -> Iterator[tuple[Path, str]]:
+def _files(entries: list[os.DirEntry[str]], prefix: str, real_top: str) -> Iterator[Named]:
     for entry in entries:
         if entry.is_file() and (not entry.is_symlink() or _is_inside(entry.path, real_top)):
-            yield Path(entry.path), prefix + entry.name
+            yield entry, prefix + entry.name
 
 
-def _in_turns(folders: Iterator[Iterator[tuple[Path, str]]]) -> Iterator[tuple[Path, str]]:
+def _in_turns(folders: Iterator[Iterator[Named]]) -> Iterator[Named]:
     """One file of each of a few folders in turn, a new folder in the place of one that is at its end."""
     open_ones = deque(islice(folders, _FOLDERS_AT_ONCE))
     while open_ones:
