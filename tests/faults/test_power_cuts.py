@@ -4,6 +4,7 @@ bench/power_cut.py cuts the power of real file systems; what it needs is not to 
 """
 
 import hashlib
+import json
 import re
 import signal
 import subprocess
@@ -18,9 +19,9 @@ from tests.programs import environment, mediasvc
 POSTS = 12
 
 # Runs a command, notes in which order files are made, brought to the disk and named, and dies just before it names
-# the so manieth article; 0: it does not.
+# the so manieth article; 0: it does not; -1: instead, the disk fails whenever something is to be brought to it.
 TRACED = """
-import os, runpy, signal, sys
+import errno, os, runpy, signal, sys
 log, deadly, *arguments = sys.argv[1:]
 notes = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 named = 0
@@ -30,6 +31,8 @@ def note(event, told):
         line = f"made {told[0]}"
     elif event == "ctypes.dlsym" and told[1] == "syncfs":
         line = "synced"
+        if deadly == "-1":
+            raise OSError(errno.EIO, "Input/output error")
     elif event == "os.rename":
         line = f"named {os.fspath(told[0])} {os.fspath(told[1])}"
         named += line.endswith(".md")
@@ -124,3 +127,22 @@ def test_a_run_that_dies_while_it_names_its_files_tears_nothing_and_leaves_a_way
         assert (root / name).stat().st_mtime_ns == written
     assert mediasvc(["restore", "--report", tmp_path / "r.jsonl", root], env).code == 0
     assert {path.name: path.read_bytes() for path in root.glob("*.md")} == originals
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_what_a_failing_disk_did_not_take_gets_no_name(
+    tmp_path: Path, origin: Origin, in_place: bool
+) -> None:
+    originals = _posts(tmp_path / "posts", origin)
+    env = environment(tmp_path / "data", CONNECT_TO=origin.connect_to)
+    arguments = _arguments(tmp_path, in_place=in_place)
+    root = tmp_path / ("posts" if in_place else "out")
+
+    assert _traced(tmp_path / "log", -1, arguments, env) == 4
+
+    told = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert [row["error"] for row in told] == ["store_failed"] * POSTS
+    left = {path.name: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    assert left == (originals if in_place else {})
+    assert mediasvc(arguments, env).code == 0
+    assert origin.hits() == POSTS + 1
