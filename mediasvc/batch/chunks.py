@@ -5,7 +5,6 @@ import base64
 import hashlib
 import struct
 import time
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +18,7 @@ from mediasvc.articles.reports import Asset, Rewritten
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat
 from mediasvc.core.reference import ArticleType, FrontMatterUse
+from mediasvc.core.squeezing import squeeze, unsqueeze
 from mediasvc.effects.blobs import Blobs
 from mediasvc.errors import MediaError
 
@@ -157,7 +157,7 @@ def results_to_bytes(results: tuple[Done, ...]) -> bytes:
         "results": [done.to_json() for done in results],
         "data": {digest: len(held) for digest, held in data.items()},
     }
-    head = zlib.compress(orjson.dumps(told), 1)
+    head = squeeze(orjson.dumps(told))
     return b"".join((_HEAD.pack(len(head)), head, *data.values()))
 
 
@@ -165,8 +165,8 @@ def results_from_bytes(message: bytes) -> tuple[Done, ...]:
     """ValueError or KeyError on anything that results_to_bytes did not write."""
     try:
         end = _HEAD.size + _HEAD.unpack_from(message)[0]
-        told = orjson.loads(zlib.decompress(message[_HEAD.size : end]))
-    except (struct.error, zlib.error) as error:
+        told = orjson.loads(unsqueeze(message[_HEAD.size : end]))
+    except struct.error as error:
         raise ValueError("not the results of a chunk") from error
     data = {}
     for digest, size in told["data"].items():

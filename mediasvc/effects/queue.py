@@ -5,7 +5,6 @@ import base64
 import contextlib
 import secrets
 import threading
-import zlib
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -20,6 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
 from mediasvc import logs, metrics
+from mediasvc.core.squeezing import squeeze, unsqueeze
 from mediasvc.errors import StoreFailed
 
 QUEUE: Final = "mediasvc"
@@ -103,17 +103,14 @@ def make_broker(url: str) -> RedisBroker:
 
 def pack(data: bytes) -> str:
     """Bytes as text for a message."""
-    return _PACKED + base64.b64encode(zlib.compress(data, 1)).decode("ascii")
+    return _PACKED + base64.b64encode(squeeze(data)).decode("ascii")
 
 
 def unpack(text: str) -> bytes:
     """What pack made. ValueError on anything else."""
     if not text.startswith(_PACKED):
         raise ValueError("not a packed message")
-    try:
-        return zlib.decompress(base64.b64decode(text[1:]))
-    except zlib.error as error:
-        raise ValueError("not a packed message") from error
+    return unsqueeze(base64.b64decode(text[1:]))
 
 
 def _connect(url: str, *, retries: int, timeout_s: float | None) -> "redis.asyncio.Redis":
