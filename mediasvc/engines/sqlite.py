@@ -20,6 +20,7 @@ T = TypeVar("T")
 Row = tuple[Any, ...]  # SQLite's columns have no types that Python could know
 
 _GROUP = 1000  # writes in one transaction, at most
+_READ_CACHE_KIB = 1024  # of look-ups by key, whose pages the system has as well
 _READ_BUSY_S = 0.02  # on the caller's thread; longer waits are for the writer's thread
 _WRITE_BUSY_S = 5.0
 _LOOK_AGAIN_S = 1.0
@@ -135,6 +136,7 @@ class Database:
             return
         self._close_reader()
         reader, inode = await asyncio.to_thread(self._open, _READ_BUSY_S)
+        reader.execute(f"PRAGMA cache_size=-{_READ_CACHE_KIB}")
         if self._reader is None and not self._closed:
             self._reader, self._reader_inode = reader, inode
         else:  # somebody else was quicker

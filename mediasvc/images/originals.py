@@ -22,7 +22,7 @@ from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import MediaError, StoreFailed
 from mediasvc.images.renditions import CacheStatus, Held, Made, Renditions, placeholder_record, remembered
 
-_RECENT_ENTRIES = 4096
+_RECENT_ENTRIES = 2048
 
 
 @dataclass(frozen=True, slots=True)
