@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,13 @@ from typing import Final
 from mediasvc import logs, metrics
 from mediasvc.effects.blobs.ledger import BOOKED, LENT_NS, Ledger, footprint, scan
 
-_CHECKED: Final = 100_000
+_CHECKED: Final = 16_384  # some 300 bytes each; others are checked again when they are read
 _QUARANTINED: Final = 20  # files, at most; they are not counted in the limit
 _STRAY_AGE_S: Final = 3600.0
 _TOUCH_NS: Final = 1_000_000  # how exact times of use are: a popular blob is not touched for every reader
 
-Mark = tuple[int, int, int]  # inode, size, time of last change: other bytes, other mark
+_MARK: Final = struct.Struct("=QQq")  # inode, size, time of last change
+Mark = bytes  # of _MARK: other bytes, other mark; many are kept, and three numbers would take thrice as much
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,11 +306,12 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _mark(found: os.stat_result) -> Mark:
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return _MARK.pack(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _size(mark: Mark) -> int:
-    return mark[1]
+    size: int = _MARK.unpack(mark)[1]
+    return size
 
 
 def _touch(path: Path, mark: Mark, *, lend: bool = False) -> bool:
