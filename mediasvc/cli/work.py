@@ -46,6 +46,10 @@ class Work:
     async def _opened(self) -> "Parts":
         async with self._opening:
             if self._parts is None:
+                # Here: a run that has nothing to do would pay for it as well.
+                from mediasvc.effects.heaps import share_one_heap
+
+                share_one_heap()
                 parts = open_parts(self._settings, self._records, image_work=False)
                 self._parts = await self._stack.enter_async_context(parts)
                 gc.freeze()  # as at the beginning of the run
