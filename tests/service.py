@@ -118,8 +118,7 @@ class Service:
 
     def servers(self) -> list[psutil.Process]:
         """The server processes."""
-        children = psutil.Process(self.pid).children()
-        return [child for child in children if "mediasvc.server.process" in child.cmdline()]
+        return [child for child in psutil.Process(self.pid).children() if _is_server(child)]
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
@@ -215,6 +214,13 @@ def image_path(url: str, options: str = "original", signature: str = "unsafe") -
 def image_query(url: str, **options: str) -> str:
     """The query form."""
     return f"/v1/image?{urlencode({'url': url} | options)}"
+
+
+def _is_server(process: psutil.Process) -> bool:
+    try:
+        return "mediasvc.server.process" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False  # it ended after it was listed, or waits to be reaped
 
 
 def eventually(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
