@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mediasvc.effects.file_locks import FileLocks
 from mediasvc.effects.flights import Locks
@@ -12,6 +13,9 @@ from mediasvc.effects.index import Index, SqliteIndex
 from mediasvc.effects.journal import Journal, SqliteJournal
 from mediasvc.errors import InvalidSettings
 from mediasvc.settings import Settings
+
+if TYPE_CHECKING:
+    from mediasvc.effects.blobs.files import FileBlobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,22 @@ async def open_records(settings: Settings) -> AsyncIterator[Records]:
         turns = FileLocks(settings.data_dir / "turns")
         stack.push_async_callback(turns.close)
         yield Records(index, locks, journal, turns)
+
+
+@asynccontextmanager
+async def open_local_blobs(settings: Settings) -> "AsyncIterator[FileBlobs]":
+    """The folder of blobs on this machine: all there are, or those of an object store that were used last.
+
+    InvalidSettings where the data folder cannot be made.
+    """
+    from mediasvc.effects.blobs.files import FileBlobs
+
+    _make_folder(settings.data_dir)
+    blobs = FileBlobs(settings.data_dir / "blobs", settings.cache_max_bytes)
+    try:
+        yield blobs
+    finally:
+        await blobs.close()
 
 
 def store_name(settings: Settings) -> str:

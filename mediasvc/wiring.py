@@ -19,7 +19,7 @@ from mediasvc.effects.sockets import Connections
 from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import InvalidSettings, StoreFailed
 from mediasvc.images.walk import Images
-from mediasvc.records import Records, open_records
+from mediasvc.records import Records, open_local_blobs, open_records
 from mediasvc.settings import Settings
 
 _TRIM_EVERY_S = 2.0
@@ -65,8 +65,7 @@ async def open_parts(
     async with AsyncExitStack() as stack:
         if records is None:
             records = await stack.enter_async_context(open_records(settings))
-        local_blobs = FileBlobs(settings.data_dir / "blobs", settings.cache_max_bytes)
-        stack.push_async_callback(local_blobs.close)
+        local_blobs = await stack.enter_async_context(open_local_blobs(settings))
         blobs: Blobs = local_blobs
         if settings.store_url:
             # Here, as Redis in records: on a single machine their libraries would be a sixth of every process, for nothing.

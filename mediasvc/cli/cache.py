@@ -41,14 +41,16 @@ def stats(as_json: bool, common: Common) -> int:
 
 
 async def _stats(settings: Settings) -> dict[str, object]:
-    async with open_parts(settings, image_work=False) as parts:
-        counts = await parts.records.index.stats()
+    from mediasvc.records import open_local_blobs, open_records
+
+    async with open_records(settings) as records, open_local_blobs(settings) as blobs:
+        counts = await records.index.stats()
         asked = counts["hits"] + counts["misses"]
         ratio = round(counts["hits"] / asked, 4) if asked else None
-        usage = asdict(await parts.local_blobs.usage())
+        usage = asdict(await blobs.usage())
         # The index counts the bytes of originals, the folder those of all blobs.
         originals = {"original_bytes": counts.pop("bytes")}
-        hosts = [asdict(host) for host in await parts.records.index.hosts(_HOSTS)]
+        hosts = [asdict(host) for host in await records.index.hosts(_HOSTS)]
         limit = {"max_bytes": settings.cache_max_bytes}
         return {**counts, **originals, "hit_ratio": ratio, **usage, **limit, "hosts": hosts}
 
@@ -64,8 +66,10 @@ def verify(as_json: bool, common: Common) -> int:
 
 
 async def _verify(settings: Settings) -> dict[str, object]:
-    async with open_parts(settings, image_work=False) as parts:
-        return asdict(await parts.local_blobs.verify())
+    from mediasvc.records import open_local_blobs
+
+    async with open_local_blobs(settings) as blobs:
+        return asdict(await blobs.verify())
 
 
 @cache.command(epilog="Example: mediasvc cache gc")
@@ -78,8 +82,10 @@ def gc(as_json: bool, common: Common) -> int:
 
 
 async def _gc(settings: Settings) -> dict[str, object]:
-    async with open_parts(settings, image_work=False) as parts:
-        return asdict(await parts.local_blobs.gc())
+    from mediasvc.records import open_local_blobs
+
+    async with open_local_blobs(settings) as blobs:
+        return asdict(await blobs.gc())
 
 
 @cache.command(epilog="Example: mediasvc cache purge https://news.example/a.jpeg")

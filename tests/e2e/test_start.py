@@ -68,6 +68,18 @@ def test_what_only_tells_reads_in_nothing_that_works_or_waits(
     assert names & (HEAVY | WORKING | WAITING) == set()
 
 
+@pytest.mark.parametrize(
+    "arguments", [("cache", "stats"), ("cache", "verify"), ("cache", "gc")], ids=" ".join
+)
+def test_looking_after_the_cache_reads_in_nothing_that_fills_it(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    names = _read_in(environment(tmp_path / "data"), *arguments)
+
+    assert "mediasvc.effects.blobs.files" in names
+    assert names & (HEAVY | WORKING) <= {"aiofiles", "prometheus_client", "mediasvc.effects.blobs.files"}
+
+
 def test_a_run_that_finds_everything_done_reads_in_nothing_that_works(tmp_path: Path, origin: Origin) -> None:
     origin.on("/a.jpg", Reply(body=jpeg("a", 320, 200)))
     posts = tmp_path / "posts"
