@@ -175,8 +175,15 @@ def _folders(top: Path, left_out: set[Path], *, spread: bool) -> Iterator[Iterat
 
 def _files(entries: list[os.DirEntry[str]], prefix: str, real_top: str) -> Iterator[Named]:
     for entry in entries:
-        if entry.is_file() and (not entry.is_symlink() or _is_inside(entry.path, real_top)):
+        if _is_file(entry) and (not entry.is_symlink() or _is_inside(entry.path, real_top)):
             yield entry, prefix + entry.name
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # links that lead to each other
+        return False
 
 
 def _in_turns(folders: Iterator[Iterator[Named]]) -> Iterator[Named]:

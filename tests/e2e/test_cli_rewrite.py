@@ -264,6 +264,9 @@ def test_links_out_of_the_tree_are_not_followed(tmp_path: Path, env: dict[str, s
     _article(tmp_path / "posts")
     (tmp_path / "posts" / "link.md").symlink_to(outside)
     (tmp_path / "posts" / "folder").symlink_to(tmp_path / "outside")
+    (tmp_path / "posts" / "nowhere.md").symlink_to("gone.md")
+    (tmp_path / "posts" / "itself.md").symlink_to("itself.md")
+    (tmp_path / "posts" / "round").symlink_to(tmp_path / "posts")
 
     ended = mediasvc(["rewrite", tmp_path / "posts", "--out", tmp_path / "out"], env)
 
