@@ -16,6 +16,7 @@ import orjson
 
 from mediasvc.batch.chunks import Done
 from mediasvc.batch.scan import Item
+from mediasvc.core import edits
 from mediasvc.effects.files import reason, shown
 from mediasvc.errors import InvalidRequest, StoreFailed
 
@@ -30,7 +31,6 @@ def digest(data: bytes) -> str:
 def row(item: Item, content: bytes, done: Done) -> Row:
     """The object of one article. content: what was read; where nothing was changed, the digests are equal."""
     digest_in = digest(content)
-    statuses = [image["status"] for image in done.images]
     changed = done.content is not None
     return {
         "path": str(item.path),
@@ -42,15 +42,53 @@ def row(item: Item, content: bytes, done: Done) -> Row:
         "digest_in": digest_in,
         "digest_out": digest(done.content) if done.content is not None else digest_in,
         "images": done.images,
-        "counts": {
-            "references": len(statuses),
-            "localised": statuses.count("localised"),
-            "left": statuses.count("left"),
-            "failed": statuses.count("failed"),
-        },
+        "counts": _counts(done.images),
         "warnings": done.warnings,
         "seconds": round(done.seconds, 4),
         "edits": done.edits,
+    }
+
+
+def earlier(line: str, content: bytes) -> Row | None:
+    """The object of a line that an earlier run in place recorded; None: the article does not hold what that wrote."""
+    try:
+        told = from_line(line.encode())
+        return told if edits.restore(content, told["edits"]) is not content else None
+    except ValueError:
+        return None
+
+
+def joined(first: Row, second: Row, content: bytes) -> Row:
+    """The object of an article that two runs in place have changed, one after the other: what both did, and the way
+    back to what was there before the first.
+
+    content: what the second run read. first: of earlier().
+    """
+    done = [image for image in first["images"] if image["status"] == "localised"]
+    ours = {_name(image[kind]) for image in done for kind in ("original", "thumbnail") if image[kind]}
+    more = [
+        image for image in second["images"] if image["status"] != "left" or _name(image["source"]) not in ours
+    ]
+    return second | {
+        "status": "failed" if second["error"] else "rewritten",
+        "digest_in": digest(edits.restore(content, first["edits"])),
+        "images": done + more,
+        "counts": _counts(done + more),
+        "edits": edits.join(first["edits"], second["edits"], content),
+    }
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _counts(images: list[dict[str, Any]]) -> dict[str, int]:  # Any: as in Done
+    statuses = [image["status"] for image in images]
+    return {
+        "references": len(statuses),
+        "localised": statuses.count("localised"),
+        "left": statuses.count("left"),
+        "failed": statuses.count("failed"),
     }
 
 

@@ -146,7 +146,8 @@ class Batch:
         if not rows:
             return items
         done = await asyncio.to_thread(self._done_rows, items, rows)
-        changed = await self._changed_sources(list(done.values()))
+        # In place, the address of an image that is local is not in the article any more.
+        changed = set() if self.where.in_place else await self._changed_sources(list(done.values()))
         left = []
         finished = []
         for item in items:
@@ -241,6 +242,9 @@ class Batch:
             )
         )
         rows = [report.row(one.item, one.seen.data, done) for one, done in zip(read, results, strict=True)]
+        before = await self._before(read)
+        for place, first in before.items():
+            rows[place] = report.joined(first, rows[place], read[place].seen.data)
         async with self._output.prepared(read, results) as ready:
             # First: a kill must not leave a rewritten article whose way back nobody knows.
             await self._record(
@@ -251,7 +255,29 @@ class Batch:
                 ]
             )
             await self._output.publish(ready)
-        self._finish([told | trouble for told, trouble in zip(rows, ready.troubles, strict=True)])
+        for place, trouble in enumerate(ready.troubles):
+            if trouble:
+                still = before[place]["edits"] if place in before else []
+                rows[place] |= trouble | {"edits": still}
+        self._finish(rows)
+
+    async def _before(self, read: list[Read]) -> dict[int, Row]:
+        """What earlier runs in place have done to articles, by their place: a run goes on from there, and the way back
+        leads past it."""
+        if not self.where.in_place:
+            return {}
+        try:
+            rows = await self.journal.some(self._job, [one.item.name for one in read])
+        except StoreFailed as error:
+            logs.get().warning("journal.unread", why=str(error))
+            return {}
+        found = {}
+        for place, one in enumerate(read):
+            row = rows.get(one.item.name)
+            told = report.earlier(row.report_json, one.seen.data) if row is not None else None
+            if told is not None:
+                found[place] = told
+        return found
 
     async def _record(self, rows: list[Row]) -> None:
         try:

@@ -367,6 +367,28 @@ def test_an_image_that_failed_is_tried_again_by_the_next_run(
     assert origin.hits("/a/lake.jpeg") == 1
 
 
+def test_in_place_the_way_back_leads_past_earlier_runs(
+    tmp_path: Path, env: dict[str, str], origin: Origin
+) -> None:
+    env["MEDIASVC_FETCH_RETRIES"] = "0"
+    origin.on("/a/hill.jpeg?x=1&y=2", Reply(status=503), Reply(body=HILL))
+    article = _article(tmp_path / "posts")
+    command = ["rewrite", tmp_path / "posts", "--in-place", "--report", tmp_path / "r.jsonl"]
+
+    codes = [mediasvc([*command, *more], env).code for more in ([], [], ["--force"], ["--format", "webp"])]
+
+    (row,) = _report(tmp_path / "r.jsonl")
+    assert codes == [4, 0, 0, 0]
+    assert row["status"] == "rewritten"
+    assert row["counts"] == {"references": 4, "localised": 4, "left": 0, "failed": 0}
+    assert row["digest_in"] == hashlib.sha256(SEED_SHAPED.encode()).hexdigest()
+    assert row["digest_out"] == hashlib.sha256(article.read_bytes()).hexdigest()
+    assert b"hill.jpeg" not in article.read_bytes()
+    undone = mediasvc(["restore", "--report", tmp_path / "r.jsonl", tmp_path / "posts"], env)
+    assert undone.code == 0, undone.err
+    assert article.read_bytes() == SEED_SHAPED.encode()
+
+
 def test_links_that_lead_to_no_picture_of_the_article_are_no_references(
     tmp_path: Path, env: dict[str, str], origin: Origin
 ) -> None:

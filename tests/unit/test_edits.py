@@ -1,10 +1,11 @@
 """Splicing and the way back."""
 
 import json
+import random
 
 import pytest
 
-from mediasvc.core.edits import Edit, restorable, restore, splice
+from mediasvc.core.edits import Edit, join, restorable, restore, splice
 
 ARTICLE = b"one two three"
 EDITS = [Edit(8, 13, b"3"), Edit(0, 3, b"first"), Edit(4, 4, b"[\xff\x00]")]
@@ -62,3 +63,30 @@ def test_edits_that_overlap_or_leave_the_article_are_refused(edits: list[Edit]) 
 def test_a_text_that_was_changed_since_is_not_restored(steps: list[list[int | str]]) -> None:
     with pytest.raises(ValueError):
         restore(b"first two", steps)
+
+
+def _some_edits(chance: random.Random, article: bytes) -> list[Edit]:
+    places = sorted(chance.choices(range(len(article) + 1), k=2 * chance.randrange(5)))
+    return [
+        Edit(start, end, bytes(chance.choices(b"abc", k=chance.randrange(4))))
+        for start, end in zip(places[::2], places[1::2], strict=True)
+    ]
+
+
+def test_two_ways_back_become_one() -> None:
+    chance = random.Random(7)
+    for _ in range(2000):
+        article = bytes(chance.choices(b"abc", k=chance.randrange(12)))
+        first = _some_edits(chance, article)
+        between = splice(article, first)
+        second = _some_edits(chance, between)
+        last = splice(between, second)
+
+        joined = join(restorable(first, article), restorable(second, between), between)
+
+        assert restore(last, joined) == article, (article, first, second)
+
+
+def test_ways_back_that_do_not_meet_are_not_joined() -> None:
+    with pytest.raises(ValueError):
+        join([[0, "first", "one"]], [], b"one two")
