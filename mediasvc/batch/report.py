@@ -22,6 +22,8 @@ from mediasvc.errors import InvalidRequest, StoreFailed
 
 Row = dict[str, Any]  # Any: a JSON object of the report's schema
 
+_BEGINNING = b'{"path":'  # of every report
+
 
 def digest(data: bytes) -> str:
     """SHA-256 in hexadecimal."""
@@ -137,11 +139,16 @@ class ReportFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """InvalidRequest where the file cannot be made."""
+        """InvalidRequest where the file cannot be made, or is something else than a report: an article, say, since
+        --report was given no name of its own."""
         self._path = path
         self._whole = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if not _may_be_report(path):
+                raise InvalidRequest(
+                    f"{shown(path)} is there and no report; remove it, or give --report another name"
+                )
             self._file = _begin(path)
         except OSError as error:
             raise InvalidRequest(f"cannot write the report {shown(path)}: {reason(error)}") from error
@@ -168,6 +175,15 @@ class ReportFile:
                 os.fsync(self._file.fileno())
             except OSError as error:
                 raise StoreFailed(f"cannot write the report {shown(self._path)}: {reason(error)}") from error
+
+
+def _may_be_report(path: Path) -> bool:
+    """Whether nothing is lost when a report is written there: a report, or nothing yet, or no file at all."""
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        begins = file.read(len(_BEGINNING))
+    return _BEGINNING.startswith(begins)
 
 
 def _begin(path: Path) -> io.FileIO:

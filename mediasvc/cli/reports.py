@@ -41,6 +41,8 @@ def report(file: Path, page: Path, root: Path | None, common: Common) -> int:
     from mediasvc.batch.report import read_report
 
     del common
+    if page.exists() and file.exists() and page.samefile(file):
+        raise click.UsageError("the page would take the place of the report, and with it the way back")
     count = write_page(read_report(file), page, root)
     click.echo(f"{page}: {count} articles", err=True)
     return 0

@@ -40,10 +40,11 @@ async def _rewrite_all(
     began = datetime.now(UTC)
     # What has been read in by now stays to the end, and need not be looked through for garbage again and again.
     gc.freeze()
-    report_file = ReportFile(report) if report else None
     progress = Progress(sys.stderr)
-    try:
-        async with open_records(settings) as records, open_work(settings, records) as work:
+    async with open_records(settings) as records, open_work(settings, records) as work:
+        # Not before these: an earlier report of this name is the way back as long as the run has not begun.
+        report_file = ReportFile(report) if report else None
+        try:
             with progress:
                 for where in wheres:
                     batch = Batch(
@@ -63,9 +64,9 @@ async def _rewrite_all(
                     )
                     async with _turn(records.turns, where, progress):
                         await batch.run()
-    finally:
-        if report_file is not None:
-            report_file.close()
+        finally:
+            if report_file is not None:
+                report_file.close()
     _say_totals(totals, wheres)
     return totals.exit_code
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -58,22 +59,23 @@ def rewrite_stdin(
 async def _rewrite_one(
     settings: Settings, content: bytes, article: ArticleOptions, folder: Path, report: Path | None
 ) -> int:
-    report_file = ReportFile(report) if report else None
     async with open_parts(settings) as parts:
-        rewritten = await parts.articles.rewrite(content, article)
-        for asset in rewritten.assets:
-            source = None if asset.data is not None else await parts.blobs.path(asset.digest)
-            if asset.data is not None:
-                await asyncio.to_thread(files.write_whole, folder / asset.name, asset.data, durable=True)
-            elif source is not None:
-                await asyncio.to_thread(files.copy_whole, source, folder / asset.name, durable=True)
-    sys.stdout.buffer.write(rewritten.content)
-    sys.stdout.buffer.flush()
-    if report_file is not None:
-        kind = article.type or ArticleType.HTML
-        done = done_with(content, rewritten, 0.0)
-        report_file.add([row(Item(Path("-"), Path("-"), "-", kind, str(Path.cwd())), content, done)])
-        report_file.close()
+        report_file = ReportFile(report) if report else None
+        with closing(report_file) if report_file is not None else nullcontext():
+            rewritten = await parts.articles.rewrite(content, article)
+            for asset in rewritten.assets:
+                source = None if asset.data is not None else await parts.blobs.path(asset.digest)
+                if asset.data is not None:
+                    await asyncio.to_thread(files.write_whole, folder / asset.name, asset.data, durable=True)
+                elif source is not None:
+                    await asyncio.to_thread(files.copy_whole, source, folder / asset.name, durable=True)
+            sys.stdout.buffer.write(rewritten.content)
+            sys.stdout.buffer.flush()
+            if report_file is not None:
+                kind = article.type or ArticleType.HTML
+                done = done_with(content, rewritten, 0.0)
+                item = Item(Path("-"), Path("-"), "-", kind, str(Path.cwd()))
+                report_file.add([row(item, content, done)])
     for image in rewritten.images:
         if image.code is not None:
             click.echo(f"mediasvc: {image.source}: {image.code}", err=True)

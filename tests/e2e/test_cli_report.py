@@ -41,6 +41,23 @@ def test_what_is_not_a_report_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "r.html").exists()
 
 
+def test_a_report_is_not_lost_to_its_page_nor_to_a_run_that_does_not_begin(
+    tmp_path: Path, origin: Origin
+) -> None:
+    (tmp_path / "a.md").write_text("![x](http://news.example/pictures/a.jpg)\n")
+    env = environment(tmp_path / "data", CONNECT_TO=origin.connect_to)
+    report = tmp_path / "r.jsonl"
+    command: list[str | Path] = ["rewrite", tmp_path / "a.md", "--in-place", "--report", report]
+    mediasvc(command, env)
+    before = report.read_bytes()
+
+    onto_itself = mediasvc(["report", report, "--html", report.parent / "." / "r.jsonl"], env)
+    not_begun = mediasvc([*command, "--data-dir", tmp_path / "a.md" / "no"], env)
+
+    assert (onto_itself.code, not_begun.code) == (2, 2), onto_itself.err + not_begun.err
+    assert report.read_bytes() == before
+
+
 def test_a_report_of_100_000_articles_is_still_one_page_that_opens(tmp_path: Path, origin: Origin) -> None:
     origin.on("/ok.jpg", Reply(body=jpeg("ok")))
     posts = tmp_path / "posts"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mediasvc.batch.report import ReportFile, Row
+from mediasvc.errors import InvalidRequest
 
 ROW: Row = {"path": "a.md"}
 
@@ -54,3 +55,25 @@ def test_a_file_system_without_locks_still_takes_a_report(
         report.add([ROW])
 
     assert (tmp_path / "r.jsonl").read_bytes().count(b"\n") == 1
+
+
+@pytest.mark.parametrize("held", [b"---\ntitle: x\n---\n", b'{"name": "x"}\n', b"\xff\xd8"])
+def test_what_is_no_report_is_not_overwritten(tmp_path: Path, held: bytes) -> None:
+    path = tmp_path / "a.md"
+    path.write_bytes(held)
+
+    with pytest.raises(InvalidRequest):
+        ReportFile(path)
+
+    assert path.read_bytes() == held
+
+
+@pytest.mark.parametrize("held", [b"", b'{"pa', b'{"path": "a.md"}\n{"pa'])
+def test_what_a_killed_run_left_is_a_report(tmp_path: Path, held: bytes) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(held)
+
+    with closing(ReportFile(path)) as report:
+        report.add([ROW])
+
+    assert path.read_bytes() == b'{"path":"a.md"}\n'
