@@ -1,3 +1,8 @@
 """Fixtures that every test may ask for: a scripted origin, and real servers for the stores."""
 
+import signal
+
 pytest_plugins = ("tests.origin", "tests.servers", "tests.clouds")
+
+# Where the tests are a shell's job in the background, Ctrl-C is ignored, and the programs that they start would inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
