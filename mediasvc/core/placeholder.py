@@ -10,7 +10,7 @@ SIDE_PX = 32
 
 def thumbhash(picture: Image.Image) -> str:
     """Base64 of the thumbhash. picture: L, RGB or RGBA in sRGB, upright, of any size."""
-    small = _small(picture)
+    small = shrunk(picture)
     return base64.b64encode(bytes(rgba_to_thumb_hash(small.width, small.height, small.tobytes()))).decode(
         "ascii"
     )
@@ -21,7 +21,7 @@ def dominant(picture: Image.Image) -> str:
 
     By an octree: a median cut would give each of the 16 about as many pixels.
     """
-    small = _small(picture)
+    small = shrunk(picture)
     ground = Image.new("RGB", small.size, "white")
     ground.paste(small, mask=small.getchannel("A"))
     reduced = ground.quantize(16, Image.Quantize.FASTOCTREE)
@@ -31,8 +31,8 @@ def dominant(picture: Image.Image) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def _small(picture: Image.Image) -> Image.Image:
-    """RGBA within 32x32: what both are computed from."""
+def shrunk(picture: Image.Image) -> Image.Image:
+    """RGBA within 32x32: what both are computed from. Who wants both saves time by shrinking once."""
     if max(picture.size) <= SIDE_PX:
         return picture.convert("RGBA")
     small = picture.copy() if picture.mode == "RGB" else picture.convert("RGBA")

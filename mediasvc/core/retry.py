@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from mediasvc.errors import MediaError, SourceFailed, SourceTimeout
 
@@ -92,8 +93,12 @@ def retry_after_s(value: str | None, now: datetime) -> int | None:
 
 def parse_date(value: str | None) -> datetime | None:
     """An HTTP date in any of its three forms, aware UTC; None: absent or unreadable. Source: RFC 9110 section 5.6.7."""
-    if not value or len(value) > 64 or not value.isascii():
-        return None
+    return _parsed(value) if value and len(value) <= 64 and value.isascii() else None
+
+
+@lru_cache(256)
+def _parsed(value: str) -> datetime | None:
+    # Replies of one second have one Date, and those of one origin often one Last-Modified.
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, TypeError, IndexError, OverflowError):

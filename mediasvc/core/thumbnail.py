@@ -63,7 +63,7 @@ def placeholders(data: bytes, header: Header) -> tuple[str, str] | None:
     if header.format is Format.SVG:
         return None
     cut = cut_for(header, ThumbnailSpec(_PLACEHOLDER_BOX))
-    small = decode.read_cut(decode.open_picture(data, header), header, cut)
+    small = placeholder.shrunk(decode.read_cut(decode.open_picture(data, header), header, cut))
     return placeholder.thumbhash(small), placeholder.dominant(small)
 
 

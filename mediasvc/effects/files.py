@@ -3,15 +3,12 @@
 import contextlib
 import fcntl
 import hashlib
-import io
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from mediasvc.errors import BodyTooLarge, InvalidRequest, StoreFailed
 
@@ -118,7 +115,7 @@ def stage(path: Path, data: bytes, mode: int | None = None, *, settled: Callable
     settled: whether the caller sees to it that files of a device (st_dev) reach the disk before they are published;
     those of others do here.
     """
-    return _stage(path, lambda file: file.write(data), mode, settled)
+    return _stage(path, lambda handle: _write_all(handle, data), mode, settled)
 
 
 def stage_copy(source: Path, target: Path, *, settled: Callable[[int], bool]) -> Staged | None:
@@ -126,8 +123,11 @@ def stage_copy(source: Path, target: Path, *, settled: Callable[[int], bool]) ->
     try:
         if _size(target) == source.stat().st_size:
             return None
-        with source.open("rb", buffering=0) as original:
-            return _stage(target, lambda file: _copy(original, file), None, settled)
+        original = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _stage(target, lambda handle: _copy(original, handle), None, settled)
+        finally:
+            os.close(original)
     except OSError as error:
         raise StoreFailed(f"cannot write {shown(target)}: {reason(error)}") from error
 
@@ -156,8 +156,9 @@ def discard(staged: Staged) -> None:
 
 
 def _stage(
-    path: Path, fill: Callable[[BinaryIO], object], mode: int | None, settled: Callable[[int], bool]
+    path: Path, fill: Callable[[int], None], mode: int | None, settled: Callable[[int], bool]
 ) -> Staged:
+    """fill: writes all there is to an open file, by its handle."""
     staged: Staged | None = None
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -165,8 +166,7 @@ def _stage(
         # What the umask leaves of a new file's mode is the system's to know; a given mode is set before the rename.
         temporary, handle = _temporary(path, 0o666 if mode is None else 0o600)
         staged = Staged(path, temporary, handle)
-        with os.fdopen(handle, "wb", closefd=False) as file:
-            fill(file)
+        fill(handle)
         if mode is not None:
             os.fchmod(handle, mode)
         if not settled(os.fstat(handle).st_dev):
@@ -185,20 +185,30 @@ def _temporary(target: Path, mode: int) -> tuple[Path, int]:
     """
     name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
     path = target.with_name(f".mediasvc-{name}.tmp")
-    other = target.with_name(f".mediasvc-{secrets.token_hex(8)}.tmp")
     try:
         handle = _make(path, mode)
     except FileExistsError:
         # Not to be cleared away: somebody else is writing the same file.
-        return _temporary(target, mode) if _clear(path) else (other, _make(other, mode))
+        return _temporary(target, mode) if _clear(path) else _elsewhere(target, mode)
     try:
         if _lock(handle):
             return path, handle
     except OSError:  # a file system without locks: under that name it could be taken for a leftover
+        other = _other(target)
         path.replace(other)
         return other, handle
     os.close(handle)  # somebody was at clearing it away between the two calls
+    return _elsewhere(target, mode)
+
+
+def _elsewhere(target: Path, mode: int) -> tuple[Path, int]:
+    other = _other(target)
     return other, _make(other, mode)
+
+
+def _other(target: Path) -> Path:
+    """A name that nobody else has."""
+    return target.with_name(f".mediasvc-{secrets.token_hex(8)}.tmp")
 
 
 def _make(path: Path, mode: int) -> int:
@@ -238,18 +248,23 @@ def _clear(path: Path) -> bool:
         os.close(handle)
 
 
-def _copy(source: io.FileIO, target: BinaryIO) -> None:
+def _copy(source: int, target: int) -> None:
     """By the system where it can: some file systems then share the blocks until either file is changed."""
-    size = os.fstat(source.fileno()).st_size
+    size = os.fstat(source).st_size
     copied = 0
     if hasattr(os, "copy_file_range"):
         with contextlib.suppress(OSError):  # between two file systems, or one of a kind that cannot
-            while part := os.copy_file_range(source.fileno(), target.fileno(), size - copied):
-                copied += part
-    if copied < size:
-        source.seek(0)
-        target.seek(0)
-        shutil.copyfileobj(source, target, _PIECE)
+            while count := os.copy_file_range(source, target, size - copied):
+                copied += count
+    # Both stand where that came to; nothing is left where it came to the end.
+    while part := os.read(source, _PIECE):
+        _write_all(target, part)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
 
 
 def check_writable(folder: Path) -> None:
