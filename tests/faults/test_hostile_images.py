@@ -260,7 +260,7 @@ async def test_a_film_of_many_large_frames_is_done_within_its_time_or_ended() ->
         started = time.monotonic()
         await asyncio.gather(workers.process(data, [ThumbnailSpec(Size(1000, 900))]), return_exceptions=True)
 
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 20  # six, and what a busy machine takes to start the next process
         assert (await workers.process(pictures.saved(frames[0], "PNG"), [SMALL])).renditions
 
 
