@@ -34,12 +34,16 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where a run reads and writes. root: the output folder, which the report's paths are relative to."""
+    """Where a run reads and writes. root: the output folder, which the report's paths are relative to.
+
+    others: real paths that belong to other plans of the run, though they may lie below this one's.
+    """
 
     paths: tuple[Path, ...]
     root: Path
     assets: Path
     in_place: bool
+    others: frozenset[str] = frozenset()
 
 
 def plans(paths: Sequence[Path], out: Path | None, assets: Path | None) -> list[Plan]:
@@ -58,23 +62,51 @@ def plans(paths: Sequence[Path], out: Path | None, assets: Path | None) -> list[
         if any(path.is_dir() and path.resolve() == out.resolve() for path in paths):
             raise InvalidRequest(f"{out} is the input too; to write over it, say --in-place")
         return [Plan(tuple(paths), out, assets or out / "assets", in_place=False)]
-    by_root: dict[Path, list[Path]] = {}
+    # By the real folder: a path may be named in several ways, and is done once.
+    by_root: dict[str, tuple[Path, dict[str, Path]]] = {}
     for path in paths:
         # Through a link that was named: the file behind it is the article.
         path = path.resolve() if path.is_symlink() else path
-        by_root.setdefault(path if path.is_dir() else path.parent, []).append(path)
+        root = path if path.is_dir() else path.parent
+        by_root.setdefault(os.path.realpath(root), (root, {}))[1].setdefault(os.path.realpath(path), path)
+    all_paths = frozenset(real for _, some in by_root.values() for real in some)
     return [
-        Plan(tuple(some), root, assets or root / "assets", in_place=True) for root, some in by_root.items()
+        Plan(
+            tuple(some.values()), root, assets or root / "assets", in_place=True, others=all_paths - set(some)
+        )
+        for root, some in by_root.values()
     ]
 
 
 def check(where: Plan) -> int:
-    """How many articles there are. InvalidRequest where there is none, or two would be written to one place."""
+    """How many articles there are.
+
+    InvalidRequest where there is none, two would be written to one place, or one over the input.
+    """
+    _check_input(where)
     count = sum(1 for _ in _found(where, spread=False)) if len(where.paths) == 1 else _check_apart(where)
     if count == 0:
         names = ", ".join(str(path) for path in where.paths)
         raise InvalidRequest(f"no articles (*.md, *.markdown, *.html, *.htm) in {names}")
     return count
+
+
+def _check_input(where: Plan) -> None:
+    """What is written must not be what is read: the output folder may lie above the input."""
+    if where.in_place:
+        return
+    root = os.path.realpath(where.root)
+    below = [(path, os.path.relpath(os.path.realpath(path), root)) for path in where.paths]
+    files = {name for path, name in below if not path.is_dir()}
+    folders = tuple(f"{name}/" for path, name in below if path.is_dir())
+    # The scan is only made where one lies in the other: elsewhere the names lead up first.
+    if all(f"{name}/".startswith("../") for _, name in below):
+        return
+    for item in scan(where):
+        if item.name in files or item.name.startswith(folders):
+            raise InvalidRequest(
+                f"{item.path} would be written to {item.out}, which is input too; to write over it, say --in-place"
+            )
 
 
 def _check_apart(where: Plan) -> int:
@@ -130,13 +162,16 @@ def _scan(where: Plan, *, spread: bool) -> Iterator[Item]:
 def _found(where: Plan, *, spread: bool) -> Iterator[tuple[str, str, ArticleType]]:
     """The path of each article, its name below the path of the plan, and its type."""
     left_out = {where.assets.resolve()} | (set() if where.in_place else {where.root.resolve()})
+    left_out |= set(map(Path, where.others))
     for path in where.paths:
         if path.is_file():
             yield str(path), path.name, type_of(path.name) or ArticleType.HTML
             continue
         for entry, relative in _below(path, left_out, spread=spread):
             kind = type_of(entry.name)
-            if kind is not None and not (where.in_place and entry.is_symlink()):
+            if kind is None or (where.in_place and entry.is_symlink()):
+                continue
+            if not where.others or os.path.realpath(entry.path) not in where.others:
                 yield entry.path, relative, kind
 
 

@@ -190,7 +190,8 @@ class Batch:
             is_same = row.key == f"{self._fingerprint} {found}" and _digest_of(item.out) == row.digest_out
         if not is_same:
             return None
-        told = report.from_line(row.report_json.encode())
+        # As it is named now, which may be in another way than it was then.
+        told = report.from_line(row.report_json.encode()) | {"path": str(item.path)}
         return told if all(_has(item.root, *asset) for asset in _assets(told).items()) else None
 
     async def _changed_sources(self, rows: list[Row]) -> set[str]:

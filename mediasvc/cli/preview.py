@@ -36,16 +36,17 @@ async def _preview_stdin(settings: Settings, content: bytes, article: ArticleOpt
     return 0
 
 
-def preview_all(settings: Settings, options: Options, where: Plan) -> int:
-    """Every article of a plan; the exit code. InvalidRequest where there is none."""
-    check(where)
-    return asyncio.run(_preview_all(settings, options, where))
+def preview_all(settings: Settings, options: Options, wheres: list[Plan]) -> int:
+    """Every article of some plans; the exit code. InvalidRequest where there is none."""
+    for where in wheres:
+        check(where)
+    return asyncio.run(_preview_all(settings, options, wheres))
 
 
-async def _preview_all(settings: Settings, options: Options, where: Plan) -> int:
+async def _preview_all(settings: Settings, options: Options, wheres: list[Plan]) -> int:
     codes = []
     async with _only_looking(settings) as parts:
-        for item in scan(where):
+        for where, item in ((plan, found) for plan in wheres for found in scan(plan)):
             try:
                 seen = files.read_whole(item.path, settings.max_article_bytes)
                 told = _preview_options(options, where, item.type, item.out.parent)

@@ -96,7 +96,7 @@ def rewrite(
             raise click.UsageError("a dry run has no report; leave out --report")
         from mediasvc.cli.preview import preview_all
 
-        return preview_all(settings, options, plans(paths, Path("out"), assets)[0])
+        return preview_all(settings, options, plans(paths, None, assets))
     from mediasvc.cli.run import rewrite_all
 
     return rewrite_all(settings, options, plans(paths, out, assets), report)

@@ -202,6 +202,9 @@ def test_private_addresses_are_refused(tmp_path: Path, env: dict[str, str]) -> N
         (["rewrite", "empty", "--out", "out"], "no articles"),
         (["rewrite", "post.md"], "--out"),
         (["rewrite", "post.md", "--out", "post.md/x"], "cannot write"),
+        (["rewrite", "post.md", "--out", "."], "is input too"),
+        (["rewrite", "posts/", "--out", "posts/../posts"], "is the input too"),
+        (["rewrite", "posts", "--out", "."], "is input too"),
         (["resolve", "http://"], "mediasvc:"),
     ],
 )
@@ -210,6 +213,7 @@ def test_wrong_use_is_one_clear_line(
 ) -> None:
     (tmp_path / "empty").mkdir()
     _article(tmp_path)
+    _article(tmp_path / "posts" / "posts")
 
     ended = mediasvc(arguments, env, cwd=tmp_path)
 
@@ -296,6 +300,31 @@ def test_an_article_named_twice_is_done_once(tmp_path: Path, env: dict[str, str]
     assert len(_report(tmp_path / "r.jsonl")) == 1
 
 
+def test_in_place_an_article_is_done_once_however_it_is_named(tmp_path: Path, env: dict[str, str]) -> None:
+    for folder in ("posts", "posts/sub", "posts/sub/deep"):
+        _article(tmp_path / folder)
+    _article(tmp_path / "posts" / "sub" / "deep", name="other.md")
+    paths: list[str | Path] = [
+        "posts",
+        tmp_path / "posts",
+        "posts/../posts/post.md",
+        "posts/sub",
+        "posts/sub/deep/other.md",
+    ]
+
+    ended = mediasvc(["rewrite", *paths, "--in-place", "--report", "r.jsonl"], env, cwd=tmp_path)
+
+    assert ended.code == 0, ended.err
+    rows = _report(tmp_path / "r.jsonl")
+    assert sorted((os.path.relpath(row["root"], tmp_path), row["out"]) for row in rows) == [
+        ("posts", "post.md"),
+        ("posts/sub", "deep/post.md"),
+        ("posts/sub", "post.md"),
+        ("posts/sub/deep", "other.md"),
+    ]
+    assert {row["status"] for row in rows} == {"rewritten"}
+
+
 def test_in_place_each_folder_gets_assets_of_its_own(tmp_path: Path, env: dict[str, str]) -> None:
     first, second = _article(tmp_path / "a"), _article(tmp_path / "b")
     report = tmp_path / "r.jsonl"
@@ -331,6 +360,28 @@ def test_stdin_has_a_report_too(tmp_path: Path, env: dict[str, str]) -> None:
     assert ended.code == 0, ended.err
     assert row["counts"]["localised"] == 1
     assert b'src="a%20%23b/' in ended.out
+
+
+def test_a_dry_run_minds_no_output_folder(tmp_path: Path, env: dict[str, str]) -> None:
+    _article(tmp_path / "out")
+    _article(tmp_path / "x")
+
+    ended = mediasvc(["rewrite", "out", "x/", "--dry-run"], env, cwd=tmp_path)
+
+    assert ended.code == 0, ended.err
+    assert b"+++ b/out/post.md" in ended.out
+    assert b"+++ b/x/post.md" in ended.out
+
+
+def test_the_report_names_articles_as_this_run_does(tmp_path: Path, env: dict[str, str]) -> None:
+    article = _article(tmp_path / "posts")
+    told = []
+    names: tuple[str | Path, ...] = ("posts", tmp_path / "posts")
+    for path in names:
+        mediasvc(["rewrite", path, "--out", "out", "--report", "r.jsonl"], env, cwd=tmp_path)
+        told.append(_report(tmp_path / "r.jsonl")[0]["path"])
+
+    assert told == ["posts/post.md", str(article)]
 
 
 def test_a_dry_run_leaves_no_cache_behind(tmp_path: Path, env: dict[str, str]) -> None:
@@ -373,7 +424,13 @@ def test_in_place_the_way_back_leads_past_earlier_runs(
     env["MEDIASVC_FETCH_RETRIES"] = "0"
     origin.on("/a/hill.jpeg?x=1&y=2", Reply(status=503), Reply(body=HILL))
     article = _article(tmp_path / "posts")
-    command = ["rewrite", tmp_path / "posts", "--in-place", "--report", tmp_path / "r.jsonl"]
+    command: list[str | Path] = [
+        "rewrite",
+        tmp_path / "posts",
+        "--in-place",
+        "--report",
+        tmp_path / "r.jsonl",
+    ]
 
     codes = [mediasvc([*command, *more], env).code for more in ([], [], ["--force"], ["--format", "webp"])]
 
