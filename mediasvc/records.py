@@ -1,5 +1,6 @@
 """What is known already, opened: all that a run needs which finds every article done."""
 
+import hashlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,22 @@ from mediasvc.settings import Settings
 
 if TYPE_CHECKING:
     from mediasvc.effects.blobs.files import FileBlobs
+
+# With another value, an image that failed for good may be had, or the one that was had is another.
+_DECIDING = (
+    "allowed_hosts",
+    "denied_hosts",
+    "allowed_ports",
+    "allowed_cidrs",
+    "connect_to",
+    "fetch_proxy",
+    "max_redirects",
+    "max_source_bytes",
+    "max_pixels",
+    "max_frames_pixels",
+    "image_timeout",
+    "allow_svg",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +78,14 @@ async def open_local_blobs(settings: Settings) -> "AsyncIterator[FileBlobs]":
 def store_name(settings: Settings) -> str:
     """Equal for two programs that find each other's blobs."""
     return settings.store_url or f"{socket.gethostname()}:{settings.data_dir.resolve()}"
+
+
+def deciding(settings: Settings) -> str:
+    """Changes with the settings that decide what becomes of an image; an article is done again then."""
+    values = [getattr(settings, name) for name in _DECIDING]
+    told = [sorted(value) if isinstance(value, frozenset) else value for value in values]
+    files = [file and file.read_bytes() for file in (settings.wrappers_file, settings.headers_file)]
+    return hashlib.sha256(repr((told, files)).encode()).hexdigest()[:16]
 
 
 def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, Locks]:

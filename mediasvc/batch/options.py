@@ -13,7 +13,11 @@ from mediasvc.core.reference import FrontMatterUse
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run does to its articles. asset_url: what articles say before asset names; None: a relative path."""
+    """What a run does to its articles.
+
+    asset_url: what articles say before asset names; None: a relative path. settings: any text that changes with the
+    settings by which images are got.
+    """
 
     front_matter: Mapping[str, FrontMatterUse]
     format: OutputFormat | None
@@ -23,10 +27,19 @@ class Options:
     jobs: int
     force: bool
     max_article_bytes: int
+    settings: str = ""
 
     def fingerprint(self, where: Plan) -> str:
         """Changes when the same article would come out differently."""
         assets = self.asset_url if self.asset_url is not None else os.path.relpath(where.assets, where.root)
         size = self.default_size and (self.default_size.width, self.default_size.height)
-        told = (sorted(self.front_matter.items()), self.format, size, assets, self.placeholder, "1")
+        told = (
+            sorted(self.front_matter.items()),
+            self.format,
+            size,
+            assets,
+            self.placeholder,
+            self.settings,
+            "1",
+        )
         return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()[:16]

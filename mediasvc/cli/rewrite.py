@@ -66,6 +66,8 @@ def rewrite(
 
     The same command run again goes on where it stopped; articles that are done are not fetched or written again.
     """
+    from mediasvc.records import deciding
+
     settings = common.quiet_settings()
     options = Options(
         front_matter=dict(front_matter),
@@ -76,6 +78,7 @@ def rewrite(
         jobs=jobs,
         force=force,
         max_article_bytes=settings.max_article_bytes,
+        settings=deciding(settings),
     )
     if asset_url is not None and (not asset_url or set(asset_url) & set("?#")):
         raise click.UsageError(

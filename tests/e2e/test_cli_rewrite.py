@@ -418,6 +418,29 @@ def test_an_image_that_failed_is_tried_again_by_the_next_run(
     assert origin.hits("/a/lake.jpeg") == 1
 
 
+@pytest.mark.parametrize("where", [["--out", "out"], ["--in-place"]])
+def test_an_image_that_failed_for_good_is_tried_again_under_other_settings(
+    tmp_path: Path, env: dict[str, str], origin: Origin, where: list[str]
+) -> None:
+    _article(
+        tmp_path / "posts", f"![x]({origin.url('/a/lake.jpeg')}) ![y](http://news.example/a/lake.jpeg)\n"
+    )
+    command = ["rewrite", "posts", *where]
+    env["MEDIASVC_MAX_SOURCE_BYTES"] = "1000"
+    inner = {"MEDIASVC_ALLOWED_CIDRS": "127.0.0.0/8", "MEDIASVC_ALLOWED_PORTS": f"80,{origin.port}"}
+
+    refused = mediasvc(command, env, cwd=tmp_path)
+    too_large = mediasvc(command, env | inner, cwd=tmp_path)
+    del env["MEDIASVC_MAX_SOURCE_BYTES"]
+    good = mediasvc(command, env | inner, cwd=tmp_path)
+    again = mediasvc(command, env | inner, cwd=tmp_path)
+
+    assert "source_refused" in refused.err
+    assert (too_large.code, too_large.err.count("source_too_large")) == (3, 2)
+    assert good.code == 0, good.err
+    assert "1 of them done before" in again.err
+
+
 def test_in_place_the_way_back_leads_past_earlier_runs(
     tmp_path: Path, env: dict[str, str], origin: Origin
 ) -> None:
