@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mediasvc.batch.report import Row, inside
+from mediasvc.batch.report import Row, digest
 from mediasvc.core.picture import EXTENSIONS, MEDIA_TYPES
 from mediasvc.effects import files
-from mediasvc.errors import InvalidRequest, MediaError, StoreFailed
+from mediasvc.errors import InvalidRequest, StoreFailed
 
 _GALLERY = 60
 _LARGEST_SHOWN = 96 * 1024
@@ -65,18 +65,21 @@ class _Summary:
     pictures: int = 0
     seconds: float = 0.0
     failed_articles: list[tuple[str, str]] = field(default_factory=list)
+    further_articles: int = 0
     failures: dict[tuple[str, str], _Failures] = field(default_factory=dict)
-    gallery: list[tuple[dict[str, Any], str]] = field(
-        default_factory=list
-    )  # Any: a JSON object of the report
+    # A picture's JSON object in the report (Any), its article, and the output folder of that.
+    gallery: list[tuple[dict[str, Any], str, Path]] = field(default_factory=list)
     _seen: set[int] = field(default_factory=set)
     _chance: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311  # picks examples
 
-    def add(self, told: Row) -> None:
+    def add(self, told: Row, root: Path | None) -> None:
         self.articles[told["status"]] = self.articles.get(told["status"], 0) + 1
         self.seconds += told.get("seconds") or 0.0
-        if told["error"] and len(self.failed_articles) < _GROUPS_SHOWN:
-            self.failed_articles.append((told["path"], f"{told.get('message') or ''} ({told['error']})"))
+        if told["error"]:
+            if len(self.failed_articles) < _GROUPS_SHOWN:
+                self.failed_articles.append((told["path"], f"{told.get('message') or ''} ({told['error']})"))
+            else:
+                self.further_articles += 1
         for image in told["images"]:
             self.references[image["status"]] = self.references.get(image["status"], 0) + 1
             if image["status"] == "failed":
@@ -85,9 +88,9 @@ class _Summary:
                     told["path"], image["source"]
                 )
             elif image["status"] == "localised":
-                self._add_picture(image, told["out"])
+                self._add_picture(image, told["out"], root or Path(told.get("root") or "."))
 
-    def _add_picture(self, image: dict[str, Any], article: str) -> None:  # Any: as in Row
+    def _add_picture(self, image: dict[str, Any], article: str, root: Path) -> None:  # Any: as in Row
         mark = hash((image["original"], image["thumbnail"]))
         if mark in self._seen:
             return
@@ -96,32 +99,31 @@ class _Summary:
         self.shown_bytes += image.get("bytes") or 0
         self.original_bytes += image.get("original_bytes") or image.get("bytes") or 0
         if len(self.gallery) < _GALLERY:
-            self.gallery.append((image, article))
+            self.gallery.append((image, article, root))
         elif (place := self._chance.randrange(self.pictures)) < _GALLERY:
-            self.gallery[place] = (image, article)
+            self.gallery[place] = (image, article, root)
 
 
 def write_page(rows: Iterable[Row], page: Path, root: Path | None) -> int:
     """Makes the page of a report; how many articles it tells of.
 
-    root: the run's output folder, for the pictures; None: where the report says it was. Pictures that are not
+    root: the run's output folder, for the pictures; None: where the report says that each was. Pictures that are not
     there are left out of the gallery.
     InvalidRequest where the report cannot be read or the page cannot be written.
     """
     summary = _Summary()
     for told in rows:
-        summary.add(told)
-        root = root or Path(told.get("root") or ".")
+        summary.add(told, root)
     try:
-        files.write_whole(page, _html(summary, root or Path()).encode("utf-8", "backslashreplace"))
+        files.write_whole(page, _html(summary).encode("utf-8", "backslashreplace"))
     except StoreFailed as error:
         raise InvalidRequest(str(error)) from error
     return sum(summary.articles.values())
 
 
-def _html(summary: _Summary, root: Path) -> str:
+def _html(summary: _Summary) -> str:
     style = package_files("mediasvc.batch").joinpath("page.css").read_text(encoding="utf-8")
-    body = "\n".join([_head(summary), _gallery(summary, root), _failures(summary)])
+    body = "\n".join([_head(summary), _gallery(summary), _failures(summary)])
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta http-equiv="Content-Security-Policy" '
@@ -165,8 +167,8 @@ def _tally(counts: dict[str, int], names: tuple[str, ...]) -> str:
     return ", ".join(f"{counts[name]:,} {name}" for name in names if counts.get(name))
 
 
-def _gallery(summary: _Summary, root: Path) -> str:
-    figures = [figure for image, article in summary.gallery if (figure := _figure(image, article, root))]
+def _gallery(summary: _Summary) -> str:
+    figures = [figure for one in summary.gallery if (figure := _figure(*one))]
     if not figures:
         return ""
     shown = f"{len(figures):,} of {summary.pictures:,}" if len(figures) < summary.pictures else "All of them"
@@ -176,13 +178,9 @@ def _gallery(summary: _Summary, root: Path) -> str:
 
 
 def _figure(image: dict[str, Any], article: str, root: Path) -> str | None:  # Any: as in Row
-    name = image["thumbnail"] or image["original"]
-    try:
-        path = inside(root, name)
-        data = path.read_bytes() if path.stat().st_size <= _LARGEST_SHOWN else None
-    except (OSError, MediaError):
-        return None
-    media_type = _TYPES.get(path.suffix.removeprefix("."))
+    name = image["thumbnail"] or image["original"] or ""
+    media_type = _TYPES.get(name.rpartition(".")[2])
+    data = _picture(root, name)
     if data is None or media_type is None:
         return None
     size = f"{image['width']}×{image['height']}, {_weight(image['bytes'] or 0)}"
@@ -195,13 +193,28 @@ def _figure(image: dict[str, Any], article: str, root: Path) -> str | None:  # A
     )
 
 
+def _picture(root: Path, name: str) -> bytes | None:
+    """What to show of a run; None: nothing that is there, small enough and one of its pictures."""
+    path = root / name
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST_SHOWN:
+            return None
+        data = path.read_bytes()
+    except (OSError, ValueError):
+        return None
+    # The assets folder may lie anywhere, but a report of strangers must not make us show other files.
+    return data if digest(data) == path.stem else None
+
+
 def _failures(summary: _Summary) -> str:
     parts = []
     if summary.failed_articles:
         items = "".join(
             f"<li><b>{escape(path)}</b> {escape(why)}</li>" for path, why in summary.failed_articles
         )
-        parts.append(f"<section><h2>Articles that failed</h2><ul>{items}</ul></section>")
+        more = summary.further_articles
+        rest = f"<p>and {more:,} further articles, all in the report</p>" if more else ""
+        parts.append(f"<section><h2>Articles that failed</h2><ul>{items}</ul>{rest}</section>")
     if summary.failures:
         groups = sorted(summary.failures.items(), key=lambda item: -item[1].count)
         rows = "".join(_group(host, code, failures) for (host, code), failures in groups[:_GROUPS_SHOWN])

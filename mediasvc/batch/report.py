@@ -10,6 +10,7 @@ import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import orjson
@@ -126,10 +127,40 @@ def from_line(line: bytes) -> Row:
     try:
         told = orjson.loads(line)
     except orjson.JSONDecodeError:
-        told = json.loads(line)
+        try:
+            told = json.loads(line)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
     if not isinstance(told, dict) or "out" not in told or "status" not in told:
         raise ValueError("not an article's object")
     return told
+
+
+_TEXTS = ("path", "out", "status")
+_IMAGE_TEXTS = ("source", "status")
+_MAYBE_TEXTS = ("origin", "code", "original", "thumbnail")
+_MAYBE_NUMBERS = ("width", "height", "bytes")
+
+
+def _check(told: Row) -> Row:
+    """ValueError where an object of a file is not of the report's shape."""
+    images = told.get("images")
+    if (
+        not _holds(told, str, _TEXTS)
+        or not _holds(told, str | None, ("error",))
+        or not isinstance(told.get("root", ""), str)
+        or not isinstance(images, list)
+        or not all(isinstance(image, dict) for image in images)
+        or not all(_holds(image, str, _IMAGE_TEXTS) for image in images)
+        or not all(_holds(image, str | None, _MAYBE_TEXTS) for image in images)
+        or not all(_holds(image, int | None, _MAYBE_NUMBERS) for image in images)
+    ):
+        raise ValueError("not an article's object")
+    return told
+
+
+def _holds(told: Row, kind: type | UnionType, names: Sequence[str]) -> bool:
+    return all(name in told and isinstance(told[name], kind) for name in names)
 
 
 class ReportFile:
@@ -228,12 +259,13 @@ def read_report(path: Path) -> Iterator[Row]:
                 if not line.strip():
                     continue
                 try:
-                    yield from_line(line)
+                    told = _check(from_line(line))
                 except ValueError as error:
                     if not line.endswith(b"\n"):
                         return
                     message = f"{shown(path)}, line {number}: not a line of a mediasvc report"
                     raise InvalidRequest(message) from error
+                yield told
     except OSError as error:
         raise InvalidRequest(f"cannot read the report {shown(path)}: {reason(error)}") from error
 

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.origin import Origin, Reply, jpeg
 from tests.programs import environment, mediasvc, peak_rss
 
@@ -29,8 +31,60 @@ def test_a_report_becomes_one_page_that_needs_nothing_else(tmp_path: Path, origi
     assert "http-equiv" in page
 
 
-def test_what_is_not_a_report_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "r.jsonl").write_text("hello\n")
+def test_the_page_shows_what_lies_beside_the_output_and_in_several_folders(
+    tmp_path: Path, origin: Origin
+) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        text = f'<img src="http://news.example/pictures/{folder}.jpg" data-size="300,300">\n'
+        (tmp_path / folder / "post.md").write_text(text)
+        for number in range(150):
+            (tmp_path / folder / f"{number}.html").write_text(
+                '<base href="http://x.example/"><img src="a.jpg">'
+            )
+    env = environment(tmp_path / "data", CONNECT_TO=origin.connect_to)
+
+    def pictures(*arguments: str) -> str:
+        mediasvc(["rewrite", "a", "b", *arguments, "--report", "r.jsonl"], env, cwd=tmp_path)
+        ended = mediasvc(["report", "r.jsonl", "--html", "r.html"], env, cwd=tmp_path)
+        assert ended.code == 0, ended.err
+        return (tmp_path / "r.html").read_text()
+
+    (tmp_path / "media").mkdir()
+    page = pictures("--in-place")
+    assert page.count("data:image/jpeg;base64,") == 2
+    assert "and 100 further articles" in page
+    mediasvc(["restore", "--report", "r.jsonl", "a", "b"], env, cwd=tmp_path)
+    assert pictures("--in-place", "--assets", "media").count("data:image/jpeg;base64,") == 2
+
+
+def test_a_report_shows_no_file_that_is_not_its_runs(tmp_path: Path) -> None:
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    image = {"source": "x", "origin": "x", "where": "img[src]", "status": "localised", "code": None}
+    image |= {"original": None, "width": 1, "height": 1, "bytes": 6}
+    names = ["../secret.jpg", "secret.jpg", str(tmp_path / "secret.jpg"), "\0.jpg"]
+    row = {"path": "a", "out": "a", "root": str(tmp_path), "status": "rewritten", "error": None}
+    row["images"] = [image | {"thumbnail": name} for name in names]
+    (tmp_path / "r.jsonl").write_text(json.dumps(row) + "\n")
+
+    ended = mediasvc(["report", "r.jsonl", "--html", "r.html"], environment(tmp_path / "d"), cwd=tmp_path)
+
+    assert ended.code == 0, ended.err
+    assert "data:image" not in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hello",
+        '{"out": "a", "status": "x"}',
+        '{"out": 5, "status": 5, "path": "a", "error": null, "images": []}',
+        '{"out": "a", "status": "x", "path": "a", "error": null, "images": [{}]}',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_not_a_report_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "r.jsonl").write_text(line + "\n")
 
     ended = mediasvc(
         ["report", tmp_path / "r.jsonl", "--html", tmp_path / "r.html"], environment(tmp_path / "d")
