@@ -9,7 +9,8 @@ one (400x300): only these need thumbnails. "scaled" is the hard one: an image in
 Every image has bytes of its own. A delay is what the origin waits before each answer, as a network would.
 
 cold: nothing is known. known: the same command again. redone: the images are known, and the articles are rewritten anew
-into another folder, which wget has no word for.
+into another folder, which wget has no word for. What a known article costs in a large corpus and in a small one is
+compared in turns: minutes apart, the machine differs by more than that.
 
 wget fetches pages and images over HTTP, one after another, and makes no thumbnails; mediasvc reads the pages from the
 disk, fetches images side by side and has its image processes beside it. That is the nature of the two, and both
@@ -29,9 +30,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,7 @@ DELAY_MS = 20
 # Of a large corpus one round takes minutes, and says as much as three of a small one.
 ROUNDS, LARGE = 3, 5000
 CORES = 2
+TURNS = 7
 
 
 @dataclass(frozen=True)
@@ -108,25 +110,33 @@ def run(command: Sequence[str], env: dict[str, str], cwd: Path, log: Path) -> Ru
     return Run(*map(float, figures))
 
 
-def write_posts(case: Case, host: str, posts: Path) -> None:
-    """The articles of a case, 500 in a folder."""
+@dataclass(frozen=True)
+class Place:
+    """A folder with a case's posts, and what is made of them. env: of what runs there."""
+
+    folder: Path
+    env: dict[str, str]
+
+    def run(self, command: Sequence[str]) -> Run:
+        """To its end."""
+        return run(command, self.env, self.folder, self.folder / "log")
+
+    def ours(self, out: str, posts: str = "posts") -> Run:
+        """One run of ours."""
+        command = [sys.executable, "-m", "mediasvc", "rewrite", str(self.folder / posts)]
+        return self.run([*command, "--out", str(self.folder / out)])
+
+    def start(self) -> Run:
+        """One article that is done: what it costs to start at all."""
+        return self.ours("c", "posts/000/1.html")
+
+
+def place_of(case: Case, host: str, folder: Path) -> Place:
+    """With the articles of the case, 500 in a folder."""
     for number in range(case.count):
-        path = posts / f"{number // 500:03}" / f"{number}.html"
+        path = folder / "posts" / f"{number // 500:03}" / f"{number}.html"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(article(number, host, case.corpus))
-
-
-def often(command: Sequence[str], env: dict[str, str], cwd: Path, log: Path) -> Run:
-    """Medians of three runs, for commands that are over so soon that one alone says little."""
-    return medians([{"": run(command, env, cwd, log)} for _ in range(3)])[""]
-
-
-def measure(case: Case, host: str, folder: Path) -> dict[str, Run]:
-    """Ours and wget's, in turns."""
-    posts = folder / "posts"
-    write_posts(case, host, posts)
-    pages = (f"http://{host}/{case.corpus}/{number}.html\n" for number in range(case.count))
-    (folder / "urls").write_text("".join(pages))
     env = {name: value for name, value in os.environ.items() if not name.startswith("MEDIASVC_")}
     env |= {
         "MEDIASVC_DATA_DIR": str(folder / "data"),
@@ -135,21 +145,30 @@ def measure(case: Case, host: str, folder: Path) -> dict[str, Run]:
         "MEDIASVC_FETCH_PER_HOST": "16",
         "MEDIASVC_CACHE_MAX_BYTES": "200GiB",
     }
-    ours = [sys.executable, "-m", "mediasvc", "rewrite"]
+    return Place(folder, env)
+
+
+def often(once: Callable[[], Run]) -> Run:
+    """Medians of three runs, for commands that are over so soon that one alone says little."""
+    return medians([{"": once()} for _ in range(3)])[""]
+
+
+def measure(case: Case, host: str, place: Place) -> dict[str, Run]:
+    """Ours and wget's, in turns."""
+    folder = place.folder
+    pages = (f"http://{host}/{case.corpus}/{number}.html\n" for number in range(case.count))
+    (folder / "urls").write_text("".join(pages))
     wget = ["wget", "-q", "-N", "--page-requisites", "--convert-links", "-i", str(folder / "urls")]
     wget += ["-P", str(folder / "wget")]
     runs: dict[str, Run] = {}
-    log = folder / "log"
     (folder / "wget").mkdir()
-    runs["wget cold"] = run(wget, env, folder, log)
-    runs["ours cold"] = run([*ours, str(posts), "--out", str(folder / "a")], env, folder, log)
-    runs["wget known"] = run(wget, env, folder, log)
-    runs["ours known"] = often([*ours, str(posts), "--out", str(folder / "a")], env, folder, log)
-    runs["ours redone"] = run([*ours, str(posts), "--out", str(folder / "b")], env, folder, log)
-    # What it costs to start at all, so that the cost of an article can be told without it.
-    one = [*ours, str(posts / "000" / "1.html"), "--out", str(folder / "c")]
-    run(one, env, folder, log)
-    runs["ours start"] = often(one, env, folder, log)
+    runs["wget cold"] = place.run(wget)
+    runs["ours cold"] = place.ours("a")
+    runs["wget known"] = place.run(wget)
+    runs["ours known"] = often(lambda: place.ours("a"))
+    runs["ours redone"] = place.ours("b")
+    place.start()
+    runs["ours start"] = often(place.start)
     written = sum(1 for _ in (folder / "b").rglob("*.html"))
     if written != case.count:
         raise RuntimeError(f"{written} of {case.count} articles were written")
@@ -219,16 +238,38 @@ def cost_ms(case: Case, runs: dict[str, Run], kind: str) -> float:
     return 1000 * (runs[f"ours {kind}"].cpu_s - runs["ours start"].cpu_s) / case.count
 
 
-def growth(
-    small: tuple[Case, dict[str, Run]], large: tuple[Case, dict[str, Run]]
-) -> Iterator[dict[str, object]]:
+@dataclass(frozen=True)
+class Measured:
+    """A case, its figures, and the place of its last round."""
+
+    case: Case
+    runs: dict[str, Run]
+    place: Place
+
+
+def growth(small: Measured, large: Measured) -> Iterator[dict[str, object]]:
     """What becomes of cost and memory when there are more articles."""
-    between = f"{large[0].count:,} posts to {small[0].count:,}"
+    between = f"{large.case.count:,} posts to {small.case.count:,}"
+    turns = medians(
+        [
+            {
+                "start": small.place.start(),
+                "small": small.place.ours("a"),
+                "large": large.place.ours("a"),
+            }
+            for _ in range(TURNS)
+        ]
+    )
     for kind in ("cold", "known", "redone"):
-        ratio = cost_ms(*large, kind) / cost_ms(*small, kind)
-        yield _row(f"{between}, CPU an article {kind}", "x", ratio, 1.15)
-        peak = large[1][f"ours {kind}"].peak_mib / small[1][f"ours {kind}"].peak_mib
-        yield _row(f"{between}, peak memory {kind}", "x", peak, 1.3)
+        pair = [(one.case, one.runs[f"ours {kind}"], one.runs["ours start"]) for one in (small, large)]
+        if kind == "known":
+            pair = [
+                (one.case, turns[name], turns["start"]) for one, name in ((small, "small"), (large, "large"))
+            ]
+        costs = [(run.cpu_s - start.cpu_s) / case.count for case, run, start in pair]
+        yield _row(f"{between}, CPU an article {kind}", "x", costs[1] / costs[0], 1.15)
+        peaks = [run.peak_mib for _, run, _ in pair]
+        yield _row(f"{between}, peak memory {kind}", "x", peaks[1] / peaks[0], 1.3)
 
 
 def _row(name: str, unit: str, ours: float, target: float | None = None) -> dict[str, object]:
@@ -261,24 +302,25 @@ def main() -> None:
     cases = [Case(count) for count in counts]
     cases += [Case(counts[0], "scaled"), Case(counts[0], delay_ms=options.delay_ms)]
     rows: list[dict[str, object]] = []
-    measured: list[tuple[Case, dict[str, Run]]] = []
-    for case in cases:
-        rounds = []
-        with origin(case.delay_ms) as host:
-            for _ in range(1 if case.count >= LARGE else options.rounds):
-                with tempfile.TemporaryDirectory(prefix="mediasvc-bench-") as name:
-                    rounds.append(measure(case, host, Path(name)))
-        runs = medians(rounds)
-        measured.append((case, runs))
-        bare_per_s = bare_work(case)
-        tell(case, runs)
-        print(f"{case.name:<28} bare work   {bare_per_s:8.0f} a second", flush=True)
-        rows += rows_of(case, runs, bare_per_s)
-    if len(counts) > 1:
-        grown = list(growth(measured[0], measured[len(counts) - 1]))
-        for row in grown:
-            print(f"{row['name']}: {row['ours']} (at most {row['target']})")
-        rows += grown
+    measured: list[Measured] = []
+    with ExitStack() as folders:
+        for case in cases:
+            rounds = []
+            with origin(case.delay_ms) as host:
+                for _ in range(1 if case.count >= LARGE else options.rounds):
+                    folder = folders.enter_context(tempfile.TemporaryDirectory(prefix="mediasvc-bench-"))
+                    place = place_of(case, host, Path(folder))
+                    rounds.append(measure(case, host, place))
+            measured.append(Measured(case, medians(rounds), place))
+            bare_per_s = bare_work(case)
+            tell(case, measured[-1].runs)
+            print(f"{case.name:<28} bare work   {bare_per_s:8.0f} a second", flush=True)
+            rows += rows_of(case, measured[-1].runs, bare_per_s)
+        if len(counts) > 1:
+            grown = list(growth(measured[0], measured[len(counts) - 1]))
+            for row in grown:
+                print(f"{row['name']}: {row['ours']} (at most {row['target']})")
+            rows += grown
     if not options.no_save and not options.counts:
         save("batch", "python bench/batch.py", rows)
 
