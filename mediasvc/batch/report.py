@@ -18,6 +18,7 @@ import orjson
 from mediasvc.batch.chunks import Done
 from mediasvc.batch.scan import Item
 from mediasvc.core import edits
+from mediasvc.core.reference import ArticleType
 from mediasvc.effects.files import reason, shown
 from mediasvc.errors import InvalidRequest, StoreFailed
 
@@ -112,6 +113,12 @@ def unread(item: Item, code: str, message: str) -> Row:
         "seconds": 0.0,
         "edits": [],
     }
+
+
+def unread_folder(folder: Path, error: OSError) -> Row:
+    """The same of a folder, which is told of but stands in no report: nobody knows what is in it."""
+    told = InvalidRequest(f"cannot read the folder: {reason(error)}")
+    return unread(Item(folder, folder, "", ArticleType.HTML, ""), told.code, str(told))
 
 
 def to_line(told: Row) -> bytes:

@@ -3,7 +3,7 @@
 import os
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -16,6 +16,11 @@ HTML_ENDINGS = frozenset({".html", ".htm"})
 _FOLDERS_AT_ONCE = 16
 
 Named = tuple[os.DirEntry[str], str]  # a file, and its name below the path that was given
+Unread = Callable[[Path, OSError], None]  # a folder, and why it cannot be read
+
+
+def _pass_over(_folder: Path, _error: OSError) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ def check(where: Plan) -> int:
     InvalidRequest where there is none, two would be written to one place, or one over the input.
     """
     _check_input(where)
-    count = sum(1 for _ in _found(where, spread=False)) if len(where.paths) == 1 else _check_apart(where)
+    count = sum(1 for _ in _found(where, False, _pass_over)) if len(where.paths) == 1 else _check_apart(where)
     if count == 0:
         names = ", ".join(str(path) for path in where.paths)
         raise InvalidRequest(f"no articles (*.md, *.markdown, *.html, *.htm) in {names}")
@@ -130,28 +135,29 @@ def type_of(name: str) -> ArticleType | None:
     return ArticleType.HTML if ending in HTML_ENDINGS else None
 
 
-def scan(where: Plan, *, spread: bool = False) -> Iterator[Item]:
+def scan(where: Plan, *, spread: bool = False, unread: Unread = _pass_over) -> Iterator[Item]:
     """Every article below the plan's paths, once, folder by folder in name order, read as it is asked for.
 
     spread: neighbours, which are often of one site, far apart instead, so that no origin has to bear all the work
     at once while the others wait.
+    unread: told of folders that are there and cannot be read, whose articles are missing.
     Folders behind symbolic links are not entered, and links that lead out of the tree are passed over; so
     are hidden folders, the assets folder and, where it lies inside the input, the output folder.
     """
     if len(where.paths) == 1:
-        yield from _scan(where, spread=spread)
+        yield from _scan(where, spread, unread)
         return
     seen: set[Path] = set()
-    for item in _scan(where, spread=spread):
+    for item in _scan(where, spread, unread):
         real = item.path.resolve()
         if real not in seen:
             seen.add(real)
             yield item
 
 
-def _scan(where: Plan, *, spread: bool) -> Iterator[Item]:
+def _scan(where: Plan, spread: bool, unread: Unread) -> Iterator[Item]:
     root = os.path.realpath(where.root)
-    for found, relative, kind in _found(where, spread=spread):
+    for found, relative, kind in _found(where, spread, unread):
         path = Path(found)
         if where.in_place:
             yield Item(path, path, _name(path, where.root), kind, root)
@@ -159,7 +165,7 @@ def _scan(where: Plan, *, spread: bool) -> Iterator[Item]:
             yield Item(path, where.root / relative, relative, kind, root)
 
 
-def _found(where: Plan, *, spread: bool) -> Iterator[tuple[str, str, ArticleType]]:
+def _found(where: Plan, spread: bool, unread: Unread) -> Iterator[tuple[str, str, ArticleType]]:
     """The path of each article, its name below the path of the plan, and its type."""
     left_out = {where.assets.resolve()} | (set() if where.in_place else {where.root.resolve()})
     left_out |= set(map(Path, where.others))
@@ -167,7 +173,7 @@ def _found(where: Plan, *, spread: bool) -> Iterator[tuple[str, str, ArticleType
         if path.is_file():
             yield str(path), path.name, type_of(path.name) or ArticleType.HTML
             continue
-        for entry, relative in _below(path, left_out, spread=spread):
+        for entry, relative in _below(path, left_out, spread, unread):
             kind = type_of(entry.name)
             if kind is None or (where.in_place and entry.is_symlink()):
                 continue
@@ -182,12 +188,12 @@ def _name(path: Path, root: Path) -> str:
         return path.resolve().relative_to(root.resolve()).as_posix()
 
 
-def _below(top: Path, left_out: set[Path], *, spread: bool) -> Iterator[Named]:
-    folders = _folders(top, left_out, spread=spread)
+def _below(top: Path, left_out: set[Path], spread: bool, unread: Unread) -> Iterator[Named]:
+    folders = _folders(top, left_out, spread, unread)
     return _in_turns(folders) if spread else chain.from_iterable(folders)
 
 
-def _folders(top: Path, left_out: set[Path], *, spread: bool) -> Iterator[Iterator[Named]]:
+def _folders(top: Path, left_out: set[Path], spread: bool, unread: Unread) -> Iterator[Iterator[Named]]:
     """The files of one folder after the other."""
     real_top = os.path.realpath(top)
     folders = [("", top)]
@@ -196,8 +202,10 @@ def _folders(top: Path, left_out: set[Path], *, spread: bool) -> Iterator[Iterat
         try:
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=_mixed if spread else _by_name)
-        except OSError:
-            # A folder that vanished or may not be read has no articles for us.
+        except (FileNotFoundError, NotADirectoryError):  # it has vanished
+            continue
+        except OSError as error:
+            unread(folder, error)
             continue
         deeper = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
         folders += [

@@ -133,12 +133,21 @@ class Batch:
 
     async def _fill(self, queue: asyncio.Queue[list[Item] | None]) -> None:
         """Reports what is done already, and puts everything else into the queue, a chunk at a time."""
-        items = scan(self.where, spread=True)
+        folders: list[Row] = []
+        items = scan(
+            self.where,
+            spread=True,
+            unread=lambda folder, error: folders.append(report.unread_folder(folder, error)),
+        )
         size = min(CHUNK_ARTICLES, self.options.jobs)
         while group := await asyncio.to_thread(_take, items, _GROUP_ARTICLES):
             left = await self._left(group)
             for start in range(0, len(left), size):
                 await queue.put(left[start : start + size])
+        for told in folders:
+            self.totals.exit_codes.append(_exit_code(told))
+            if self.on_failure is not None:
+                self.on_failure(told)
 
     async def _left(self, items: list[Item]) -> list[Item]:
         """Those that are to be rewritten; the others are reported."""

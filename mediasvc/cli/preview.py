@@ -19,7 +19,7 @@ from mediasvc.batch.output import quoted
 from mediasvc.batch.scan import Plan, check, scan
 from mediasvc.core.reference import ArticleType
 from mediasvc.effects import files
-from mediasvc.errors import MediaError
+from mediasvc.errors import InvalidRequest, MediaError
 from mediasvc.settings import Settings
 from mediasvc.wiring import Parts, open_parts
 
@@ -45,8 +45,13 @@ def preview_all(settings: Settings, options: Options, wheres: list[Plan]) -> int
 
 async def _preview_all(settings: Settings, options: Options, wheres: list[Plan]) -> int:
     codes = []
+
+    def unread(folder: Path, error: OSError) -> None:
+        click.echo(f"mediasvc: {files.shown(folder)}: {files.reason(error)}", err=True)
+        codes.append(InvalidRequest.exit_code)
+
     async with _only_looking(settings) as parts:
-        for where, item in ((plan, found) for plan in wheres for found in scan(plan)):
+        for where, item in ((plan, found) for plan in wheres for found in scan(plan, unread=unread)):
             try:
                 seen = files.read_whole(item.path, settings.max_article_bytes)
                 told = _preview_options(options, where, item.type, item.out.parent)

@@ -8,7 +8,12 @@ from mediasvc.cli.context import Common, common_options
 
 
 @click.command(epilog="Example: mediasvc restore --report run.jsonl site/posts")
-@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
+@click.argument(
+    "paths",
+    nargs=-1,
+    metavar="[PATH]...",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+)
 @click.option(
     "--report", required=True, type=click.Path(path_type=Path), help="The report of the run to undo."
 )

@@ -205,6 +205,7 @@ def test_private_addresses_are_refused(tmp_path: Path, env: dict[str, str]) -> N
         (["rewrite", "post.md", "--out", "."], "is input too"),
         (["rewrite", "posts/", "--out", "posts/../posts"], "is the input too"),
         (["rewrite", "posts", "--out", "."], "is input too"),
+        (["restore", "--report", "r.jsonl", "gone"], "does not exist"),
         (["resolve", "http://"], "mediasvc:"),
     ],
 )
@@ -276,6 +277,27 @@ def test_links_out_of_the_tree_are_not_followed(tmp_path: Path, env: dict[str, s
 
     assert ended.code == 0, ended.err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["assets", "post.md"]
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, env: dict[str, str]) -> None:
+    _article(tmp_path / "posts")
+    # A path longer than the system takes; permissions do not hold back root, as whom tests may run.
+    folder = os.open(tmp_path / "posts", os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("x" * 250, dir_fd=folder)
+        inner = os.open("x" * 250, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+
+    ended = mediasvc(["rewrite", "posts", "--out", "out", "--report", "r.jsonl"], env, cwd=tmp_path)
+    preview = mediasvc(["rewrite", "posts", "--dry-run"], env, cwd=tmp_path)
+
+    assert (ended.code, preview.code) == (2, 2)
+    assert "cannot read the folder: file name too long" in ended.err
+    assert "file name too long" in preview.err
+    assert [row["out"] for row in _report(tmp_path / "r.jsonl")] == ["post.md"]
+    assert "static.news.example" not in (tmp_path / "out" / "post.md").read_text()
 
 
 def test_two_inputs_that_would_meet_in_one_output_are_refused(tmp_path: Path, env: dict[str, str]) -> None:
