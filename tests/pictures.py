@@ -175,6 +175,15 @@ def adobe_rgb_profile() -> bytes:
     )
 
 
+def linear_srgb_profile() -> bytes:
+    """sRGB's primaries with linear samples, as image editors write it."""
+    return _matrix_profile(
+        b"Linear sRGB",
+        ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410)),
+        1.0,
+    )
+
+
 def srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

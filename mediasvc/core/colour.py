@@ -9,13 +9,16 @@ _MAX_PROFILE_BYTES = 4 << 20
 # Modes that profiles describe, and what their samples become.
 _CONVERTED = {"RGB": "RGB", "RGBA": "RGBA", "L": "RGB", "CMYK": "RGB", "LAB": "RGB"}
 _SPACES = {"RGB ": ("RGB", "RGBA"), "GRAY": ("L",), "CMYK": ("CMYK",), "Lab ": ("LAB",)}
+# Greys and strong colours, by whose change a profile is known to be sRGB or not.
+_KNOWN_COLOURS = bytes((32, 32, 32, 96, 96, 96, 192, 192, 192, 224, 64, 64, 64, 224, 64, 64, 64, 224))
+_MOST_DIFFERENCE = 6
 _SIXTEEN_TO_EIGHT = [value >> 8 for value in range(65536)]
 
 
 def to_plain_mode(picture: Image.Image) -> Image.Image:
     """The same picture as L, RGB, RGBX, RGBA, CMYK, YCbCr or LAB: no palettes, no 16-bit samples, no colour keys."""
     match picture.mode:
-        case "L" | "RGB" if "transparency" in picture.info:
+        case "1" | "L" | "RGB" if "transparency" in picture.info:
             return picture.convert("RGBA")
         case "L" | "RGB" | "RGBX" | "RGBA" | "CMYK" | "YCbCr" | "LAB":
             return picture
@@ -26,11 +29,23 @@ def to_plain_mode(picture: Image.Image) -> Image.Image:
         case "PA" | "LA" | "La" | "RGBa":
             return picture.convert("RGBA")
         case "I;16" | "I;16L" | "I;16B":
-            return picture.convert("I").point(_SIXTEEN_TO_EIGHT, "L")
+            return _from_sixteen_bits(picture)
         case "I" | "F":
             return _from_wide_samples(picture)
         case _:
             return picture.convert("RGB")
+
+
+def _from_sixteen_bits(picture: Image.Image) -> Image.Image:
+    """L, or RGBA where one of the 65,536 greys is a colour key."""
+    wide = picture.convert("I")
+    grey = wide.point(_SIXTEEN_TO_EIGHT, "L")
+    key = picture.info.get("transparency")
+    if not isinstance(key, int) or not 0 <= key < 65536:
+        return grey
+    opaque = [255] * 65536
+    opaque[key] = 0
+    return Image.merge("RGBA", (grey, grey, grey, wide.point(opaque, "L")))
 
 
 def _from_wide_samples(picture: Image.Image) -> Image.Image:
@@ -79,9 +94,22 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         space = opened.profile.xcolor_space
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
-    if mode not in _SPACES.get(space, ()) or "srgb" in described.lower().replace(" ", ""):
+    if mode not in _SPACES.get(space, ()):
         return None
-    return _build(opened, mode)
+    transform = _build(opened, mode)
+    if "srgb" in described.lower().replace(" ", "") and transform is not None and _is_idle(transform, mode):
+        return None
+    return transform
+
+
+def _is_idle(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether it leaves colours as they are. Profiles with sRGB's primaries and another curve have its name too."""
+    if mode not in ("L", "RGB", "RGBA"):
+        return False
+    known = Image.frombytes("RGB", (len(_KNOWN_COLOURS) // 3, 1), _KNOWN_COLOURS).convert(mode)
+    converted = transform.apply(known) or known
+    pairs = zip(known.convert("RGB").tobytes(), converted.convert("RGB").tobytes(), strict=True)
+    return all(abs(before - after) <= _MOST_DIFFERENCE for before, after in pairs)
 
 
 def _build(profile: object, mode: str) -> ImageCms.ImageCmsTransform | None:

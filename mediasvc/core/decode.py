@@ -75,6 +75,8 @@ def open_picture(data: bytes, header: Header) -> Image.Image:
     grows = header.format is Format.GIF and header.frames > 1
     if image.size != (header.decoded.width, header.decoded.height) and not grows:
         raise Undecodable("the image is not as large as its header says", reason="corrupt")
+    if header.format is Format.PNG:
+        png.scale_colour_key(image, data)
     return image
 
 

@@ -33,6 +33,19 @@ def decode(data: bytes, *, has_alpha: bool) -> Image.Image | None:
     return None if fast is None else _decode_with(fast, data)
 
 
+def scale_colour_key(image: Image.Image, data: bytes) -> None:
+    """Makes the one see-through colour of an opened PNG one of Pillow's samples, which have 8 bits.
+
+    Pillow gives it as it stands in the file, in samples of the file's depth; it keeps those of 16-bit greys.
+    """
+    depth, key = data[24], image.info.get("transparency")
+    if depth == 16 and isinstance(key, tuple):
+        image.info["transparency"] = tuple(sample >> 8 for sample in key)
+    elif depth < 8 and isinstance(key, int) and data[25] == 0:
+        most = (1 << depth) - 1
+        image.info["transparency"] = (key & most) * 255 // most
+
+
 def encode(picture: Image.Image) -> bytes:
     """picture: L, P, RGB or RGBA. Some bands of it are tried first to see which way of deflating is the smaller."""
     step = picture.height // _TRIED_BANDS

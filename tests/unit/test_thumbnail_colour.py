@@ -1,6 +1,8 @@
 """Colours and transparency: profiles, CMYK, 16 bits, palettes; references by an independent path."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -64,6 +66,17 @@ def test_a_wide_gamut_picture_keeps_its_transparency() -> None:
     expected = pictures.see_through(270, 180).getchannel("A").resize((90, 60), Image.Resampling.LANCZOS)
     assert image.mode == "RGBA"
     assert np.abs(np.asarray(image.getchannel("A"), int) - np.asarray(expected, int)).mean() < 2
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_profile_that_only_calls_itself_srgb_is_used(mode: str) -> None:
+    picture = Image.new("RGB", (180, 180), (55, 55, 55)).convert(mode)
+    data = pictures.saved(picture, "PNG", icc_profile=pictures.linear_srgb_profile())
+
+    image = rendered(data)
+
+    # (1.055 (55 / 255) ** (1 / 2.4) - 0.055) 255, by IEC 61966-2-1
+    assert all(abs(sample - 128) <= 2 for sample in image.convert("RGB").getpixel((45, 45)))  # type: ignore[union-attr]
 
 
 def test_srgb_pictures_are_not_converted_again() -> None:
@@ -166,6 +179,34 @@ def test_a_colour_key_is_transparency() -> None:
     assert image.mode == "RGBA"
     assert image.getpixel((5, 55))[3] == 0  # type: ignore[index]
     assert image.getpixel((5, 5)) == (200, 20, 20, 255)
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour", "key", "row"),
+    [
+        (1, 0, (1,), b"\xff" * 5 + b"\x00" * 5),
+        (2, 0, (2,), b"\xaa" * 10 + b"\xff" * 10),
+        (4, 0, (5,), b"\x55" * 20 + b"\xff" * 20),
+        (8, 0, (7,), b"\x07" * 40 + b"\xff" * 40),
+        (16, 0, (0x1234,), b"\x12\x34" * 40 + b"\x12\x35" * 40),
+        (16, 2, (0x1234, 0x5678, 0), b"\x12\x34\x56\x78\x00\x00" * 40 + bytes(6) * 40),
+    ],
+)
+def test_a_colour_key_of_any_depth_is_transparency(
+    depth: int, colour: int, key: tuple[int, ...], row: bytes
+) -> None:
+    data = (
+        pictures.png_header(80, 80, depth, colour)
+        + pictures.png_chunk(b"tRNS", struct.pack(f">{len(key)}H", *key))
+        + pictures.png_chunk(b"IDAT", zlib.compress((b"\x00" + row) * 80))
+        + pictures.png_chunk(b"IEND", b"")
+    )
+
+    image = rendered(data, ThumbnailSpec(Size(20, 20), format=OutputFormat.PNG))
+
+    assert image.mode == "RGBA"
+    opacity = image.getchannel("A")
+    assert (opacity.getpixel((2, 10)), opacity.getpixel((17, 10))) == (0, 255)
 
 
 def test_jpeg_shows_what_is_see_through_on_white() -> None:
