@@ -152,6 +152,22 @@ def test_a_film_that_lies_on_its_side_is_turned(orientation: int) -> None:
     assert abs(first.getpixel((10, 10))[0] - 200) < 30  # type: ignore[index]
 
 
+def test_a_film_with_hard_edges_stays_see_through_around_them() -> None:
+    frames = [Image.new("RGBA", (120, 80), (0, 0, 0, 0)) for _ in range(3)]
+    for place, frame in enumerate(frames):
+        frame.paste((200, 20, 40, 255), (20 * place, 10, 20 * place + 30, 60))
+    data = pictures.saved(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=100)
+
+    made = render(data, ThumbnailSpec(Size(120, 80), format=OutputFormat.WEBP), LIMITS)
+
+    assert made.data is not None
+    image = Image.open(io.BytesIO(made.data))
+    for index, inside in enumerate([(15, 30), (35, 30), (55, 30)]):
+        image.seek(index)
+        shown = image.convert("RGBA").getchannel("A")
+        assert (shown.getpixel((119, 0)), shown.getpixel(inside)) == (0, 255)
+
+
 def test_a_film_that_fits_is_not_touched() -> None:
     assert render(film("GIF"), ThumbnailSpec(Size(200, 200)), LIMITS).data is None
 
