@@ -41,6 +41,9 @@ def render(data: bytes, header: Header, cut: Cut, picture: Picture, spec: Thumbn
     width, height = film.frames[0].size
     if len(film.frames) == 1:
         return None
+    formats = [one for one in formats if encode.can_hold(one, film.frames[0])]
+    if not formats:
+        raise TooManyPixels(f"no animation holds a side of {max(width, height)} pixels here", reason="side")
     best: tuple[bytes, Format] | None = None
     for candidate in formats:
         encoded = write_film(film, candidate, spec.quality)

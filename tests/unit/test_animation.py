@@ -205,6 +205,17 @@ def test_the_still_picture_before_an_animated_png_is_not_one_of_its_frames() -> 
     assert np.abs(np.asarray(first, int) - np.asarray(expected, int)).mean() < 10
 
 
+def test_a_film_too_long_for_webp_stays_a_gif_or_is_refused() -> None:
+    frames = [Image.new("RGB", (20_000, 10), colour) for colour in ("red", "blue")]
+    data = pictures.saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=100)
+
+    kept = render(data, ThumbnailSpec(Size(8192, 5), Fit.COVER, dpr=2), LIMITS)
+
+    assert (kept.format, kept.width) == (Format.GIF, 16_384)
+    with pytest.raises(TooManyPixels):
+        render(data, ThumbnailSpec(None, format=OutputFormat.WEBP), LIMITS)
+
+
 def test_a_film_that_would_fill_the_memory_is_refused() -> None:
     header = Header(Format.GIF, 1000, 1000, frames=200)
 
