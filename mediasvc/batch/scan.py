@@ -5,7 +5,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 from mediasvc.core.reference import ArticleType
@@ -89,7 +89,7 @@ def check(where: Plan) -> int:
     InvalidRequest where there is none, two would be written to one place, or one over the input.
     """
     _check_input(where)
-    count = sum(1 for _ in _found(where, False, _pass_over)) if len(where.paths) == 1 else _check_apart(where)
+    count = _count(where)
     if count == 0:
         names = ", ".join(str(path) for path in where.paths)
         raise InvalidRequest(f"no articles (*.md, *.markdown, *.html, *.htm) in {names}")
@@ -114,17 +114,28 @@ def _check_input(where: Plan) -> None:
             )
 
 
-def _check_apart(where: Plan) -> int:
-    seen: dict[str, Path] = {}
+def _count(where: Plan) -> int:
+    if len(where.paths) == 1:
+        return sum(1 for _ in _found(where, False, _pass_over))
+    if where.in_place:
+        return sum(1 for _ in scan(where))
+    # Of each name only a number: there may be 100,000.
+    marks: set[int] = set()
     count = 0
-    for item in scan(where):
-        count += 1
-        other = item.path if where.in_place else seen.setdefault(item.name, item.path)
-        if other.resolve() != item.path.resolve():
-            raise InvalidRequest(
-                f"{other} and {item.path} would both become {item.name}; rewrite them into folders of their own"
-            )
+    for count, item in enumerate(scan(where), 1):  # noqa: B007  # of the last one
+        mark = hash(item.name)
+        if mark in marks:
+            _check_apart(where, item)
+        marks.add(mark)
     return count
+
+
+def _check_apart(where: Plan, item: Item) -> None:
+    other = next(one for one in scan(where) if one.name == item.name)
+    if other.path != item.path:
+        raise InvalidRequest(
+            f"{other.path} and {item.path} would both become {item.name}; rewrite them into folders of their own"
+        )
 
 
 def type_of(name: str) -> ArticleType | None:
@@ -144,7 +155,7 @@ def scan(where: Plan, *, spread: bool = False, unread: Unread = _pass_over) -> I
     Folders behind symbolic links are not entered, and links that lead out of the tree are passed over; so
     are hidden folders, the assets folder and, where it lies inside the input, the output folder.
     """
-    if len(where.paths) == 1:
+    if not _overlap(where.paths):
         yield from _scan(where, spread, unread)
         return
     seen: set[Path] = set()
@@ -153,6 +164,12 @@ def scan(where: Plan, *, spread: bool = False, unread: Unread = _pass_over) -> I
         if real not in seen:
             seen.add(real)
             yield item
+
+
+def _overlap(paths: Sequence[Path]) -> bool:
+    """Whether one of them is another or lies in it, so that an article may be found twice."""
+    reals = sorted(f"{os.path.realpath(path)}/" for path in paths)
+    return any(after.startswith(before) for before, after in pairwise(reals))
 
 
 def _scan(where: Plan, spread: bool, unread: Unread) -> Iterator[Item]:

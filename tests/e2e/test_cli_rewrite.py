@@ -300,6 +300,17 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, env: dict[str, str
     assert "static.news.example" not in (tmp_path / "out" / "post.md").read_text()
 
 
+def test_the_tree_is_mirrored_whole_beside_another(tmp_path: Path, env: dict[str, str]) -> None:
+    _article(tmp_path / "a")
+    (tmp_path / "a" / "link.md").symlink_to("post.md")
+    _article(tmp_path / "b", name="other.md")
+
+    ended = mediasvc(["rewrite", "a", "b", "--out", "out"], env, cwd=tmp_path)
+
+    assert ended.code == 0, ended.err
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.md")) == ["link.md", "other.md", "post.md"]
+
+
 def test_two_inputs_that_would_meet_in_one_output_are_refused(tmp_path: Path, env: dict[str, str]) -> None:
     _article(tmp_path / "a")
     _article(tmp_path / "b")
