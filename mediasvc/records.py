@@ -18,7 +18,7 @@ from mediasvc.settings import Settings
 if TYPE_CHECKING:
     from mediasvc.effects.blobs.files import FileBlobs
 
-# With another value, an image that failed for good may be had, or the one that was had is another.
+# With another value, an image that failed for good may be had.
 _DECIDING = (
     "allowed_hosts",
     "denied_hosts",
@@ -81,7 +81,7 @@ def store_name(settings: Settings) -> str:
 
 
 def deciding(settings: Settings) -> str:
-    """Changes with the settings that decide what becomes of an image; an article is done again then."""
+    """A word that changes with the settings which decide whether an image is to be had."""
     values = [getattr(settings, name) for name in _DECIDING]
     told = [sorted(value) if isinstance(value, frozenset) else value for value in values]
     files = [file and file.read_bytes() for file in (settings.wrappers_file, settings.headers_file)]

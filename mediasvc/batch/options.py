@@ -15,8 +15,8 @@ from mediasvc.core.reference import FrontMatterUse
 class Options:
     """What a run does to its articles.
 
-    asset_url: what articles say before asset names; None: a relative path. settings: any text that changes with the
-    settings by which images are got.
+    asset_url: what articles say before asset names; None: a relative path. settings: a word that changes with the
+    settings by which images are got; those that failed under others are tried again.
     """
 
     front_matter: Mapping[str, FrontMatterUse]
@@ -33,13 +33,5 @@ class Options:
         """Changes when the same article would come out differently."""
         assets = self.asset_url if self.asset_url is not None else os.path.relpath(where.assets, where.root)
         size = self.default_size and (self.default_size.width, self.default_size.height)
-        told = (
-            sorted(self.front_matter.items()),
-            self.format,
-            size,
-            assets,
-            self.placeholder,
-            self.settings,
-            "1",
-        )
+        told = (sorted(self.front_matter.items()), self.format, size, assets, self.placeholder, "1")
         return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -193,14 +193,17 @@ class Batch:
             found = report.digest(files.read_whole(item.path, self.options.max_article_bytes).data)
         except MediaError:
             return None
+        key, _, settings = row.key.rpartition(" ")
         if self.where.in_place:
-            is_same = row.key.startswith(self._fingerprint) and found == row.digest_out
+            is_same = key.startswith(self._fingerprint) and found == row.digest_out
         else:
-            is_same = row.key == f"{self._fingerprint} {found}" and _digest_of(item.out) == row.digest_out
+            is_same = key == f"{self._fingerprint} {found}" and _digest_of(item.out) == row.digest_out
         if not is_same:
             return None
         # As it is named now, which may be in another way than it was then.
         told = report.from_line(row.report_json.encode()) | {"path": str(item.path)}
+        if told["counts"]["failed"] and settings != self.options.settings:
+            return None
         return told if all(_has(item.root, *asset) for asset in _assets(told).items()) else None
 
     async def _changed_sources(self, rows: list[Row]) -> set[str]:
@@ -296,7 +299,7 @@ class Batch:
                 [
                     JournalRow(
                         path=told["out"],
-                        key=f"{self._fingerprint} {told['digest_in']}",
+                        key=f"{self._fingerprint} {told['digest_in']} {self.options.settings}",
                         digest_out=told["digest_out"],
                         report_json=report.to_line(told).decode(),
                     )
