@@ -210,6 +210,7 @@ def test_workers_do_a_batch_and_the_one_who_asks_writes_the_files(
     assert all("pictures.example" not in (out / f"{n}.md").read_text(encoding="utf-8") for n in range(8))
     assert len(list((out / "assets").iterdir())) == 32
     assert [origin.hits(f"/batch{n}-{image}.jpg") for n in range(8) for image in (1, 2)] == [1] * 16
+    assert list((cluster.folder / "volumes").glob("**/articles/.mediasvc/journal.sqlite"))
 
 
 def test_a_dead_replica_is_gone_round_and_comes_back(cluster: Topology, origin: Origin) -> None:

@@ -101,6 +101,16 @@ def test_every_volume_secret_and_network_of_a_service_is_declared(name: str) -> 
 
 
 @pytest.mark.parametrize("name", OURS)
+def test_what_is_kept_outlives_the_container_and_does_not_fill_its_memory(name: str) -> None:
+    service = OURS[name]
+    folder = Path(service["environment"].get("MEDIASVC_DATA_DIR", "/var/lib/mediasvc"))
+    mounted = {Path(volume.rpartition(":")[2]) for volume in service["volumes"]}
+
+    assert mounted & {folder, *folder.parents}
+    assert folder not in {Path(place.partition(":")[0]) for place in service["tmpfs"]}
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_every_setting_in_the_compose_file_exists_and_no_secret_stands_in_it(name: str) -> None:
     environment: dict[str, str] = OURS[name]["environment"]
     secret = {"SIGNING_KEYS", "API_TOKEN", "INDEX_URL", "QUEUE_URL"}
