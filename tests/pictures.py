@@ -203,6 +203,20 @@ def _matrix_profile(name: bytes, columns: tuple[tuple[float, float, float], ...]
     return _profile(b"mntrRGB XYZ ", parts)
 
 
+def linear_grey_profile() -> bytes:
+    """One curve, of linear samples."""
+    description = b"desc\x00\x00\x00\x00" + struct.pack(">I", 5) + b"grey\x00" + bytes(12 + 67)
+    white = b"XYZ \x00\x00\x00\x00" + struct.pack(">iii", 63190, 65536, 54061)
+    curve = b"curv\x00\x00\x00\x00" + struct.pack(">IH", 1, 256) + b"\x00\x00"
+    parts = [
+        (b"desc", description),
+        (b"cprt", b"text\x00\x00\x00\x00none\x00"),
+        (b"wtpt", white),
+        (b"kTRC", curve),
+    ]
+    return _profile(b"mntrGRAYXYZ ", parts)
+
+
 def _profile(kind: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
     """kind: device class, colour space and connection space. parts: the tags with their values."""
     table, body, offset = struct.pack(">I", len(parts)), b"", 128 + 4 + 12 * len(parts)

@@ -75,11 +75,20 @@ def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
         converted = transform.apply(picture)
         if isinstance(converted, Image.Image):
             return converted.convert("L") if grey else converted
+    if profile and picture.mode == "RGBA" and _is_grey(picture):
+        tone = to_srgb(picture.getchannel("R"), profile)
+        return Image.merge("RGBA", (tone, tone, tone, picture.getchannel("A")))
     if picture.mode == "LAB":
         lab = _build(ImageCms.createProfile("LAB"), "LAB")
         if lab is not None:
             return lab.apply(picture)
     return picture if picture.mode in ("L", "RGB", "RGBA") else picture.convert("RGB")
+
+
+def _is_grey(picture: Image.Image) -> bool:
+    """Whether it was a grey picture with transparency, which has no mode of its own from to_plain_mode on."""
+    red, green, blue, _ = picture.split()
+    return red.tobytes() == green.tobytes() == blue.tobytes()
 
 
 # Cameras and telephones have a handful of profiles among them, and building a transform costs milliseconds.

@@ -79,6 +79,25 @@ def test_a_profile_that_only_calls_itself_srgb_is_used(mode: str) -> None:
     assert all(abs(sample - 128) <= 2 for sample in image.convert("RGB").getpixel((45, 45)))  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_a_grey_profile_is_used_with_and_without_transparency(mode: str) -> None:
+    picture = Image.new("L", (180, 180), 55).convert(mode)
+    data = pictures.saved(picture, "PNG", icc_profile=pictures.linear_grey_profile())
+
+    image = rendered(data)
+
+    assert all(abs(sample - 128) <= 2 for sample in image.convert("RGB").getpixel((45, 45)))  # type: ignore[union-attr]
+
+
+def test_a_coloured_picture_has_no_use_for_a_grey_profile() -> None:
+    plain = rendered(pictures.saved(pictures.see_through(270, 180), "PNG"))
+    tagged = rendered(
+        pictures.saved(pictures.see_through(270, 180), "PNG", icc_profile=pictures.linear_grey_profile())
+    )
+
+    assert plain.tobytes() == tagged.tobytes()
+
+
 def test_srgb_pictures_are_not_converted_again() -> None:
     plain = rendered(pictures.saved(vivid(), "PNG"))
     tagged = rendered(pictures.saved(vivid(), "PNG", icc_profile=pictures.srgb_profile()))
