@@ -116,7 +116,7 @@ def _option(word: str) -> Options:
     if match := _DPR.fullmatch(word):
         return Options(dpr=int(match[1]))
     raise InvalidRequest(
-        "options after the size are fit, cover, jpeg, png, webp, avif, keep, auto, q1 to q100, dpr1 to dpr4"
+        "options after the size are fit, cover, attention, jpeg, png, webp, avif, keep, auto, q1 to q100, dpr1 to dpr4"
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from mediasvc.core.picture import Fit, OutputFormat
 from tests.origin import Gate, Origin, Reply, jpeg
 from tests.service import Service, eventually, image_path
 
@@ -154,6 +155,17 @@ def test_the_description_is_openapi_3_1_and_names_every_route(service: Service) 
         "/page/{file}", "/readyz", "/v1/cache", "/v1/example", "/v1/image", "/v1/info", "/v1/resolve", "/v1/rewrite",
         "/v1/stats", "/v1/warm",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("word", [*Fit, *OutputFormat])
+def test_the_description_names_every_option_that_images_take(service: Service, word: str) -> None:
+    described = service.get("/openapi.json").json["components"]["parameters"]["options"]
+
+    reply = service.get(image_path(URL, f"60x40,{word}"))
+
+    assert reply.status == 200
+    assert re.search(described["schema"]["pattern"], f"60x40,{word}")
+    assert f"`{word}`" in described["description"]
 
 
 def test_the_example_and_the_figures_are_there_for_the_page(service: Service) -> None:
