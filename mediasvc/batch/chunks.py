@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 import struct
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,25 @@ if TYPE_CHECKING:  # what only looks a batch up has no use for the walk
     from mediasvc.articles.walk import Articles
 
 _HEAD = struct.Struct(">I")
+
+
+def dump(told: dict[str, Any]) -> bytes:  # Any: a JSON object
+    """JSON on one line. File names that are not UTF-8 survive as lone surrogate escapes."""
+    try:
+        return orjson.dumps(told)
+    except TypeError:
+        return json.dumps(told).encode("ascii")
+
+
+def load(text: bytes) -> Any:  # Any: whatever JSON holds
+    """What dump wrote, or any other JSON. ValueError."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(text)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +75,7 @@ class Chunk:
 
     def to_json(self) -> bytes:
         """For the queue; bytes of articles in base64."""
-        return orjson.dumps(
+        return dump(
             {
                 "tasks": [
                     {"content": base64.b64encode(t.content).decode(), "type": t.type, "prefix": t.prefix}
@@ -67,14 +87,14 @@ class Chunk:
                 "report_prefix": self.report_prefix,
                 "placeholder": self.placeholder,
                 "store": self.store,
-                "began": self.began,
+                "began": self.began and self.began.isoformat(),
             }
         )
 
     @staticmethod
     def from_json(text: bytes) -> "Chunk":
         """ValueError or KeyError on anything that to_json did not write."""
-        told = orjson.loads(text)
+        told = load(text)
         size = told["default_size"]
         return Chunk(
             tasks=tuple(
@@ -157,7 +177,7 @@ def results_to_bytes(results: tuple[Done, ...]) -> bytes:
         "results": [done.to_json() for done in results],
         "data": {digest: len(held) for digest, held in data.items()},
     }
-    head = squeeze(orjson.dumps(told))
+    head = squeeze(dump(told))
     return b"".join((_HEAD.pack(len(head)), head, *data.values()))
 
 
@@ -165,7 +185,7 @@ def results_from_bytes(message: bytes) -> tuple[Done, ...]:
     """ValueError or KeyError on anything that results_to_bytes did not write."""
     try:
         end = _HEAD.size + _HEAD.unpack_from(message)[0]
-        told = orjson.loads(unsqueeze(message[_HEAD.size : end]))
+        told = load(unsqueeze(message[_HEAD.size : end]))
     except struct.error as error:
         raise ValueError("not the results of a chunk") from error
     data = {}

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import hashlib
 import io
-import json
 import os
 import secrets
 import stat
@@ -13,9 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
-import orjson
-
-from mediasvc.batch.chunks import Done
+from mediasvc.batch.chunks import Done, dump, load
 from mediasvc.batch.scan import Item
 from mediasvc.core import edits
 from mediasvc.core.reference import ArticleType
@@ -122,22 +119,13 @@ def unread_folder(folder: Path, error: OSError) -> Row:
 
 
 def to_line(told: Row) -> bytes:
-    """One line of JSON. File names that are not UTF-8 survive as lone surrogate escapes."""
-    try:
-        return orjson.dumps(told) + b"\n"
-    except TypeError:
-        return json.dumps(told).encode("ascii") + b"\n"
+    """See chunks.dump."""
+    return dump(told) + b"\n"
 
 
 def from_line(line: bytes) -> Row:
     """ValueError on what is not a report's line."""
-    try:
-        told = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        try:
-            told = json.loads(line)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
+    told = load(line)
     if not isinstance(told, dict) or "out" not in told or "status" not in told:
         raise ValueError("not an article's object")
     return told

@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from mediasvc.articles.reports import Asset
-from mediasvc.batch.chunks import Done, results_from_bytes, results_to_bytes
-from mediasvc.core.picture import Format
+from mediasvc.batch.chunks import Chunk, Done, Task, results_from_bytes, results_to_bytes
+from mediasvc.core.geometry import Size
+from mediasvc.core.picture import Format, OutputFormat
+from mediasvc.core.reference import ArticleType
 
 DATA = b"\xff\xd8\xff\0of a picture"
 CARRIED = Asset(hashlib.sha256(DATA).hexdigest(), Format.JPEG, DATA, len(DATA), "https://news.example/a.jpg")
@@ -30,6 +33,23 @@ def test_results_arrive_as_they_were_sent() -> None:
 
     assert results_from_bytes(results_to_bytes(results)) == results
     assert results_from_bytes(results_to_bytes(())) == ()
+
+
+def test_folders_whose_names_are_not_utf_8_arrive_as_they_were_sent() -> None:
+    chunk = Chunk(
+        tasks=(Task(b"\xff", ArticleType.HTML, "as\udcff/"),),
+        front_matter={"cover": "original"},
+        format=OutputFormat.WEBP,
+        default_size=Size(600, 400),
+        report_prefix="as\udcff/",
+        placeholder=True,
+        store="files",
+        began=datetime(2026, 11, 26, 12, 0, 0, 5, tzinfo=UTC),
+    )
+    done = replace(DONE, images=[{"source": "https://news.example/a.jpg", "original": "as\udcff/a.jpg"}])
+
+    assert Chunk.from_json(chunk.to_json()) == chunk
+    assert results_from_bytes(results_to_bytes((done, FAILED))) == (done, FAILED)
 
 
 def test_an_image_of_several_articles_travels_once() -> None:
