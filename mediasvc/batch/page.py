@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 
 from mediasvc.batch.report import Row, digest
 from mediasvc.core.picture import EXTENSIONS, MEDIA_TYPES
-from mediasvc.effects import files
-from mediasvc.errors import InvalidRequest, StoreFailed
 
 _GALLERY = 60
 _LARGEST_SHOWN = 96 * 1024
@@ -104,21 +102,17 @@ class _Summary:
             self.gallery[place] = (image, article, root)
 
 
-def write_page(rows: Iterable[Row], page: Path, root: Path | None) -> int:
-    """Makes the page of a report; how many articles it tells of.
+def make_page(rows: Iterable[Row], root: Path | None) -> tuple[int, bytes]:
+    """The page of a report, and how many articles it tells of.
 
     root: the run's output folder, for the pictures; None: where the report says that each was. Pictures that are not
     there are left out of the gallery.
-    InvalidRequest where the report cannot be read or the page cannot be written.
+    InvalidRequest where the report cannot be read.
     """
     summary = _Summary()
     for told in rows:
         summary.add(told, root)
-    try:
-        files.write_whole(page, _html(summary).encode("utf-8", "backslashreplace"))
-    except StoreFailed as error:
-        raise InvalidRequest(str(error)) from error
-    return sum(summary.articles.values())
+    return sum(summary.articles.values()), _html(summary).encode("utf-8", "backslashreplace")
 
 
 def _html(summary: _Summary) -> str:

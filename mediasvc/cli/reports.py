@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from mediasvc.cli.context import Common, common_options
+from mediasvc.cli.result import write_result
 
 
 @click.command(epilog="Example: mediasvc restore --report run.jsonl site/posts")
@@ -35,20 +36,23 @@ def restore(paths: tuple[Path, ...], report: Path, common: Common) -> int:
 
 @click.command(epilog="Example: mediasvc report run.jsonl --html run.html")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--html", "page", required=True, type=click.Path(path_type=Path), help="The page to write.")
+@click.option(
+    "--html", "page", required=True, type=click.Path(path_type=Path), help='The page to write; "-" is stdout.'
+)
 @click.option(
     "--root", type=click.Path(path_type=Path), help="The run's output folder; default: where it was."
 )
 @common_options
 def report(file: Path, page: Path, root: Path | None, common: Common) -> int:
     """Make one self-contained page of a report, to look at."""
-    from mediasvc.batch.page import write_page
+    from mediasvc.batch.page import make_page
     from mediasvc.batch.report import read_report
 
     del common
     if page.exists() and file.exists() and page.samefile(file):
         raise click.UsageError("the page would take the place of the report, and with it the way back")
-    count = write_page(read_report(file), page, root)
+    count, html = make_page(read_report(file), root)
+    write_result(str(page), html)
     click.echo(f"{page}: {count} articles", err=True)
     return 0
 

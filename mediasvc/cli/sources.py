@@ -2,7 +2,6 @@
 
 import base64
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,27 +9,15 @@ import orjson
 
 from mediasvc.cli.context import Common, common_options, make_addresses, open_parts, wait_for
 from mediasvc.cli.parameters import SizeParameter
+from mediasvc.cli.result import write_result
 from mediasvc.core import signing
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, OutputFormat, ThumbnailSpec
-from mediasvc.effects import files
-from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError
+from mediasvc.errors import InvalidSettings, MediaError
 from mediasvc.settings import Settings
 
 if TYPE_CHECKING:
     from mediasvc.images.renditions import Served
-
-
-def write_result(output: str, data: bytes) -> None:
-    """To a file, whole or not at all; "-" is stdout."""
-    if output == "-":
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        files.write_whole(Path(output), data)
-    except MediaError as error:
-        raise InvalidRequest(str(error)) from error
 
 
 @click.command(

@@ -1,6 +1,8 @@
 """The page that is made of a report."""
 
+import fcntl
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,28 @@ def test_a_report_is_not_lost_to_its_page_nor_to_a_run_that_does_not_begin(
 
     assert (onto_itself.code, not_begun.code) == (2, 2), onto_itself.err + not_begun.err
     assert report.read_bytes() == before
+
+
+def test_a_pipe_or_a_device_stays_what_it_is(tmp_path: Path, origin: Origin) -> None:
+    url = origin.on("/ok.jpg", Reply(body=jpeg("ok"))).replace(f"127.0.0.1:{origin.port}", "news.example")
+    env = environment(tmp_path / "data", CONNECT_TO=origin.connect_to)
+    (tmp_path / "r.jsonl").touch()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1024 * 1024)
+    try:
+        page = mediasvc(["report", tmp_path / "r.jsonl", "--html", pipe], env)
+        read = os.read(reader, 1024 * 1024)
+        image = mediasvc(["fetch", url, "-o", pipe], env)
+
+        assert (page.code, image.code) == (0, 0), page.err + image.err
+        assert pipe.is_fifo()
+        assert read.endswith(b"</html>\n")
+        assert os.read(reader, 1024 * 1024) == jpeg("ok")
+    finally:
+        os.close(reader)
+    assert mediasvc(["report", tmp_path / "r.jsonl", "--html", "-"], env).out == read
 
 
 def test_a_report_of_100_000_articles_is_still_one_page_that_opens(tmp_path: Path, origin: Origin) -> None:

@@ -1,0 +1,27 @@
+"""Where the one result of a command goes."""
+
+import sys
+from pathlib import Path
+
+from mediasvc.effects import files
+from mediasvc.errors import InvalidRequest, MediaError
+
+
+def write_result(output: str, data: bytes) -> None:
+    """To a file, whole or not at all; "-" is stdout. InvalidRequest where it cannot be written."""
+    if output == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    path = Path(output)
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # A pipe or a device, such as /dev/null: what is renamed to its name would take its place.
+            with path.open("wb") as file:
+                file.write(data)
+            return
+        files.write_whole(path, data)
+    except OSError as error:
+        raise InvalidRequest(f"cannot write {files.shown(path)}: {files.reason(error)}") from error
+    except MediaError as error:
+        raise InvalidRequest(str(error)) from error
