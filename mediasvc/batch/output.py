@@ -1,7 +1,9 @@
 """Where a run writes: files that are whole and on the disk get their names, assets first, then the articles."""
 
 import asyncio
+import filecmp
 import os
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -297,9 +299,24 @@ class Output:
     def copy_unread(self, item: Item) -> None:
         """Under --out the tree is mirrored whole, with articles that are too large for us as they are."""
         try:
+            if not _leads_inside(item.out, item.root):
+                raise StoreFailed(f"{files.shown(item.out)} lies behind a link out of the output folder")
+            mode = _mode(item.out)
+            if mode is not None and not filecmp.cmp(item.path, item.out, shallow=False):
+                # What is copied counts as there by its name and size, which another text may have as well.
+                item.out.unlink()
             files.copy_whole(item.path, item.out, durable=True)
-        except StoreFailed as error:
+            item.out.chmod(_mode(item.path) or 0 if mode is None else mode)
+        except (StoreFailed, OSError) as error:
             logs.get().warning("article.uncopied", why=str(error))
+
+
+def _mode(path: Path) -> int | None:
+    """Its permission bits; None: it is not there."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return None
 
 
 async def _to_its_end(work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:

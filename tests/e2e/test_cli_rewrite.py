@@ -242,6 +242,31 @@ def test_an_article_that_is_too_large_is_said_to_be(tmp_path: Path, env: dict[st
     assert (tmp_path / "out" / "post.md").read_bytes() == article.read_bytes()
 
 
+def test_the_copy_of_an_article_that_is_too_large_is_as_the_article_is(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    env["MEDIASVC_MAX_ARTICLE_BYTES"] = "100"
+    article, linked = _article(tmp_path / "posts"), _article(tmp_path / "posts" / "sub")
+    article.chmod(0o600)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out" / "sub").symlink_to(tmp_path / "elsewhere")
+    command: list[str | Path] = ["rewrite", tmp_path / "posts", "--out", tmp_path / "out"]
+    copy = tmp_path / "out" / "post.md"
+
+    mediasvc(command, env)
+    first, mode = copy.read_text(), copy.stat().st_mode & 0o777
+    changed = SEED_SHAPED.swapcase()
+    article.write_text(changed)
+    copy.chmod(0o604)
+    mediasvc(command, env)
+
+    assert (first, mode) == (SEED_SHAPED, 0o600)
+    assert (copy.read_text(), copy.stat().st_mode & 0o777) == (changed, 0o604)
+    assert linked.exists()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_file_names_of_every_kind(tmp_path: Path, env: dict[str, str]) -> None:
     names = [
         b"a b.md",
