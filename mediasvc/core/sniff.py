@@ -10,11 +10,20 @@ from mediasvc.core.picture import Format, Limits, Picture
 from mediasvc.errors import TooManyPixels, Undecodable, UnsupportedMedia
 
 MAX_SIDE_PX = 65_535
+# Enough of the beginning to tell the formats apart, and a sanitised SVG as well.
+HEAD_BYTES = 512
 # Their decoders turn the picture upright; all others give it as stored.
 DECODED_UPRIGHT = frozenset({Format.HEIC, Format.TIFF})
 # A frame costs time and memory of its own, however small: a flood of 1x1 frames is counted as if each had
 # this many pixels.
 _LEAST_FRAME_PIXELS = 16_384
+_BEGINNINGS = (
+    (Format.JPEG, b"\xff\xd8\xff"),
+    (Format.PNG, b"\x89PNG\r\n\x1a\n"),
+    (Format.GIF, (b"GIF87a", b"GIF89a")),
+    (Format.BMP, b"BM"),
+    (Format.TIFF, (b"II*\x00", b"MM\x00*")),
+)
 _HEIC_READABLE = find_spec("pillow_heif") is not None
 
 
@@ -103,38 +112,53 @@ def clean_end(data: bytes, limits: Limits) -> int:
     return len(data) if header.end is None else header.end
 
 
-def _parse(data: bytes, limits: Limits) -> Header:
+def kind(data: bytes) -> Format | None:
+    """The format that the first bytes name; None: of no allowed one. data: the whole, or its first HEAD_BYTES."""
     head = data[:16]
-    if head[:3] == b"\xff\xd8\xff":
-        jpeg = sniff_jpeg.parse(data)
-        return Header(Format.JPEG, jpeg.width, jpeg.height, orientation=jpeg.orientation)
-    if head[:8] == b"\x89PNG\r\n\x1a\n":
-        png = sniff_chunks.parse_png(data)
-        return Header(Format.PNG, png.width, png.height, png.frames, png.orientation, png.has_alpha, png.end)
-    if head[:6] in (b"GIF87a", b"GIF89a"):
-        gif = sniff_chunks.parse_gif(data)
-        return Header(Format.GIF, gif.width, gif.height, gif.frames, 1, gif.has_alpha, gif.end)
+    for form, begins in _BEGINNINGS:
+        if head.startswith(begins):
+            return form
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        webp = sniff_chunks.parse_webp(data)
-        return Header(
-            Format.WEBP, webp.width, webp.height, webp.frames, webp.orientation, webp.has_alpha, webp.end
-        )
+        return Format.WEBP
     if head[4:8] == b"ftyp":
-        return _parse_boxes(data)
-    if head[:2] == b"BM" and len(data) >= 26:
-        bmp = sniff_tiff.parse_bmp(data)
-        return Header(Format.BMP, bmp.width, bmp.height, has_alpha=bmp.has_alpha)
-    if head[:4] in (b"II*\x00", b"MM\x00*"):
-        tiff = sniff_tiff.parse_tiff(data)
-        return Header(
-            Format.TIFF, tiff.width, tiff.height, orientation=tiff.orientation, has_alpha=tiff.has_alpha
-        )
-    if svg.looks_like_svg(data):
-        if not limits.allow_svg:
-            raise UnsupportedMedia("SVG is not allowed here", reason="svg")
-        size = svg.stated_size(svg.sanitise(data))
-        return Header(Format.SVG, size[0], size[1], has_alpha=True)
+        brand = sniff_boxes.brand(data)
+        return None if brand is None else Format.HEIC if brand == "heic" else Format.AVIF
+    return Format.SVG if svg.looks_like_svg(data) else None
+
+
+def _parse(data: bytes, limits: Limits) -> Header:
+    match kind(data):
+        case Format.JPEG:
+            jpeg = sniff_jpeg.parse(data)
+            return Header(Format.JPEG, jpeg.width, jpeg.height, orientation=jpeg.orientation)
+        case Format.PNG:
+            return _of_chunks(Format.PNG, sniff_chunks.parse_png(data))
+        case Format.GIF:
+            return _of_chunks(Format.GIF, sniff_chunks.parse_gif(data))
+        case Format.WEBP:
+            return _of_chunks(Format.WEBP, sniff_chunks.parse_webp(data))
+        case Format.AVIF | Format.HEIC:
+            return _parse_boxes(data)
+        case Format.BMP if len(data) >= 26:
+            bmp = sniff_tiff.parse_bmp(data)
+            return Header(Format.BMP, bmp.width, bmp.height, has_alpha=bmp.has_alpha)
+        case Format.TIFF:
+            tiff = sniff_tiff.parse_tiff(data)
+            return Header(
+                Format.TIFF, tiff.width, tiff.height, orientation=tiff.orientation, has_alpha=tiff.has_alpha
+            )
+        case Format.SVG:
+            if not limits.allow_svg:
+                raise UnsupportedMedia("SVG is not allowed here", reason="svg")
+            size = svg.stated_size(svg.sanitise(data))
+            return Header(Format.SVG, size[0], size[1], has_alpha=True)
     raise UnsupportedMedia("not an image of an allowed format", reason="unknown")
+
+
+def _of_chunks(form: Format, found: sniff_chunks.ChunkHeader) -> Header:
+    return Header(
+        form, found.width, found.height, found.frames, found.orientation, found.has_alpha, found.end
+    )
 
 
 def _parse_boxes(data: bytes) -> Header:

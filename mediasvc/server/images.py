@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -11,6 +12,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from mediasvc import logs, metrics
+from mediasvc.core import sniff
 from mediasvc.core.hostheaders import has_passed
 from mediasvc.core.picture import EXTENSIONS, MEDIA_TYPES, Format
 from mediasvc.core.retry import parse_date
@@ -149,6 +151,10 @@ class ImageRoutes:
             content = await self._content(served)
             if content is None:
                 raise SourceMissing("this asset is not kept here any more")
+            if sniff.kind(await _beginning(content)) is not form:
+                if not isinstance(content, bytes):
+                    content.close()
+                raise SourceMissing("no asset has such a name")
         if isinstance(content, bytes) and "?" not in request.raw_path:
             self.memory.put(target, Accepts.SILENT, Ready(chosen, content, "", float("inf")), generation)
         return sending.send(request, chosen, content, served.bytes, CacheStatus.HIT.value)
@@ -212,6 +218,12 @@ def _may_be_remembered(held: Held, request: web.Request) -> bool:
     if held.unkept is not None or held.cache is CacheStatus.STALE:
         return False
     return not (request.path.startswith("/img/") and "?" in request.raw_path)
+
+
+async def _beginning(content: bytes | io.FileIO) -> bytes:
+    if isinstance(content, bytes):
+        return content[: sniff.HEAD_BYTES]
+    return await asyncio.to_thread(os.pread, content.fileno(), sniff.HEAD_BYTES, 0)
 
 
 def _open(path: Path) -> io.FileIO | None:

@@ -421,6 +421,17 @@ def test_an_asset_is_kept_for_ever_by_its_name(service: Service) -> None:
     assert (part.status, part.body) == (206, original[1:5])
 
 
+@pytest.mark.parametrize("url", [URL, LARGE])
+@pytest.mark.parametrize("ending", ["svg", "gif", "avif"])
+def test_an_asset_has_no_other_type_than_its_bytes(service: Service, url: str, ending: str) -> None:
+    name = hashlib.sha256(service.get(image_path(url)).body).hexdigest()
+
+    replies = [service.ask(method, f"/assets/{name}.{ending}") for method in ("GET", "GET", "HEAD")]
+
+    assert [reply.status for reply in replies] == [404, 404, 404]
+    assert replies[0].code == "source_missing"
+
+
 @pytest.mark.parametrize(
     "name",
     [
