@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from mediasvc import units
 
@@ -20,6 +20,10 @@ Network = IPv4Network | IPv6Network
 _WHOLE = re.compile(r"\s*([+-]?\d+(?:_\d+)*)(?:\.0+)?\s*", re.ASCII)
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 _FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
+_ENDS_A_URL = re.compile(r"[\s\"'<>\\^`{|}]")
+_REDIS_OPTIONS = frozenset(
+    f"ssl_{name}" for name in ("ca_certs", "ca_path", "cert_reqs", "certfile", "check_hostname", "keyfile")
+) | {"db", "username", "password", "client_name"}
 _LONGEST_S = 10 * 365 * 86400
 
 
@@ -30,27 +34,71 @@ def text(value: object) -> str:
     raise ValueError("write a text")
 
 
-def url(*schemes: str) -> Callable[[object], str]:
-    """A text that begins with one of the schemes, or is empty."""
+def url(*schemes: str, must_name_host: bool = True) -> Callable[[object], str]:
+    """A text that begins with one of the schemes, or is empty. must_name_host: or bucket, or container."""
     begins = tuple(f"{scheme}://" for scheme in schemes)
 
     def read(value: object) -> str:
         told = text(value)
         if told and not told.startswith(begins):
             raise ValueError(f"write a URL that begins with {' or '.join(begins)}")
+        host = _host(told) if told else None
+        if host == "" and must_name_host:
+            raise ValueError(f"write a URL with a name behind {' or '.join(begins)}")
         return told
 
     return read
 
 
+_redis_url = url("redis", "rediss", "unix", must_name_host=False)
+
+
+def redis_url(value: object) -> str:
+    """The address of a Redis, or empty."""
+    told = _redis_url(value)
+    parts = urlsplit(told)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    in_path = "" if parts.scheme == "unix" else parts.path.strip("/")
+    if not re.fullmatch(r"[0-9]+", in_path or options.get("db", "0")) or parts.fragment:
+        raise ValueError(
+            "write the number of a database behind the host, as in redis://:password@host:6379/1"
+        )
+    if unknown := sorted(options.keys() - _REDIS_OPTIONS):
+        raise ValueError(f"{unknown[0]} is none of {', '.join(sorted(_REDIS_OPTIONS))}")
+    return told
+
+
 def public_url(value: object) -> str:
-    """An address without a slash at its end, or empty."""
+    """An address without a slash at its end, or empty. It goes into articles, where nothing in it may end it."""
     told = text(value)
     if told:
         parts = urlsplit(told)
-        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+        is_whole = (
+            parts.scheme in {"http", "https"} and _host(told) and not parts.query and not parts.fragment
+        )
+        if not is_whole or not told.isprintable() or _ENDS_A_URL.search(told):
             raise ValueError("write an address such as https://media.example.org, without query")
     return told.rstrip("/")
+
+
+def _host(told: str) -> str:
+    """ "" where the URL has none. ValueError where host or port cannot be read, as when a password is not encoded."""
+    try:
+        parts = urlsplit(told)
+        _ = parts.port  # reads it
+    except ValueError:
+        raise ValueError(
+            "write a URL whose host and port can be read, with passwords percent-encoded"
+        ) from None
+    return parts.hostname or ""
+
+
+def token(value: object) -> str:
+    """A text that a header can carry, or empty; blanks at its ends are dropped, as they are from the header."""
+    told = text(value)
+    if told and not (told.strip() and told.strip().isprintable()):
+        raise ValueError("write a token of visible characters, such as the output of openssl rand -hex 24")
+    return told.strip()
 
 
 def path(value: object) -> Path:

@@ -14,7 +14,7 @@ from mediasvc.core.caching import CacheRules
 from mediasvc.core.picture import Limits
 from mediasvc.core.policy import FetchPolicy, parse_connect_to
 from mediasvc.core.replies import FetchRules
-from mediasvc.errors import InvalidSettings
+from mediasvc.errors import InvalidSettings, MediaError
 from mediasvc.images.addresses import Addresses
 from mediasvc.settings import READ_FURTHER, Settings
 
@@ -32,8 +32,8 @@ def _policy(settings: Settings) -> FetchPolicy:
     if public.netloc and public.path in {"", "/"}:
         own.add(public.netloc.rpartition("@")[2])
     elif public.netloc:  # under a path of another site's host, whose own images are nobody's loop
-        place = f"{public.scheme}://{public.netloc.rpartition('@')[2]}{public.path}"
-        prefixes = tuple(urls.normalise(f"{place}/{route}/") for route in ("img", "v1"))
+        place = _own_place(settings)
+        prefixes = tuple(f"{place}/{route}/" for route in ("img", "v1"))
     return FetchPolicy(
         allowed_ports=settings.allowed_ports,
         allowed_hosts=settings.allowed_hosts,
@@ -45,9 +45,22 @@ def _policy(settings: Settings) -> FetchPolicy:
     )
 
 
+def _own_place(settings: Settings) -> str:
+    """PUBLIC_URL normalised, without user and slash at its end; "" where it is not set. InvalidSettings."""
+    if not settings.public_url:
+        return ""
+    public = urlsplit(settings.public_url)
+    try:
+        place = urls.normalise(f"{public.scheme}://{public.netloc.rpartition('@')[2]}{public.path}")
+    except MediaError as error:
+        raise InvalidSettings(f"PUBLIC_URL: {error}") from error
+    return place.rstrip("/")
+
+
 def find_problems(settings: Settings) -> Iterator[str]:
     """What is wrong with settings that only their readers can tell: rules, tables, certificates, addresses."""
     read: Mapping[str, Callable[[], object]] = {
+        "public_url": lambda: _own_place(settings),
         "connect_to": lambda: parse_connect_to(settings.connect_to),
         "allowed_hosts": lambda: FetchPolicy(allowed_hosts=settings.allowed_hosts),
         "denied_hosts": lambda: FetchPolicy(denied_hosts=settings.denied_hosts),

@@ -1,6 +1,7 @@
 """Settings, read once from flags, environment and file, checked together and frozen."""
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -15,11 +16,20 @@ from mediasvc.errors import InvalidSettings
 
 T = TypeVar("T")
 
-_REDIS = readers.url("redis", "rediss", "unix")
 
 PREFIX = "MEDIASVC_"
 # Of which only their readers in rules.py can tell whether they are well written.
-READ_FURTHER = ("connect_to", "allowed_hosts", "denied_hosts", "wrappers_file", "headers_file", "ca_file")
+READ_FURTHER = (
+    "public_url",
+    "connect_to",
+    "allowed_hosts",
+    "denied_hosts",
+    "wrappers_file",
+    "headers_file",
+    "ca_file",
+)
+_CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)  # also where no parser would find them
+_OPTIONS = re.compile(r"(?<=://)([^?#]*[?#]).*", re.DOTALL)
 
 
 def _setting(default: T, read: Callable[[object], T], purpose: str, *, is_secret: bool = False) -> T:
@@ -55,8 +65,10 @@ class Settings:
         readers.url("s3", "s3a", "gs", "az"),
         "Object store for originals and thumbnails, such as s3://bucket/prefix; empty: DATA_DIR",
     )
-    index_url: str = _setting("", _REDIS, "Redis for index and locks; empty: SQLite in DATA_DIR")
-    queue_url: str = _setting("", _REDIS, "Redis for batch work on many machines; empty: in process")
+    index_url: str = _setting("", readers.redis_url, "Redis for index and locks; empty: SQLite in DATA_DIR")
+    queue_url: str = _setting(
+        "", readers.redis_url, "Redis for batch work on many machines; empty: in process"
+    )
     cache_max_bytes: int = _setting(10 * 1024**3, readers.size(1024**2), "Most bytes kept in DATA_DIR")
     memory_cache_bytes: int = _setting(
         128 * 1024**2, readers.size(), "Most bytes of ready replies kept in memory, per process"
@@ -68,7 +80,7 @@ class Settings:
         None, readers.claim, "Whether unsigned image requests are answered; default: on loopback only"
     )
     api_token: str = _setting(
-        "", readers.text, "Bearer token for rewrite, info, warm and purge; empty: open", is_secret=True
+        "", readers.token, "Bearer token for rewrite, info, warm and purge; empty: open", is_secret=True
     )
     wrappers_file: Path | None = _setting(
         None, readers.path, "TOML file with further wrapper rules, tried first"
@@ -173,7 +185,8 @@ def read_settings(
             except ValueError as error:
                 # The rest is looked at all the same, with the default for this one, so that everything is told at once.
                 wrong.add(one.name)
-                got = "" if one.metadata["is_secret"] else f" (got {str(told[one.name])[:80]!r})"
+                shown = _OPTIONS.sub(r"\1hidden", _CREDENTIALS.sub("hidden@", str(told[one.name])))[:80]
+                got = "" if one.metadata["is_secret"] else f" (got {shown!r})"
                 problems.append(f"{PREFIX}{one.name.upper()}: {error}{got}")
     settings = Settings(**values)
     for check in (_find_problems, *checks):
@@ -199,6 +212,8 @@ def _from_environment(environ: Mapping[str, str], known: set[str], problems: lis
             if environ[variable]:
                 given[name] = environ[variable]
         elif name.endswith("_file") and target in known:
+            if not environ[variable]:
+                continue
             if environ.get(f"{PREFIX}{target.upper()}"):
                 problems.append(f"{variable}: {PREFIX}{target.upper()} is set too; keep one of them")
                 continue
@@ -206,6 +221,10 @@ def _from_environment(environ: Mapping[str, str], known: set[str], problems: lis
                 twins[target] = Path(environ[variable]).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError):
                 problems.append(f"{variable}: cannot read the file {environ[variable]}")
+                continue
+            if not twins[target]:
+                # A secret that got lost on its way here must not open the door that it was to close.
+                problems.append(f"{variable}: there is nothing in the file {environ[variable]}")
         else:
             problems.append(f"{variable}: no such setting{_nearest(name, known)}")
     return twins | given
@@ -322,4 +341,6 @@ def _without_password(url: str) -> str:
         parts = parts._replace(netloc="hidden@" + parts.netloc.rpartition("@")[2])
     if parts.query:
         parts = parts._replace(query="hidden")
+    if parts.fragment:
+        parts = parts._replace(fragment="hidden")
     return urlunsplit(parts)

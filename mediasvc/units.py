@@ -16,7 +16,7 @@ def parse_bytes(value: object) -> object:
     if match is None:
         raise ValueError("write a size such as 512KiB, 10MiB or 2GiB")
     base = 1000 if match[2] and not match[3] and value.strip().lower().endswith("b") else 1024
-    return int(float(match[1]) * base ** " kmgt".index(match[2].lower() or " "))
+    return _whole(float(match[1]) * base ** " kmgt".index(match[2].lower() or " "))
 
 
 def parse_count(value: object) -> object:
@@ -26,7 +26,13 @@ def parse_count(value: object) -> object:
     match = _COUNT.fullmatch(value)
     if match is None:
         raise ValueError("write a number such as 64M or 64000000")
-    return int(float(match[1]) * 1000 ** " kmg".index(match[2].lower() or " "))
+    return _whole(float(match[1]) * 1000 ** " kmg".index(match[2].lower() or " "))
+
+
+def _whole(number: float) -> int:
+    if number == float("inf"):
+        raise ValueError("write a smaller number")
+    return int(number)
 
 
 def parse_duration(value: object) -> object:

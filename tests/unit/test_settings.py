@@ -100,6 +100,53 @@ def test_a_bad_key_is_not_repeated_in_the_message(monkeypatch: pytest.MonkeyPatc
     assert "not-hex-secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["INDEX_URL", "QUEUE_URL"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://:s3cret@host:port/0",
+        "redis://:s3cret/rest@host/0",
+        "redis://:s3cret#rest@host/0",
+        "redis://host/0#s3cret",
+        "redis://:s3cret@[::1",
+        "redis://:s3cret@host/name",
+        "unix:///run/redis.sock?password=s3cret&db=x",
+        "redis://:s3cret@host/0?colour=red",
+        "redis://:s3cret@host/0?socket_timeout=x",
+        "http://:s3cret@host",
+    ],
+)
+def test_an_address_of_redis_that_cannot_be_used_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, name: str, address: str
+) -> None:
+    monkeypatch.setenv(f"MEDIASVC_{name}", address)
+
+    with pytest.raises(InvalidSettings) as caught:
+        read_settings(os.environ)
+
+    assert str(caught.value).startswith(f"MEDIASVC_{name}: ")
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://",
+        "redis://host",
+        "redis://user:p%40ss@host:6380/15",
+        "rediss://:pass@[::1]:6379/0?ssl_ca_certs=/ca.pem",
+        "unix:///run/redis.sock?db=3&password=pass",
+    ],
+)
+def test_an_address_of_redis_is_kept_as_it_was_written(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("MEDIASVC_QUEUE_URL", address)
+
+    settings = read_settings(os.environ)
+
+    assert settings.queue_url == address
+    assert "pass" not in str(describe(settings)["MEDIASVC_QUEUE_URL"])
+
+
 def test_every_problem_names_its_variable_what_to_write_and_what_was_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -126,6 +173,7 @@ def test_empty_variables_count_as_not_given(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("MEDIASVC_PORT", "")
     monkeypatch.setenv("MEDIASVC_WORKERS", "")
     monkeypatch.setenv("MEDIASVC_WORKERS_FILE", str(tmp_path / "workers"))
+    monkeypatch.setenv("MEDIASVC_API_TOKEN_FILE", "")
 
     settings = read_settings(os.environ, flags={"host": None})
 
@@ -143,6 +191,34 @@ def test_a_variable_and_its_file_are_not_both_given(monkeypatch: pytest.MonkeyPa
     both, nowhere = str(caught.value).splitlines()
     assert both == "MEDIASVC_API_TOKEN_FILE: MEDIASVC_API_TOKEN is set too; keep one of them"
     assert nowhere.startswith("MEDIASVC_SIGNING_KEYS_FILE: cannot read the file ")
+
+
+def test_a_secret_that_got_lost_does_not_count_as_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("\n")
+    monkeypatch.setenv("MEDIASVC_API_TOKEN_FILE", str(tmp_path / "token"))
+
+    with pytest.raises(InvalidSettings) as caught:
+        read_settings(os.environ)
+
+    assert str(caught.value).startswith("MEDIASVC_API_TOKEN_FILE: there is nothing in the file ")
+
+
+@pytest.mark.parametrize(
+    "url", ["valkey://:herring@trout@a.test/1", "redis://:herring/trout@a.test", "http://herring:trout@["]
+)
+def test_a_password_in_a_url_is_not_repeated_in_the_message(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("MEDIASVC_INDEX_URL", url)
+
+    with pytest.raises(InvalidSettings) as caught:
+        read_settings(os.environ)
+
+    assert "hidden@" in str(caught.value)
+    assert "herring" not in str(caught.value)
+    assert "trout" not in str(caught.value)
 
 
 def test_settings_are_frozen_and_keep_their_secrets() -> None:
@@ -209,6 +285,7 @@ def test_what_only_readers_can_tell_is_told_with_the_rest(
     (tmp_path / "rules.toml").write_text("not = [toml")
     monkeypatch.setenv("MEDIASVC_PORT", "abc")
     monkeypatch.setenv("MEDIASVC_CONNECT_TO", "garbage")
+    monkeypatch.setenv("MEDIASVC_PUBLIC_URL", "https://a%zz.test/b")
     monkeypatch.setenv("MEDIASVC_CA_FILE", str(tmp_path / "nowhere.pem"))
     monkeypatch.setenv("MEDIASVC_WRAPPERS_FILE", str(tmp_path / "rules.toml"))
 
@@ -216,4 +293,4 @@ def test_what_only_readers_can_tell_is_told_with_the_rest(
         read_settings(os.environ, flags={"host": "0.0.0.0"}, checks=(find_problems, find_exposure))
 
     named = {line.partition(":")[0].removeprefix("MEDIASVC_") for line in str(caught.value).splitlines()}
-    assert named == {"PORT", "CONNECT_TO", "CA_FILE", "WRAPPERS_FILE", "HOST"}
+    assert named == {"PORT", "PUBLIC_URL", "CONNECT_TO", "CA_FILE", "WRAPPERS_FILE", "HOST"}
