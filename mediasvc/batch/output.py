@@ -14,12 +14,13 @@ from urllib.parse import quote
 from mediasvc import logs
 from mediasvc.articles.reports import Asset
 from mediasvc.batch.chunks import Done
+from mediasvc.batch.report import digest
 from mediasvc.batch.scan import Item, Plan
 from mediasvc.effects import files
 from mediasvc.effects.disks import Disks, device_of
 from mediasvc.errors import MediaError, StoreFailed
 
-_PREFIXES_KEPT = 4096
+_NAMES_KEPT = 4096
 _ASKED_AT_ONCE = 16  # of the store
 # Files without their names are open ones: at most so many of a chunk, and of so many chunks.
 _HELD = 32
@@ -117,11 +118,18 @@ class Output:
     """The output folder of one plan."""
 
     def __init__(
-        self, where: Plan, find_blob: FindBlob, asset_url: str | None, also: Iterable[Path] = ()
+        self,
+        where: Plan,
+        find_blob: FindBlob,
+        asset_url: str | None,
+        also: Iterable[Path] = (),
+        *,
+        reread: bool = False,
     ) -> None:
         """asset_url: what articles say before asset names; None: a relative path.
 
-        also: folders that are brought to the disk with the output.
+        also: folders that are brought to the disk with the output. reread: whether assets that are there are compared
+        with their names, and not only looked at for their size.
         """
         self.where = where
         self._disks = Disks([where.root, where.assets, *also])
@@ -132,6 +140,8 @@ class Output:
         self._find_blob = find_blob
         self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._asset_url = asset_url
+        self._reread = reread
+        self._whole: set[str] = set()
         self._prefixes: dict[Path, str] = {}
 
     def prefix(self, item: Item) -> str:
@@ -143,7 +153,7 @@ class Output:
         if prefix is None:
             relative = os.path.relpath(os.path.realpath(self.where.assets), os.path.realpath(folder))
             prefix = quoted(relative.replace(os.sep, "/")) + "/"
-            if len(self._prefixes) > _PREFIXES_KEPT:
+            if len(self._prefixes) > _NAMES_KEPT:
                 self._prefixes.clear()
             self._prefixes[folder] = prefix
         return prefix
@@ -254,7 +264,24 @@ class Output:
         return source or "the cache let go of an image before it was placed; a larger CACHE_MAX_BYTES helps"
 
     def _missing(self, assets: tuple[Asset, ...]) -> list[Asset]:
-        return [asset for asset in assets if not _is_there(self.where.assets / asset.name, asset.bytes)]
+        return [asset for asset in assets if not self._is_there(asset)]
+
+    def _is_there(self, asset: Asset) -> bool:
+        path = self.where.assets / asset.name
+        try:
+            if path.stat().st_size != asset.bytes:
+                return False
+            if not self._reread or asset.name in self._whole:
+                return True
+            if digest(path.read_bytes()) == asset.digest:
+                if len(self._whole) > _NAMES_KEPT:
+                    self._whole.clear()
+                self._whole.add(asset.name)
+                return True
+            path.unlink()  # what is copied there would count as there by its size
+        except OSError:
+            return False
+        return False
 
     def _stage(
         self, ready: Ready, assets: list[Asset], sources: Mapping[str, Path], results: tuple[Done, ...]
@@ -341,12 +368,5 @@ def _leads_inside(path: Path, real_root: str) -> bool:
 def _holds(path: Path, content: bytes) -> bool:
     try:
         return path.stat().st_size == len(content) and path.read_bytes() == content
-    except OSError:
-        return False
-
-
-def _is_there(path: Path, size: int) -> bool:
-    try:
-        return path.stat().st_size == size
     except OSError:
         return False

@@ -114,7 +114,7 @@ class Batch:
         self.began = began
         self._job = hashlib.sha256(os.fsencode(os.path.realpath(where.root))).hexdigest()[:16]
         self._fingerprint = options.fingerprint(where)
-        self._output = Output(where, find_blob, options.asset_url, kept_in)
+        self._output = Output(where, find_blob, options.asset_url, kept_in, reread=options.force)
 
     async def run(self) -> Totals:
         """All articles. InvalidRequest where there is none, or where the output cannot be written at all."""

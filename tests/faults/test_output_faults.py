@@ -228,6 +228,21 @@ def test_an_asset_that_was_cut_short_is_placed_again(tmp_path: Path, origin: Ori
     assert origin.hits() == POSTS
 
 
+def test_an_asset_of_other_bytes_is_placed_again_by_force(tmp_path: Path, origin: Origin) -> None:
+    _posts(tmp_path / "posts", origin)
+    env = environment(tmp_path / "data", CONNECT_TO=origin.connect_to)
+    command = _rewrite(tmp_path)
+    mediasvc(command[3:], env)
+    for asset in (tmp_path / "out" / "assets").iterdir():
+        asset.write_bytes(bytes(asset.stat().st_size))
+
+    ended = mediasvc([*command[3:], "--force"], env)
+
+    assert ended.code == 0
+    assert _broken(tmp_path / "out") == []
+    assert origin.hits() == POSTS
+
+
 def test_what_is_read_is_the_file_at_one_moment_or_nothing(tmp_path: Path) -> None:
     """A writer lengthens the file all the time; a reading that saw two of its states would not fit its own mark."""
     path = tmp_path / "a.md"
