@@ -26,6 +26,10 @@ def main() -> NoReturn:
         sys.exit(run())
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        # Python started with -m ends by SIGINT, whatever we say, once an interrupt has struck inside exec() of a text,
+        # which is how dataclasses are made; the next such text makes it forget.
+        exec("")  # noqa: S102
 
 
 __all__ = ["main"]

@@ -310,6 +310,29 @@ def test_a_second_ctrl_c_ends_a_run_as_well_as_the_first(
     assert _is_whole(out, len(_rows(report)))
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_the_exit_code_of_a_signal_is_the_same_while_modules_are_read_in(
+    tmp_path: Path, env: dict[str, str], number: signal.Signals, code: int
+) -> None:
+    (tmp_path / "a.md").write_text("hello\n")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import builtins, signal\n"
+        "real = builtins.exec\n"
+        "def strike(text, *names):\n"
+        "    if getattr(signal.getsignal(signal.SIGTERM), '__name__', '') == 'terminate':\n"
+        "        builtins.exec = real\n"
+        f"        text = 'import signal; signal.raise_signal({int(number)})\\nfor _ in range(9): pass'\n"
+        "    real(text, *names)\n"
+        "builtins.exec = strike\n"
+    )
+    command = ["rewrite", tmp_path / "a.md", "--out", tmp_path / "out"]
+
+    ended = mediasvc(command, env | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}"}, cwd=tmp_path)
+
+    assert ended.code == code, ended.err
+    assert "interrupted" in ended.err
+
+
 # ---------------------------------------------------------------------- bounds
 
 
