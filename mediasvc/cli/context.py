@@ -59,6 +59,13 @@ def _find_problems(settings: Settings) -> Iterator[str]:
         yield from find_problems(settings)
 
 
+def printable(text: str) -> str:
+    """For a terminal, which obeys control characters: they are shown as their numbers. Articles and URLs have such."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text
+    )
+
+
 def make_addresses(settings: Settings) -> "Addresses":
     """See rules."""
     from mediasvc import rules

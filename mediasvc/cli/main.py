@@ -1,5 +1,6 @@
 """The program: its commands, and the one place where failures become a line on stderr and an exit code."""
 
+import errno
 import os
 import signal
 import sys
@@ -10,8 +11,8 @@ from types import FrameType
 import click
 
 from mediasvc import __version__
-from mediasvc.cli.context import Common, common_options
-from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError
+from mediasvc.cli.context import Common, common_options, printable
+from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError, StoreFailed
 
 # By the module that has them, which is read in when one of its commands is asked for: a batch has no use for the
 # parts of the service, nor the service for those of a batch, and reading all takes as long as looking at 2,000 articles.
@@ -22,6 +23,8 @@ _COMMANDS = {
     "service": ("demo", "serve", "settings", "worker"),
     "sources": ("fetch", "resolve", "sign", "thumb"),
 }
+# All our own files tell of this as StoreFailed, so what is full is what our output goes to.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class _Program(click.Group):
@@ -76,8 +79,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _say("interrupted; run the same command again to go on", 143 if terminated else 130)
     except BrokenPipeError:
         # Whoever read our output has gone (| head); nothing is left to be said to them.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _drop_output()
+        return _say(f"stdout cannot be written: {os.strerror(error.errno)}", StoreFailed.exit_code)
     except (InvalidRequest, InvalidSettings) as error:
         return _say(str(error), 2)
     except MediaError as error:
@@ -87,6 +95,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     finally:
         signal.signal(signal.SIGTERM, previous)
     return result if isinstance(result, int) else 0
+
+
+def _drop_output() -> None:
+    """What stdout still holds goes nowhere, without an error at the very end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _from_group(failures: BaseExceptionGroup[BaseException]) -> int:
@@ -101,5 +114,5 @@ def _from_group(failures: BaseExceptionGroup[BaseException]) -> int:
 
 def _say(message: str, code: int) -> int:
     for line in message.splitlines():
-        click.echo(f"mediasvc: {line}", err=True)
+        click.echo(f"mediasvc: {printable(line)}", err=True)
     return code

@@ -1,13 +1,14 @@
 """Commands about one image: resolve, fetch, thumb, sign."""
 
 import base64
+import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
 import orjson
 
-from mediasvc.cli.context import Common, common_options, make_addresses, open_parts, wait_for
+from mediasvc.cli.context import Common, common_options, make_addresses, open_parts, printable, wait_for
 from mediasvc.cli.parameters import SizeParameter
 from mediasvc.cli.result import write_result
 from mediasvc.core import signing
@@ -34,9 +35,10 @@ def resolve(urls: tuple[str, ...], as_json: bool, common: Common) -> int:
         try:
             resolution = addresses.explain(address)
         except MediaError as error:
-            click.echo(f"mediasvc: {address}: {error}", err=True)
+            click.echo(f"mediasvc: {printable(address)}: {error}", err=True)
             if as_json:
-                click.echo(orjson.dumps({"source": address, "origin": None, "error": error.code}))
+                # In ASCII: what is refused need not be Unicode.
+                click.echo(json.dumps({"source": address, "origin": None, "error": error.code}))
             code = max(code, error.exit_code)
             continue
         if as_json:

@@ -1,0 +1,44 @@
+"""`mediasvc resolve` and what all commands do with their output and their messages."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.programs import environment, mediasvc
+
+
+def test_what_strangers_wrote_gives_a_terminal_no_orders(tmp_path: Path) -> None:
+    ended = mediasvc(["resolve", "-"], environment(tmp_path), stdin=b"http://a.test/\x1b]0;title\x07\x9b\n")
+
+    assert ended.code == 2
+    assert ended.err.removesuffix("\n").isprintable()
+    assert "http://a.test/\\x1b]0;title\\x07" in ended.err
+
+
+def test_an_address_that_is_no_unicode_is_an_error_of_its_own_line(tmp_path: Path) -> None:
+    asked = b"http://a.test/\xff\nhttp://a.test/b\n"
+
+    ended = mediasvc(["resolve", "-", "--json"], environment(tmp_path), stdin=asked)
+
+    refused, resolved = map(json.loads, ended.out.splitlines())
+    assert (ended.code, refused["origin"], refused["error"]) == (2, None, "invalid_request")
+    assert resolved["origin"] == "http://a.test/b"
+
+
+def test_output_that_has_no_room_is_told_as_that(tmp_path: Path) -> None:
+    for arguments in (["resolve", "http://a.test/"], ["settings"]):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "mediasvc", *arguments],
+                env=environment(tmp_path),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+
+        assert (done.returncode, done.stderr) == (
+            4,
+            "mediasvc: stdout cannot be written: No space left on device\n",
+        )
