@@ -16,7 +16,7 @@ from mediasvc.core import sniff
 from mediasvc.core.hostheaders import has_passed
 from mediasvc.core.picture import EXTENSIONS, MEDIA_TYPES, Format
 from mediasvc.core.retry import parse_date
-from mediasvc.effects.blobs import Blobs
+from mediasvc.effects.blobs import Blobs, Method
 from mediasvc.errors import InvalidRequest, SourceMissing, SourceRefused, StoreFailed
 from mediasvc.images.renditions import CacheStatus, Held, Served
 from mediasvc.images.walk import Images
@@ -144,7 +144,9 @@ class ImageRoutes:
             if reply is not None:
                 return reply
             if self.redirects_assets:
-                address = await self.blobs.presigned_url(digest, MEDIA_TYPES[form], _PRESIGNED_S)
+                # The store refuses the one with what was signed for the other.
+                method: Method = "HEAD" if request.method == "HEAD" else "GET"
+                address = await self.blobs.presigned_url(digest, MEDIA_TYPES[form], _PRESIGNED_S, method)
                 if address is not None:
                     keep = f"public, max-age={_REDIRECT_MAX_AGE_S}"
                     return web.Response(status=302, headers={"Location": address, "Cache-Control": keep})

@@ -73,6 +73,7 @@ def test_assets_may_be_redirected_into_the_object_store(
         assert service.get(image_path(URL)).body == jpeg("shared")
 
         reply = service.get(f"/assets/{digest}.jpg")
+        looked_at = service.ask("HEAD", f"/assets/{digest}.jpg")
         held_already = service.get(f"/assets/{digest}.jpg", if_none_match=f'"{digest}"')
         missing = service.get(f"/assets/{'0' * 64}.jpg")
 
@@ -82,6 +83,9 @@ def test_assets_may_be_redirected_into_the_object_store(
         with urllib.request.urlopen(reply.headers["location"]) as stored:
             assert stored.read() == jpeg("shared")
             assert stored.headers["content-type"] == "image/jpeg"
+        head = urllib.request.Request(looked_at.headers["location"], method="HEAD")
+        with urllib.request.urlopen(head) as stored:
+            assert stored.headers["content-length"] == str(len(jpeg("shared")))
         assert held_already.status == 304
         assert (missing.status, missing.code) == (404, "source_missing")
 

@@ -535,6 +535,17 @@ async def test_wrong_credentials_are_trouble_not_absence(
     await local.close()
 
 
+async def test_a_url_presigned_for_head_is_good_for_head(
+    replicas: tuple[ObjectBlobs, ObjectBlobs],
+) -> None:
+    digest = await replicas[0].put(b"a picture")
+    url = await replicas[0].presigned_url(digest, "image/png", 60, "HEAD")
+    assert url is not None
+
+    async with aiohttp.ClientSession() as session, session.head(url) as reply:
+        assert (reply.status, reply.headers["Content-Length"]) == (200, "9")
+
+
 @pytest.mark.parametrize("name", ["az", "gs"])  # SeaweedFS makes a bucket for whoever writes into it
 async def test_a_bucket_that_is_missing_is_trouble_not_absence(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -588,6 +599,22 @@ async def test_nobody_is_sent_to_a_store_that_is_down(
     own_gs.start()
     await blobs.put(b"another")
     assert await blobs.presigned_url(digest, "image/png", 60) is not None
+    await local.close()
+
+
+async def test_a_store_that_goes_down_is_noticed_though_nothing_but_addresses_is_asked_for(
+    own_gs: FakeGcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mediasvc.effects.blobs.objects._HEALTH_S", 0.0)
+    local = FileBlobs(tmp_path, 100 * MIB)
+    blobs = ObjectBlobs(own_part(own_gs, tmp_path, monkeypatch)(), local, timeout_s=1)
+    digest = await blobs.put(b"a picture")
+    assert await blobs.presigned_url(digest, "image/png", 60) is not None
+
+    own_gs.kill()
+
+    assert await blobs.presigned_url(digest, "image/png", 60) is None
+    assert await blobs.read(digest) == b"a picture"
     await local.close()
 
 

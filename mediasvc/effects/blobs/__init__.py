@@ -2,7 +2,9 @@
 
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+Method = Literal["GET", "HEAD"]
 
 
 class Incoming(Protocol):
@@ -48,8 +50,10 @@ class Blobs(Protocol):
     async def delete(self, digest: str) -> None:
         """Forgets it, if it is held. StoreFailed."""
 
-    async def presigned_url(self, digest: str, media_type: str, ttl_s: int) -> str | None:
-        """Where a client may fetch it for ttl_s seconds; None: only from us, at this moment."""
+    async def presigned_url(
+        self, digest: str, media_type: str, ttl_s: int, method: Method = "GET"
+    ) -> str | None:
+        """Where a client may fetch it for ttl_s seconds by this method; None: only from us, at this moment."""
 
     async def health(self) -> str | None:
         """None, or what is wrong in words for the operator."""

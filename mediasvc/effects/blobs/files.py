@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from mediasvc import logs, metrics
-from mediasvc.effects.blobs import Incoming
+from mediasvc.effects.blobs import Incoming, Method
 from mediasvc.effects.blobs.folder import BlobFolder, Collected, Usage, Verified
 from mediasvc.effects.blobs.incoming import FileIncoming
 from mediasvc.effects.blobs.ledger import footprint
@@ -103,7 +103,9 @@ class FileBlobs:
         if await self._run("delete", lambda: self._folder.delete(digest)):
             metrics.cache_evictions.labels(reason="purge").inc()
 
-    async def presigned_url(self, digest: str, media_type: str, ttl_s: int) -> str | None:
+    async def presigned_url(
+        self, digest: str, media_type: str, ttl_s: int, method: Method = "GET"
+    ) -> str | None:
         """None: files are served by us."""
         return None
 

@@ -16,7 +16,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from mediasvc import logs, metrics
 from mediasvc.core.breaker import BreakerRules, Circuits
-from mediasvc.effects.blobs import Blobs, Incoming
+from mediasvc.effects.blobs import Blobs, Incoming, Method
 from mediasvc.errors import InvalidSettings, StoreFailed
 
 T = TypeVar("T")
@@ -163,21 +163,27 @@ class ObjectBlobs:
         finally:
             await self._local.delete(digest)
 
-    async def presigned_url(self, digest: str, media_type: str, ttl_s: int) -> str | None:
+    async def presigned_url(
+        self, digest: str, media_type: str, ttl_s: int, method: Method = "GET"
+    ) -> str | None:
         """See Blobs. The store answers with the media type of the bytes, whichever is asked for here.
 
-        None too while the store is in trouble, and where its credentials do not sign. Some of them have to ask somebody
-        else for a signature, so that a failure to sign says nothing of the store.
+        None too while the store is in trouble, which has to be looked for: whoever is sent there does not say what
+        became of it. None where its credentials do not sign; some of them have to ask somebody else for a signature,
+        so that a failure to sign says nothing of the store.
         """
         if not _DIGEST.match(digest):
             return None
-        if self._trouble is not None:
-            await self._look_after_store()
+        await self._look_after_store()
         if self._trouble is not None or self._signing.retry_after_s(_STORE, time.monotonic()) is not None:
             return None
+        # Azure's signatures are for rights and not for methods: that for GET is good for both.
+        signed_for = "GET" if isinstance(self._store, AzureStore) else method
         try:
             async with asyncio.timeout(self._timeout_s):
-                url = await obstore.sign_async(self._store, "GET", _name(digest), timedelta(seconds=ttl_s))
+                url = await obstore.sign_async(
+                    self._store, signed_for, _name(digest), timedelta(seconds=ttl_s)
+                )
         except (BaseError, OSError, ValueError) as error:
             self._signing.failed(_STORE, time.monotonic())
             metrics.store_errors.labels(store=_STORE, operation="sign").inc()
