@@ -279,6 +279,22 @@ def find_exposure(settings: Settings) -> Iterator[str]:
         )
 
 
+def find_open_doors(settings: Settings) -> Iterator[str]:
+    """What lets strangers get past the signatures that were set up, though nothing of it is forbidden."""
+    if not settings.signing_keys:
+        return
+    if settings.unsigned_allowed and settings.allow_unsigned is None:
+        yield (
+            f"{PREFIX}ALLOW_UNSIGNED: unsigned requests are answered too, as always on loopback; "
+            "set it to false where a proxy lets others in"
+        )
+    elif not settings.unsigned_allowed and not settings.api_token:
+        yield (
+            f"{PREFIX}API_TOKEN: none is set, so whoever reaches /v1/rewrite gets signed paths for any address; "
+            "set one, or let no stranger reach it"
+        )
+
+
 def check_serving(settings: Settings) -> None:
     """InvalidSettings where the service would answer strangers without any protection."""
     for problem in find_exposure(settings):

@@ -10,7 +10,7 @@ from typing import IO
 from mediasvc.errors import InvalidSettings
 from mediasvc.server import handover, listening
 from mediasvc.server.supervisor import Charge, supervise
-from mediasvc.settings import Settings, check_serving, pack
+from mediasvc.settings import Settings, check_serving, find_open_doors, pack
 
 
 def serve(settings: Settings, *, stay: bool = False) -> int:
@@ -32,6 +32,7 @@ def serve(settings: Settings, *, stay: bool = False) -> int:
         settings=pack(settings),
         log_format=settings.log_format,
         log_level=settings.log_level,
+        open_doors=list(find_open_doors(settings)),
         image_processes=max(1, -(-cores // len(sockets))),
         socket_fds=[one.detach() for one in sockets],
     )

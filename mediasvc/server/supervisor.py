@@ -42,11 +42,15 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What is to be run. settings: packed, passed on as they are. socket_fds: listening, one for each process."""
+    """What is to be run. settings: packed, passed on as they are. socket_fds: listening, one for each process.
+
+    open_doors: what the operator is to be warned of.
+    """
 
     settings: Mapping[str, object]
     log_format: Literal["text", "json"]
     log_level: str
+    open_doors: Sequence[str]
     image_processes: int
     socket_fds: Sequence[int]
 
@@ -111,6 +115,8 @@ class _Supervisor:
         before = {number: signal.signal(number, _noted) for number in _SIGNALS}
         wakeup_before = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         self._selector.register(woken, selectors.EVENT_READ)
+        for reason in self.charge.open_doors:
+            self._say("warning", "settings.open_door", reason=reason)
         try:
             self._slots = [_Slot(one) for one in self.sockets]
             for slot in self._slots:

@@ -15,6 +15,7 @@ from mediasvc.settings import (
     check_serving,
     describe,
     find_exposure,
+    find_open_doors,
     pack,
     read_settings,
     unpack,
@@ -247,6 +248,24 @@ def test_listening_to_strangers_without_protection_is_refused() -> None:
 
     check_serving(read_settings(os.environ, flags={"host": "0.0.0.0", "allow_unsigned": True}))
     check_serving(read_settings(os.environ, flags={"host": "::1"}))
+
+
+@pytest.mark.parametrize(
+    ("given", "warned_of"),
+    [
+        ({}, []),
+        ({"signing_keys": "ff"}, ["MEDIASVC_ALLOW_UNSIGNED"]),
+        ({"signing_keys": "ff", "allow_unsigned": True}, []),
+        ({"signing_keys": "ff", "allow_unsigned": False}, ["MEDIASVC_API_TOKEN"]),
+        ({"signing_keys": "ff", "host": "0.0.0.0"}, ["MEDIASVC_API_TOKEN"]),
+        ({"signing_keys": "ff", "host": "0.0.0.0", "api_token": "swordfish"}, []),
+        ({"host": "0.0.0.0", "allow_unsigned": True}, []),
+    ],
+)
+def test_signatures_that_keep_nobody_out_are_told(given: dict[str, object], warned_of: list[str]) -> None:
+    doors = find_open_doors(read_settings(os.environ, flags=given))
+
+    assert [door.partition(":")[0] for door in doors] == warned_of
 
 
 def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
