@@ -10,6 +10,7 @@ from mediasvc.core import colour, decode, encode, resample
 from mediasvc.core.decode import Cut
 from mediasvc.core.picture import Format, OutputFormat, Picture, Rendered, ThumbnailSpec
 from mediasvc.core.sniff import Header
+from mediasvc.core.sniff_chunks import webp_with_alpha
 from mediasvc.errors import TooManyPixels, Undecodable
 
 # What a GIF can state.
@@ -124,18 +125,8 @@ def write_film(film: Film, format: Format, quality: int | None) -> bytes:
         frame.info = {}
     first.save(out, format.value, save_all=True, append_images=others, duration=film.durations_ms, **options)
     if format is Format.WEBP and _any_alpha(film):
-        return _declared_see_through(out.getvalue())
+        return webp_with_alpha(out.getvalue())
     return out.getvalue()
-
-
-def _declared_see_through(webp: bytes) -> bytes:
-    """With the alpha flag of the VP8X chunk, which every animation begins with.
-
-    libwebp cuts frames to what is not see-through, and leaves the flag out where nothing within that is; readers
-    would then show all around it black. Source: RFC 9649 section 2.7.1.
-    """
-    flags = len(b"RIFF....WEBPVP8X....")
-    return webp[:flags] + bytes((webp[flags] | 0x10,)) + webp[flags + 1 :]
 
 
 def _any_alpha(film: Film) -> bool:

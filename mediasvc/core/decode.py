@@ -19,7 +19,7 @@ from PIL import (  # named, so that Pillow does not load all of its plugins at t
 from mediasvc.core import colour, jpeg, png, resample
 from mediasvc.core.picture import Format
 from mediasvc.core.sniff import DECODED_UPRIGHT, Header
-from mediasvc.core.sniff_chunks import without_png_text
+from mediasvc.core.sniff_chunks import webp_with_alpha, without_png_text
 from mediasvc.errors import Undecodable
 
 _DECODERS = {
@@ -59,6 +59,8 @@ def open_picture(data: bytes, header: Header) -> Image.Image:
     """Pillow's image, not yet decoded, never of another size than the header that was checked. Raises Undecodable."""
     if header.format is Format.PNG:
         data = without_png_text(data)
+    elif header.format is Format.WEBP and header.frames > 1 and header.has_alpha and data[12:16] == b"VP8X":
+        data = webp_with_alpha(data)
     image: Image.Image
     try:
         if header.format is Format.HEIC:

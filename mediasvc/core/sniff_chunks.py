@@ -164,6 +164,8 @@ def parse_webp(data: bytes) -> ChunkHeader:
         elif kind == b"ANMF" and length >= 24:
             has_image = True
             frames += 1
+            if frames == 1:  # around a smaller one there is nothing, whatever the flag says
+                has_alpha |= (_u24(data, start + 6) + 1, _u24(data, start + 9) + 1) != (width, height)
         elif kind == b"EXIF":
             orientation = sniff_exif.orientation(data[start : start + length])
         if kind in (b"EXIF", b"ICCP", b"XMP "):
@@ -176,6 +178,18 @@ def parse_webp(data: bytes) -> ChunkHeader:
     if not has_image:
         raise Undecodable("the WebP has no image in it", reason="empty")
     return ChunkHeader(width, height, max(1, frames), orientation, has_alpha, end)
+
+
+def webp_with_alpha(data: bytes) -> bytes:
+    """The same WebP animation with the alpha flag of its VP8X chunk.
+
+    libwebp cuts frames to what is not see-through, and leaves the flag out where nothing within that is; readers,
+    our decoder among them, then show all around it black. Source: RFC 9649 section 2.7.
+    """
+    flags = len(b"RIFF....WEBPVP8X....")
+    if data[flags] & 0x10:
+        return data
+    return data[:flags] + bytes((data[flags] | 0x10,)) + data[flags + 1 :]
 
 
 def _webp_frame(head: bytes, *, lossless: bool) -> tuple[int, int, bool]:
