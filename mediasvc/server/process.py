@@ -1,6 +1,7 @@
 """One server process: takes connections from its listening socket until it is told to leave."""
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import resource
@@ -79,7 +80,8 @@ async def _serve(settings: Settings, taken: handover.Handover) -> None:
                 backlog=_BACKLOG,
             )
             sweeping = loop.create_task(_sweep(runner.server))
-            os.write(taken.ready_fd, b"r")
+            with contextlib.suppress(BrokenPipeError):  # all is to end already, and our order is on its way
+                os.write(taken.ready_fd, b"r")
             os.close(taken.ready_fd)
             await _leave(await orders.get(), orders, app, runner.server, listener)
             listener.close()

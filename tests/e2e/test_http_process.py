@@ -116,6 +116,26 @@ def test_an_idle_service_ends_at_once(world: Origin, number: signal.Signals, cod
         open_connection.close()
 
 
+def test_a_service_that_is_told_to_end_while_it_starts_ends_without_a_word(world: Origin) -> None:
+    service = Service(world, WORKERS="2")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mediasvc", "serve"],
+        env=service.environment,
+        cwd=service.folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        eventually(lambda: (service.folder / "data" / "index.sqlite").exists(), 60)
+        process.terminate()
+        _, said = process.communicate(timeout=45)
+    finally:
+        process.kill()
+        service.__exit__(None, None, None)
+
+    assert (process.returncode, said) == (0, "")
+
+
 def test_what_is_under_way_finishes_before_the_service_ends(world: Origin) -> None:
     gate = Gate()
     world.on("/slow.jpg", Reply(body=jpeg("slow"), hold=gate))
