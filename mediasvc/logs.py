@@ -44,7 +44,21 @@ def configure(form: _Form, level: str) -> None:
     global _wanted
     _wanted = (form, level)
     _open.cache_clear()
-    logging.basicConfig(stream=sys.stderr, level=max(logging.WARNING, logging.getLevelName(level.upper())))
+    least = max(logging.WARNING, logging.getLevelName(level.upper()))
+    logging.basicConfig(handlers=[_OfLibraries()], level=least)
+
+
+class _OfLibraries(logging.Handler):
+    """Lines of libraries, in the same form as ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See Handler."""
+        try:
+            level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
+            more = {"exc_info": record.exc_info} if record.exc_info else {}
+            get().log(level, record.getMessage(), logger=record.name, **more)
+        except Exception:
+            self.handleError(record)
 
 
 def get() -> "FilteringBoundLogger":

@@ -162,7 +162,7 @@ class AskingSide:
                 await self._redis.set(_alive_key(self._run), b"1", ex=_ALIVE_S)
         except (redis.exceptions.RedisError, TimeoutError) as error:
             await self._redis.aclose()
-            raise StoreFailed("the queue (MEDIASVC_QUEUE_URL) does not answer") from error
+            raise _gone(error) from error
         self._tasks = [asyncio.create_task(self._stay_alive()), asyncio.create_task(self._receive())]
         return self
 
@@ -213,7 +213,7 @@ class AskingSide:
             except (dramatiq.ConnectionError, redis.exceptions.RedisError) as error:
                 metrics.store_errors.labels(store="queue", operation="send").inc()
                 if loop.time() > deadline:
-                    raise StoreFailed("the queue (MEDIASVC_QUEUE_URL) does not answer") from error
+                    raise _gone(error) from error
             await asyncio.sleep(_AGAIN_S)
 
     def _enqueue(self, message: "dramatiq.Message[None]") -> None:
@@ -271,6 +271,12 @@ class AskingSide:
         if come:
             await self._redis.hdel(_results_key(self._run), *come)
         return bool(come)
+
+
+def _gone(error: Exception) -> StoreFailed:
+    """With the words of Redis or of the system; of the URL these hold the host at most."""
+    why = f": {error}" if str(error) else ""
+    return StoreFailed(f"the queue (MEDIASVC_QUEUE_URL) does not answer{why}")
 
 
 def _text(value: object) -> str:

@@ -270,3 +270,36 @@ def test_a_queue_that_does_not_answer_is_said_to(tmp_path: Path, env: dict[str, 
 
     assert ended.code == 4
     assert "MEDIASVC_QUEUE_URL" in ended.err
+
+
+def test_a_queue_that_wants_another_password_is_said_to(
+    tmp_path: Path, env: dict[str, str], own_valkey: Valkey
+) -> None:
+    own_valkey.ask("CONFIG", "SET", "requirepass", "right")
+    posts = _posts(tmp_path / "posts", 1)
+    url = own_valkey.url.replace("redis://", "redis://:swordfish@")
+
+    ended = mediasvc(["rewrite", posts, "--out", tmp_path / "out"], env | {"MEDIASVC_QUEUE_URL": url})
+
+    assert ended.code == 4
+    assert "MEDIASVC_QUEUE_URL" in ended.err
+    assert "username-password" in ended.err
+    assert "swordfish" not in ended.err
+
+
+def test_what_a_library_says_of_the_queue_is_logged_in_the_form_that_was_asked_for(
+    env: dict[str, str], workers: list[subprocess.Popen[bytes]]
+) -> None:
+    away = {"MEDIASVC_QUEUE_URL": "redis://127.0.0.1:1", "MEDIASVC_LOG_FORMAT": "json"}
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "mediasvc", "worker"], env=env | away, stderr=subprocess.PIPE
+    )
+    workers.append(worker)
+    assert worker.stderr is not None
+
+    told = [json.loads(worker.stderr.readline())]
+    while told[-1]["level"] != "critical":
+        told.append(json.loads(worker.stderr.readline()))
+
+    assert str(told[-1]["logger"]).startswith("dramatiq.")
+    assert "connection error" in told[-1]["event"]
