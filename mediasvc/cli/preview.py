@@ -17,6 +17,7 @@ from mediasvc.batch.chunks import worst
 from mediasvc.batch.options import Options
 from mediasvc.batch.output import quoted
 from mediasvc.batch.scan import Plan, check, scan
+from mediasvc.cli.context import printable
 from mediasvc.core.reference import ArticleType
 from mediasvc.effects import files
 from mediasvc.errors import InvalidRequest, MediaError
@@ -47,7 +48,7 @@ async def _preview_all(settings: Settings, options: Options, wheres: list[Plan])
     codes = []
 
     def unread(folder: Path, error: OSError) -> None:
-        click.echo(f"mediasvc: {files.shown(folder)}: {files.reason(error)}", err=True)
+        click.echo(printable(f"mediasvc: {files.shown(folder)}: {files.reason(error)}"), err=True)
         codes.append(InvalidRequest.exit_code)
 
     async with _only_looking(settings) as parts:
@@ -57,7 +58,7 @@ async def _preview_all(settings: Settings, options: Options, wheres: list[Plan])
                 told = _preview_options(options, where, item.type, item.out.parent)
                 preview = await parts.articles.preview(seen.data, told)
             except MediaError as error:
-                click.echo(f"mediasvc: {files.shown(item.path)}: {error}", err=True)
+                click.echo(printable(f"mediasvc: {files.shown(item.path)}: {error}"), err=True)
                 codes.append(error.exit_code)
                 continue
             _print_diff(files.shown(item.path), seen.data, preview.content)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mediasvc.cli.context import Common, common_options
+from mediasvc.cli.context import Common, common_options, printable
 from mediasvc.cli.result import write_result
 
 
@@ -28,7 +28,7 @@ def restore(paths: tuple[Path, ...], report: Path, common: Common) -> int:
     for one in restore_run(report, paths or (Path(),)):
         if one.state == "failed":
             failed += 1
-            click.echo(f"mediasvc: {one.name}: {one.reason}", err=True)
+            click.echo(printable(f"mediasvc: {one.name}: {one.reason}"), err=True)
         restored += one.state == "restored"
     click.echo(f"{restored} articles restored" + (f"; {failed} failed" if failed else ""), err=True)
     return 3 if failed else 0

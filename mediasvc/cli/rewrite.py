@@ -84,6 +84,8 @@ def rewrite(
         raise click.UsageError(
             "--asset-url is what stands before a name: a path or an address, without ? and #"
         )
+    if dry_run and report:
+        raise click.UsageError("a dry run has no report; leave out --report")
     if paths == (Path("-"),):
         if out or in_place:
             raise click.UsageError('"-" writes to stdout; leave out --out and --in-place')
@@ -94,9 +96,9 @@ def rewrite(
         raise click.UsageError('"-" cannot stand beside other paths')
     if (out is not None) + in_place + dry_run != 1:
         raise click.UsageError("say where the result goes: one of --out DIR, --in-place and --dry-run")
+    if kind or base_url is not None:
+        raise click.UsageError('--type and --base-url go with "-" alone')
     if dry_run:
-        if report:
-            raise click.UsageError("a dry run has no report; leave out --report")
         from mediasvc.cli.preview import preview_all
 
         return preview_all(settings, options, plans(paths, None, assets))

@@ -15,6 +15,7 @@ from mediasvc.batch.options import Options
 from mediasvc.batch.output import quoted
 from mediasvc.batch.report import ReportFile, row
 from mediasvc.batch.scan import Item
+from mediasvc.cli.context import printable
 from mediasvc.cli.preview import preview_stdin
 from mediasvc.core.reference import ArticleType
 from mediasvc.effects import files
@@ -78,5 +79,5 @@ async def _rewrite_one(
                 report_file.add([row(item, content, done)])
     for image in rewritten.images:
         if image.code is not None:
-            click.echo(f"mediasvc: {image.source}: {image.code}", err=True)
+            click.echo(printable(f"mediasvc: {image.source}: {image.code}"), err=True)
     return exit_code_of([image.to_json() for image in rewritten.images], None)

@@ -136,6 +136,26 @@ def test_a_pipe_or_a_device_stays_what_it_is(tmp_path: Path, origin: Origin) -> 
     assert mediasvc(["report", tmp_path / "r.jsonl", "--html", "-"], env).out == read
 
 
+def test_names_give_a_terminal_no_orders(tmp_path: Path) -> None:
+    row = {
+        "path": "a",
+        "out": "\x1b]0;x\x07\n.md",
+        "root": "",
+        "status": "rewritten",
+        "error": None,
+        "images": [],
+    }
+    row["edits"] = [[0, "a", "b"]]
+    (tmp_path / "r.jsonl").write_text(json.dumps(row) + "\n")
+
+    ended = mediasvc(["restore", "--report", "r.jsonl"], environment(tmp_path / "d"), cwd=tmp_path)
+
+    assert ended.code == 3
+    assert ended.err.splitlines()[0].startswith("mediasvc: \\x1b]0;x\\x07\\n.md: ")
+    assert ended.err.isascii()
+    assert not set(ended.err) & {"\x1b", "\x07"}
+
+
 def test_a_report_of_100_000_articles_is_still_one_page_that_opens(tmp_path: Path, origin: Origin) -> None:
     origin.on("/ok.jpg", Reply(body=jpeg("ok")))
     posts = tmp_path / "posts"

@@ -201,6 +201,8 @@ def test_private_addresses_are_refused(tmp_path: Path, env: dict[str, str]) -> N
         (["rewrite", "missing.md", "--out", "out"], "no such file"),
         (["rewrite", "empty", "--out", "out"], "no articles"),
         (["rewrite", "post.md"], "--out"),
+        (["rewrite", "post.md", "--out", "out", "--base-url", "http://news.example/"], "--base-url"),
+        (["rewrite", "-", "--dry-run", "--report", "r.jsonl"], "has no report"),
         (["rewrite", "post.md", "--out", "post.md/x"], "cannot write"),
         (["rewrite", "post.md", "--out", "."], "is input too"),
         (["rewrite", "posts/", "--out", "posts/../posts"], "is the input too"),
