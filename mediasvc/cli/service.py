@@ -1,6 +1,8 @@
 """Commands that run or show the service: serve, worker, demo, settings; each reads in what it runs."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -9,6 +11,8 @@ import orjson
 from mediasvc.cli.context import Common, common_options, wait_for
 from mediasvc.errors import InvalidSettings
 from mediasvc.settings import check_serving, describe
+
+_FOLDER_PREFIX = "mediasvc-demo-"
 
 
 @click.command(epilog="Example: mediasvc serve --port 8080")
@@ -51,16 +55,26 @@ def demo(out: Path | None, and_serve: bool, port: int | None, common: Common) ->
     """Do the main job on a bundled article with a bundled origin, offline."""
     from mediasvc.demo import run as demo_run
 
-    folder = out or Path(tempfile.mkdtemp(prefix="mediasvc-demo-"))
     settings = common.quiet_settings(port=port)
     if and_serve:
         from mediasvc.server import launch
 
         check_serving(settings)
-        with demo_run.origin_in_background() as origin_port:
+        with demo_run.origin_in_background() as origin_port, _folder_while_serving(out) as folder:
             click.echo("the example article waits on the page; its images come from a bundled origin")
             return launch.serve(demo_run.demo_settings(settings, folder, origin_port), stay=True)
+    folder = out or Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
     return wait_for(demo_run.run_demo(settings, folder, echo=click.echo))
+
+
+@contextmanager
+def _folder_while_serving(out: Path | None) -> Iterator[Path]:
+    """out, or a temporary folder: it holds nothing but the cache of this service, so it goes with it."""
+    if out is not None:
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @click.command(epilog="Example: mediasvc settings --json")

@@ -3,6 +3,9 @@
 import hashlib
 import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from mediasvc.demo.run import read_article
@@ -65,3 +68,18 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> 
 
     assert ended.code == 4
     assert len(ended.err.splitlines()) == 1
+
+
+def test_a_demo_that_served_leaves_nothing_behind(tmp_path: Path) -> None:
+    env = environment(tmp_path / "data", WORKERS="1") | {"TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "mediasvc", "demo", "--serve", "--port", "0"]
+
+    with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as serving:
+        assert serving.stderr is not None
+        next(line for line in serving.stderr if b"listening on" in line)
+        while_serving = list(tmp_path.glob("mediasvc-demo-*"))
+        serving.send_signal(signal.SIGTERM)
+        code = serving.wait(40)
+
+    assert (code, len(while_serving)) == (0, 1)
+    assert list(tmp_path.glob("mediasvc-demo-*")) == []
