@@ -103,7 +103,7 @@ def token(value: object) -> str:
 
 def path(value: object) -> Path:
     """Of a file or a folder; `~` is the user's own."""
-    if isinstance(value, str | Path):
+    if isinstance(value, str | Path) and "\0" not in str(value):
         try:
             return Path(value).expanduser()
         except RuntimeError as error:

@@ -249,7 +249,9 @@ def _from_toml(
     values: dict[str, object] = {}
     for key, value in table.items():
         name = key.lower().removeprefix(PREFIX.lower())
-        if name in known:
+        if name in values:
+            problems.append(f"{path}: {key}: stands there twice; keep one of them")
+        elif name in known:
             values[name] = value
         else:
             problems.append(f"{path}: {key}: no such setting{_nearest(name, known)}")

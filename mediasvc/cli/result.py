@@ -14,8 +14,10 @@ def write_result(output: str, data: bytes) -> None:
         sys.stdout.buffer.flush()
         return
     path = Path(output)
+    if path.is_dir():  # the empty name as well
+        raise InvalidRequest(f"cannot write {files.shown(path)}: is a directory")
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
+        if path.exists() and not path.is_file():
             # A pipe or a device, such as /dev/null: what is renamed to its name would take its place.
             with path.open("wb") as file:
                 file.write(data)

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.origin import Origin
 from tests.programs import environment, mediasvc
 
 
@@ -42,3 +45,13 @@ def test_output_that_has_no_room_is_told_as_that(tmp_path: Path) -> None:
             4,
             "mediasvc: stdout cannot be written: No space left on device\n",
         )
+
+
+@pytest.mark.parametrize("output", ["", ".", ".."])
+def test_a_folder_is_no_file_to_write(origin: Origin, tmp_path: Path, output: str) -> None:
+    env = environment(tmp_path / "data", CONNECT_TO=origin.connect_to)
+
+    ended = mediasvc(["fetch", "http://a.test/pictures/a", "-o", output], env, cwd=tmp_path)
+
+    assert ended.code == 2
+    assert ended.err.endswith("is a directory\n")

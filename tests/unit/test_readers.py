@@ -73,6 +73,7 @@ BAD: list[tuple[Read, object]] = [
     (readers.public_url, "https://a.test/?q"),
     (readers.public_url, "https://a.test/#f"),
     (readers.path, 5),
+    (readers.path, "a\0b"),
     (readers.path, "~no-such-user/a"),
     *((readers.whole(0, 9), value) for value in ("", " ", "a", "-1", "10", "5.5", "5.", ".5", "1e0", "0x1", "_1")),
     *((readers.whole(0, 9), value) for value in ("\u0665", "nan", 5.5, math.inf, math.nan, True, None, [5])),

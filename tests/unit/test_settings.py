@@ -285,6 +285,13 @@ def test_a_settings_file_that_is_named_must_be_there() -> None:
         read_settings(os.environ, config=Path("nowhere.toml"))
 
 
+def test_a_setting_that_stands_twice_in_the_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mediasvc.toml").write_text("port = 1\nMEDIASVC_PORT = 2\n")
+
+    with pytest.raises(InvalidSettings, match="MEDIASVC_PORT: stands there twice"):
+        read_settings(os.environ)
+
+
 def test_settings_survive_being_handed_to_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIASVC_SIGNING_KEYS", "736563726574,00ff")
     monkeypatch.setenv("MEDIASVC_ALLOWED_CIDRS", "10.0.0.0/8")
