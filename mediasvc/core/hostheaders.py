@@ -44,6 +44,8 @@ _OURS = frozenset(
         "via",
     }
 )
+# As we write them ourselves: a rule takes the place of ours in whatever letters it names them.
+_SPELT = {"accept": "Accept", "user-agent": "User-Agent"}
 _KEYS = frozenset({"hosts", "headers", "placeholder_paths", "placeholder_digests"})
 
 
@@ -109,6 +111,9 @@ def _rule(entry: object, where: str) -> HostRule:
             raise InvalidSettings(f"{where}: header {header!r} may not be set here")
         if not isinstance(value, str) or not _VALUE.match(value):
             raise InvalidSettings(f"{where}: the value of {header} must be text in printable ASCII")
+    if len({header.lower() for header in headers}) < len(headers):
+        raise InvalidSettings(f"{where}: a header is named twice, in different letters")
+    spelt = {_SPELT.get(header.lower(), header): value for header, value in headers.items()}
     paths = _texts(entry.get("placeholder_paths", []), f"{where}: placeholder_paths")
     for path in paths:
         if not path.startswith("/") or path == "/*" or "*" in path[:-1] or "?" in path:
@@ -117,7 +122,7 @@ def _rule(entry: object, where: str) -> HostRule:
     for digest in digests:
         if not _DIGEST.match(digest):
             raise InvalidSettings(f"{where}: {digest!r} is no SHA-256 in lower-case hex")
-    return HostRule(hosts, dict(headers), paths, frozenset(digests))
+    return HostRule(hosts, spelt, paths, frozenset(digests))
 
 
 def _texts(value: object, where: str) -> tuple[str, ...]:

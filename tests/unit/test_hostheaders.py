@@ -70,6 +70,16 @@ def test_a_request_says_who_we_are_and_nothing_else() -> None:
     }
 
 
+def test_a_rule_takes_the_place_of_our_fields_in_whatever_letters_it_names_them() -> None:
+    (rule,) = parse_rules(
+        "[[host]]\nhosts = ['a.test']\nheaders = { user-agent = 'x', ACCEPT = '' }", "my.toml"
+    )
+
+    fields = request_fields(rule, AGENT, "mediasvc", {})
+
+    assert fields == {"User-Agent": "x", "Accept-Encoding": "identity", "Via": "1.1 mediasvc"}
+
+
 def test_an_empty_value_takes_a_field_away() -> None:
     rule = HostRule(("a.test",), {"Accept": "", "Referer": "https://a.test/"})
 
@@ -136,6 +146,7 @@ BAD = {
     "[[host]]\nhosts = ['a.test']\nheaders = { COOKIE = 'x' }": "may not be set",
     "[[host]]\nhosts = ['a.test']\nheaders = { Authorization = 'x' }": "may not be set",
     "[[host]]\nhosts = ['a.test']\nheaders = { Accept-Encoding = 'gzip' }": "may not be set",
+    "[[host]]\nhosts = ['a.test']\nheaders = { Referer = 'x', referer = 'y' }": "named twice",
     "[[host]]\nhosts = ['a.test']\nplaceholder_paths = ['x']": "no path",
     "[[host]]\nhosts = ['a.test']\nplaceholder_paths = ['/*']": "no path",
     "[[host]]\nhosts = ['a.test']\nplaceholder_paths = ['/a*b']": "no path",
