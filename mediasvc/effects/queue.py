@@ -44,6 +44,13 @@ _SILENCE_S: Final = 15.0
 _PACKED: Final = "z"
 
 
+class _Quiet(dramatiq.Message[None]):
+    """Without its arguments in words: the library logs those of a message that fails, and articles stand in them."""
+
+    def __str__(self) -> str:
+        return f"{self.actor_name} {self.message_id}"
+
+
 class _Consumer(_RedisConsumer):
     """Takes pieces one by one, so that none waits here while a neighbour is idle, and the next as soon as one is done.
 
@@ -64,7 +71,10 @@ class _Consumer(_RedisConsumer):
             return None
         self.prefetch = count + 1
         self.timeout = _LOOK_MS if count else _IDLE_LOOK_MS
-        return super().__next__()  # type: ignore[no-untyped-call]
+        message = super().__next__()  # type: ignore[no-untyped-call]
+        if message is not None:
+            message._message = _Quiet(**message._message.asdict())
+        return message
 
     def ack(self, message: Any) -> None:
         """See Consumer."""
@@ -297,16 +307,27 @@ class WorkingSide:
             raise StoreFailed("the queue does not answer") from error
 
     async def tell(self, run: str, name: str, result: bytes) -> None:
-        """Hands a result back; it is kept for an hour. StoreFailed."""
-        try:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hset(_results_key(run), name, result)
-                pipe.expire(_results_key(run), _RESULT_TTL_S)
-                pipe.rpush(_news_key(run), name)
-                pipe.expire(_news_key(run), _RESULT_TTL_S)
-                await pipe.execute()
-        except redis.exceptions.RedisError as error:
-            raise StoreFailed("the queue does not answer") from error
+        """Hands a result back; it is kept for an hour. StoreFailed where the queue takes none for a minute."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _PATIENCE_S
+        while True:
+            try:
+                await self._tell(run, name, result)
+                return
+            except redis.exceptions.RedisError as error:
+                metrics.store_errors.labels(store="queue", operation="tell").inc()
+                if loop.time() > deadline:
+                    raise StoreFailed("the queue does not answer") from error
+                logs.get().warning("chunk.undelivered", run=run, error=str(error))
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _tell(self, run: str, name: str, result: bytes) -> None:
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(_results_key(run), name, result)
+            pipe.expire(_results_key(run), _RESULT_TTL_S)
+            pipe.rpush(_news_key(run), name)
+            pipe.expire(_news_key(run), _RESULT_TTL_S)
+            await pipe.execute()
 
     async def close(self) -> None:
         """Lets go of the connection."""

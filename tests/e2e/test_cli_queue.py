@@ -247,6 +247,35 @@ def test_a_queue_that_fails_in_the_middle_of_a_run_costs_seconds(
     assert {row["status"] for row in rows} == {"rewritten"}
 
 
+def test_a_queue_that_is_full_when_the_work_is_done_gets_it_later_and_no_article_into_the_log(
+    tmp_path: Path,
+    env: dict[str, str],
+    origin: Origin,
+    own_valkey: Valkey,
+    workers: list[subprocess.Popen[bytes]],
+) -> None:
+    gate = Gate()
+    origin.on("/a/lake.jpeg", Reply(body=jpeg("lake"), hold=gate))
+    env["MEDIASVC_QUEUE_URL"] = own_valkey.url
+    posts = _posts(tmp_path / "posts", 1)
+    (posts / "0000.md").write_text(SEED_SHAPED + random.Random(1).randbytes(20_000).hex())
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        workers.append(subprocess.Popen([sys.executable, "-m", "mediasvc", "worker"], env=env, stderr=output))
+    run = _begin(["rewrite", str(posts), "--out", str(tmp_path / "out")], env)
+    origin.wait_hits("/a/lake.jpeg", 1, timeout_s=30)
+
+    own_valkey.ask("CONFIG", "SET", "maxmemory", "1")
+    gate.open()
+    _wait_for(lambda: "chunk.undelivered" in log.read_text(), 30)
+    own_valkey.ask("CONFIG", "SET", "maxmemory", "0")
+    _, err = run.communicate(timeout=60)
+
+    assert run.returncode == 0, err
+    assert "chunk.undelivered" in log.read_text()
+    assert max(map(len, log.read_text().splitlines())) < 2_000
+
+
 def test_a_worker_ends_well_when_told_to(env: dict[str, str], workers: list[subprocess.Popen[bytes]]) -> None:
     worker = subprocess.Popen(
         [sys.executable, "-m", "mediasvc", "worker"], env=env, stderr=subprocess.PIPE, text=True
