@@ -65,6 +65,7 @@ class Entry:
                     "frames": picture.frames,
                     "upright": picture.upright,
                     "has_alpha": picture.has_alpha,
+                    "tail": picture.tail,
                 },
                 "fetched_at": self.fetched_at.timestamp(),
                 "expires_at": self.expires_at.timestamp(),
@@ -235,8 +236,8 @@ def _grants(fields: Mapping[str, object]) -> Mapping[str, str]:
 
 
 def _picture(value: object) -> Picture:
-    if not isinstance(value, dict) or len(value) != 7:
-        raise ValueError("picture is not an object of seven fields")
+    if not isinstance(value, dict) or len(value) != 8:
+        raise ValueError("picture is not an object of eight fields")
     return Picture(
         format=Format(_text(value, "format")),
         width=_number(value, "width"),
@@ -245,4 +246,5 @@ def _picture(value: object) -> Picture:
         frames=_number(value, "frames"),
         upright=_claim(value, "upright"),
         has_alpha=_claim(value, "has_alpha"),
+        tail=_number(value, "tail"),
     )

@@ -63,7 +63,7 @@ def pack_outcome(outcome: Outcome) -> bytes:
     message = {
         "picture": picture and [
             picture.format, picture.width, picture.height, picture.bytes, picture.frames, picture.upright,
-            picture.has_alpha,
+            picture.has_alpha, picture.tail,
         ],
         "error": outcome.error and _error_to_json(outcome.error),
         "renditions": [_rendition_to_json(made) for made in outcome.renditions],
@@ -125,9 +125,9 @@ def _text(value: object) -> str | None:
 
 
 def _picture_from_json(fields: list[Any]) -> Picture:
-    format, width, height, size, frames, upright, has_alpha = fields
+    format, width, height, size, frames, upright, has_alpha, tail = fields
     numbers = (int(width), int(height), int(size), int(frames))
-    return Picture(Format(format), *numbers, upright=bool(upright), has_alpha=bool(has_alpha))
+    return Picture(Format(format), *numbers, upright=bool(upright), has_alpha=bool(has_alpha), tail=int(tail))
 
 
 def _rendition_to_json(made: Rendered | MediaError) -> dict[str, Any]:

@@ -84,6 +84,7 @@ class Picture:
     """What the header says.
 
     width, height: as shown, after the EXIF orientation; 0 where an SVG states none. upright: no turning needed.
+    tail: how many bytes follow the picture's own last one (an archive, a script, a film).
     """
 
     format: Format
@@ -93,6 +94,7 @@ class Picture:
     frames: int = 1
     upright: bool = True
     has_alpha: bool = False
+    tail: int = 0
 
     @property
     def animated(self) -> bool:
@@ -153,10 +155,15 @@ def output_size(picture: Picture, spec: ThumbnailSpec) -> Size:
 def is_own_thumbnail(picture: Picture, spec: ThumbnailSpec) -> bool:
     """Whether the original's bytes are the answer, so that nothing has to be decoded.
 
-    An SVG always is: it is never rasterised.
+    An SVG always is: it is never rasterised. What has a tail is not: its thumbnail is without.
     """
     if picture.format is Format.SVG:
         return True
+    return not picture.tail and shows_itself(picture, spec)
+
+
+def shows_itself(picture: Picture, spec: ThumbnailSpec) -> bool:
+    """Whether the picture as it is stored is what the spec asks for."""
     if (
         spec.format not in (OutputFormat.KEEP, OutputFormat.AUTO)
         and spec.format.value != picture.format.value

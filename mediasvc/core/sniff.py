@@ -1,7 +1,7 @@
 """Reads what image bytes say about themselves, without decoding a pixel."""
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 from mediasvc.core import sniff_boxes, sniff_chunks, sniff_jpeg, sniff_tiff, svg
@@ -24,6 +24,8 @@ _BEGINNINGS = (
     (Format.BMP, b"BM"),
     (Format.TIFF, (b"II*\x00", b"MM\x00*")),
 )
+# What writers and transfers leave behind pictures, and nobody takes for a document.
+_PADDING = b"\0\t\n\r "
 _HEIC_READABLE = find_spec("pillow_heif") is not None
 
 
@@ -31,7 +33,7 @@ _HEIC_READABLE = find_spec("pillow_heif") is not None
 class Header:
     """What the parsers found. width, height: as stored, before turning. orientation: 1 to 8 as in EXIF.
 
-    end: offset after the image's last byte where the format states it cheaply, else None. frames: at least 1.
+    end: offset after the image's last byte where something else follows it, else None. frames: at least 1.
     """
 
     format: Format
@@ -78,6 +80,7 @@ def describe(header: Header, size_bytes: int) -> Picture:
         frames=header.frames,
         upright=header.orientation == 1,
         has_alpha=header.has_alpha,
+        tail=0 if header.end is None else size_bytes - header.end,
     )
 
 
@@ -98,18 +101,9 @@ def read_header(data: bytes, limits: Limits) -> Header:
         raise TooManyPixels(f"a side is longer than {MAX_SIDE_PX} pixels", reason="side")
     if header.frames > 1 and header.frames * max(pixels, _LEAST_FRAME_PIXELS) > limits.max_frames_pixels:
         raise TooManyPixels("frames times pixels is more than allowed", reason="frames")
+    if header.end is not None and not data[header.end :].strip(_PADDING):
+        return replace(header, end=None)
     return header
-
-
-def clean_end(data: bytes, limits: Limits) -> int:
-    """Offset after the image's own last byte; what follows (an archive, a script) belongs to no picture.
-
-    len(data) where the format does not say. Raises as inspect.
-    """
-    header = read_header(data, limits)
-    if header.format is Format.JPEG:
-        return sniff_jpeg.end_of_image(data)
-    return len(data) if header.end is None else header.end
 
 
 def kind(data: bytes) -> Format | None:
@@ -130,7 +124,7 @@ def _parse(data: bytes, limits: Limits) -> Header:
     match kind(data):
         case Format.JPEG:
             jpeg = sniff_jpeg.parse(data)
-            return Header(Format.JPEG, jpeg.width, jpeg.height, orientation=jpeg.orientation)
+            return Header(Format.JPEG, jpeg.width, jpeg.height, orientation=jpeg.orientation, end=jpeg.end)
         case Format.PNG:
             return _of_chunks(Format.PNG, sniff_chunks.parse_png(data))
         case Format.GIF:

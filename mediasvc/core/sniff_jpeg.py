@@ -26,6 +26,7 @@ class JpegHeader:
     width: int
     height: int
     orientation: int
+    end: int | None
 
 
 def parse(data: bytes) -> JpegHeader:
@@ -59,19 +60,27 @@ def parse(data: bytes) -> JpegHeader:
         raise Undecodable("the JPEG has more segments than allowed", reason="chunks")
     if size is None:
         raise Undecodable("the JPEG does not state its size", reason="corrupt")
-    if data.rfind(b"\xff\xd9", position) < 0:
+    last = data.rfind(b"\xff\xd9", position)
+    if last < 0:
         raise Undecodable("the JPEG is truncated", reason="truncated")
     # In entropy-coded data FF is always followed by 00 or a restart, so what is counted are scans.
     if progressive and data.count(b"\xff\xda", position) > _MAX_SCANS:
         raise Undecodable("the JPEG has more scans than allowed", reason="scans")
-    return JpegHeader(size[0], size[1], turned)
+    return JpegHeader(size[0], size[1], turned, None if last + 2 == len(data) else _end_of_image(data))
 
 
-def end_of_image(data: bytes) -> int:
+def _end_of_image(data: bytes) -> int | None:
     """Offset after the first image's end marker (an MPO's further images and any trailer lie behind it).
 
-    Raises Undecodable. Reads all of the entropy-coded data once.
+    None where damage hides it. Reads all of the entropy-coded data once, so only where something follows the last image.
     """
+    try:
+        return _find_end(data)
+    except (Undecodable, UnsupportedMedia):
+        return None
+
+
+def _find_end(data: bytes) -> int:
     position, scans = 2, 0
     for _ in range(_MAX_SEGMENTS):
         marker, _, end = _segment(data, position)

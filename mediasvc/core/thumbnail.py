@@ -14,6 +14,7 @@ from mediasvc.core.picture import (
     Rendered,
     ThumbnailSpec,
     is_own_thumbnail,
+    shows_itself,
 )
 from mediasvc.core.sniff import Header, describe, inspect, read_header
 
@@ -49,13 +50,13 @@ def render(data: bytes | memoryview, spec: ThumbnailSpec, limits: Limits) -> Ren
 def render_known(data: bytes, header: Header, spec: ThumbnailSpec) -> Rendered:
     """As render, for those who have read the header already. Raises Undecodable."""
     picture = describe(header, len(data))
-    if is_own_thumbnail(picture, spec):
-        return _original(picture)
+    if is_own_thumbnail(picture, spec) or shows_itself(picture, spec):
+        return _original(data, picture)
     if picture.animated:
         made = animation.render(data, header, _seen_cut(data, header, spec), picture, spec)
         if made is not None:
-            return _lighter(picture, spec, made)
-    return _lighter(picture, spec, _still(data, header, picture, spec))
+            return _lighter(data, picture, spec, made)
+    return _lighter(data, picture, spec, _still(data, header, picture, spec))
 
 
 def placeholders(data: bytes, header: Header) -> tuple[str, str] | None:
@@ -137,7 +138,7 @@ def _kept_format(format: Format, small: Image.Image) -> Format:
     return Format.JPEG if encode.is_opaque(small) else Format.PNG
 
 
-def _lighter(picture: Picture, spec: ThumbnailSpec, made: Rendered) -> Rendered:
+def _lighter(data: bytes, picture: Picture, spec: ThumbnailSpec, made: Rendered) -> Rendered:
     """The original where the thumbnail would weigh more than it and shows the same."""
     may_serve = (
         picture.upright
@@ -145,10 +146,12 @@ def _lighter(picture: Picture, spec: ThumbnailSpec, made: Rendered) -> Rendered:
         and spec.format in (OutputFormat.KEEP, OutputFormat.AUTO)
         and (spec.fit is Fit.FIT or made.width * picture.height == made.height * picture.width)
     )
-    if may_serve and made.data is not None and len(made.data) >= picture.bytes:
-        return _original(picture)
+    if may_serve and made.data is not None and len(made.data) >= picture.bytes - picture.tail:
+        return _original(data, picture)
     return made
 
 
-def _original(picture: Picture) -> Rendered:
-    return Rendered(None, picture.format, picture.width, picture.height)
+def _original(data: bytes, picture: Picture) -> Rendered:
+    """As it is stored, without its tail: what follows a picture is no picture, and nobody asked for it."""
+    whole = data[: -picture.tail] if picture.tail else None
+    return Rendered(whole, picture.format, picture.width, picture.height)

@@ -223,13 +223,17 @@ async def test_what_is_smuggled_in_or_behind_a_picture_is_not_in_its_thumbnail(
     format: str, payload: bytes
 ) -> None:
     options: dict[str, object] = {"JPEG": {"comment": payload}, "GIF": {"comment": payload}}.get(format, {})
+    clean = pictures.saved(pictures.photograph(64, 48), format)
     data = pictures.saved(pictures.photograph(64, 48), format, **options) + payload
 
     async with pool(processes=1) as workers:
         done = await workers.process(
             data, [ThumbnailSpec(Size(48, 48), format=f) for f in (OutputFormat.KEEP, OutputFormat.PNG)]
         )
+        itself = (await workers.process(clean + payload, [ThumbnailSpec(Size(600, 400))])).renditions[0]
 
+        assert isinstance(itself, Rendered)
+        assert itself.data == clean
         for made in done.renditions:
             assert isinstance(made, Rendered)
             assert made.data is not None

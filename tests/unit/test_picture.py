@@ -22,7 +22,7 @@ from mediasvc.core.picture import (
     is_own_thumbnail,
     output_size,
 )
-from mediasvc.core.sniff import clean_end, inspect
+from mediasvc.core.sniff import inspect
 from mediasvc.errors import MediaError, TooManyPixels, Undecodable, UnsupportedMedia
 from tests import pictures
 
@@ -253,23 +253,27 @@ def test_a_wrong_checksum_of_the_png_header_is_undecodable(position: int) -> Non
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "AVIF"])
 def test_what_is_appended_to_an_image_is_not_part_of_it(format: str) -> None:
     whole = sample(format)
-    polyglot = whole + b"PK\x03\x04<script>alert(1)</script>\xff\xd9;"
+    smuggled = b"PK\x03\x04<script>alert(1)</script>\xff\xd9;"
 
-    assert clean_end(whole, LIMITS) == len(whole)
-    assert clean_end(polyglot, LIMITS) == len(whole)
+    assert inspect(whole, LIMITS).tail == 0
+    assert inspect(whole + smuggled, LIMITS).tail == len(smuggled)
+    assert inspect(whole + b"\0\0\r\n", LIMITS).tail == 0
 
 
-def test_the_end_of_a_progressive_jpeg_and_of_an_mpo_is_that_of_the_first_image() -> None:
+def test_what_follows_a_progressive_jpeg_or_an_mpo_begins_behind_its_first_image() -> None:
     progressive = pictures.saved(pictures.photograph(120, 80), "JPEG", progressive=True)
     out = io.BytesIO()
     first, second = pictures.photograph(120, 80, 1), pictures.photograph(120, 80, 2)
     first.save(out, "MPO", save_all=True, append_images=[second])
+    several = out.getvalue()
 
-    assert clean_end(progressive, LIMITS) == len(progressive)
-    end = clean_end(out.getvalue(), LIMITS)
-    assert end < len(out.getvalue())
-    assert Image.open(io.BytesIO(out.getvalue()[:end]), formats=["JPEG"]).size == (120, 80)
-    assert inspect(out.getvalue(), LIMITS).format is Format.JPEG
+    assert inspect(progressive + b"film", LIMITS).tail == 4
+    # An MPO that ends as it should is taken as it is.
+    assert inspect(several, LIMITS).tail == 0
+    end = len(several) + 4 - inspect(several + b"film", LIMITS).tail
+    assert 0 < end < len(several)
+    assert Image.open(io.BytesIO(several[:end]), formats=["JPEG"]).size == (120, 80)
+    assert inspect(several, LIMITS).format is Format.JPEG
 
 
 def test_an_exif_block_that_lies_about_its_offsets_says_nothing() -> None:
