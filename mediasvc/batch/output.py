@@ -5,7 +5,7 @@ import filecmp
 import os
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ParamSpec
@@ -268,7 +268,7 @@ class Output:
 
     def _is_there(self, asset: Asset) -> bool:
         path = self.where.assets / asset.name
-        try:
+        with suppress(OSError):
             if path.stat().st_size != asset.bytes:
                 return False
             if not self._reread or asset.name in self._whole:
@@ -278,9 +278,6 @@ class Output:
                     self._whole.clear()
                 self._whole.add(asset.name)
                 return True
-            path.unlink()  # what is copied there would count as there by its size
-        except OSError:
-            return False
         return False
 
     def _stage(
@@ -305,14 +302,13 @@ class Output:
             target = self.where.assets / asset.name
             try:
                 if asset.data is not None:
-                    staged: files.Staged | None = files.stage(target, asset.data, settled=self._disks.hold)
+                    staged = files.stage(target, asset.data, settled=self._disks.hold)
                 else:
                     staged = files.stage_copy(sources[asset.name], target, settled=self._disks.hold)
             except StoreFailed as error:
                 ready.lost[asset.name] = str(error)
             else:
-                if staged is not None:
-                    ready.assets[asset.name] = staged
+                ready.assets[asset.name] = staged
 
     def _stage_article(self, one: Read, content: bytes) -> files.Staged | None:
         """None: it stands there already."""
@@ -328,22 +324,10 @@ class Output:
         try:
             if not _leads_inside(item.out, item.root):
                 raise StoreFailed(f"{files.shown(item.out)} lies behind a link out of the output folder")
-            mode = _mode(item.out)
-            if mode is not None and not filecmp.cmp(item.path, item.out, shallow=False):
-                # What is copied counts as there by its name and size, which another text may have as well.
-                item.out.unlink()
-            files.copy_whole(item.path, item.out, durable=True)
-            item.out.chmod(_mode(item.path) or 0 if mode is None else mode)
+            if not item.out.exists() or not filecmp.cmp(item.path, item.out, shallow=False):
+                files.copy_whole(item.path, item.out, stat.S_IMODE(item.path.stat().st_mode), durable=True)
         except (StoreFailed, OSError) as error:
             logs.get().warning("article.uncopied", why=str(error))
-
-
-def _mode(path: Path) -> int | None:
-    """Its permission bits; None: it is not there."""
-    try:
-        return stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        return None
 
 
 async def _to_its_end(work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:

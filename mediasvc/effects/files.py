@@ -102,11 +102,9 @@ def write_whole(path: Path, data: bytes, mode: int | None = None, *, durable: bo
     publish(stage(path, data, mode, settled=lambda _: not durable))
 
 
-def copy_whole(source: Path, target: Path, *, durable: bool = False) -> None:
-    """A copy of a stored blob beside the articles, unless a file of that name and size is there. As write_whole."""
-    staged = stage_copy(source, target, settled=lambda _: not durable)
-    if staged is not None:
-        publish(staged)
+def copy_whole(source: Path, target: Path, mode: int | None = None, *, durable: bool = False) -> None:
+    """A copy of a file, in the place of the one that had its name. As write_whole."""
+    publish(stage_copy(source, target, mode, settled=lambda _: not durable))
 
 
 def stage(path: Path, data: bytes, mode: int | None = None, *, settled: Callable[[int], bool]) -> Staged:
@@ -118,18 +116,18 @@ def stage(path: Path, data: bytes, mode: int | None = None, *, settled: Callable
     return _stage(path, lambda handle: _write_all(handle, data), mode, settled)
 
 
-def stage_copy(source: Path, target: Path, *, settled: Callable[[int], bool]) -> Staged | None:
-    """The first half of copy_whole. As stage; None: it is there."""
+def stage_copy(
+    source: Path, target: Path, mode: int | None = None, *, settled: Callable[[int], bool]
+) -> Staged:
+    """The first half of copy_whole. As stage."""
     try:
-        if _size(target) == source.stat().st_size:
-            return None
         original = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return _stage(target, lambda handle: _copy(original, handle), None, settled)
-        finally:
-            os.close(original)
     except OSError as error:
         raise StoreFailed(f"cannot write {shown(target)}: {reason(error)}") from error
+    try:
+        return _stage(target, lambda handle: _copy(original, handle), mode, settled)
+    finally:
+        os.close(original)
 
 
 def publish(staged: Staged) -> None:
@@ -275,14 +273,6 @@ def check_writable(folder: Path) -> None:
         os.close(handle)
     except OSError as error:
         raise InvalidRequest(f"cannot write into {shown(folder)}: {reason(error)}") from error
-
-
-def _size(path: Path) -> int | None:
-    """None: there is no such file."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return None
 
 
 def shown(path: Path) -> str:
