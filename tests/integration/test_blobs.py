@@ -535,6 +535,18 @@ async def test_wrong_credentials_are_trouble_not_absence(
     await local.close()
 
 
+async def test_nobody_is_sent_to_a_store_for_what_only_lies_here(
+    open_objects: Callable[[], Store], tmp_path: Path
+) -> None:
+    local = FileBlobs(tmp_path, 100 * MIB)
+    digest = await local.put(os.urandom(100))
+    blobs = ObjectBlobs(open_objects(), local)
+
+    assert await blobs.size(digest) == 100
+    assert await blobs.presigned_url(digest, "image/png", 60) is None
+    await local.close()
+
+
 async def test_a_url_presigned_for_head_is_good_for_head(
     replicas: tuple[ObjectBlobs, ObjectBlobs],
 ) -> None:
@@ -597,15 +609,15 @@ async def test_nobody_is_sent_to_a_store_that_is_down(
     assert await blobs.presigned_url(digest, "image/png", 60) is None
     assert await blobs.read(digest) == b"a picture"
     own_gs.start()
-    await blobs.put(b"another")
-    assert await blobs.presigned_url(digest, "image/png", 60) is not None
+    another = await blobs.put(b"another")
+    assert await blobs.presigned_url(another, "image/png", 60) is not None
+    assert await blobs.presigned_url(digest, "image/png", 60) is None  # it came back with nothing in it
     await local.close()
 
 
 async def test_a_store_that_goes_down_is_noticed_though_nothing_but_addresses_is_asked_for(
     own_gs: FakeGcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mediasvc.effects.blobs.objects._HEALTH_S", 0.0)
     local = FileBlobs(tmp_path, 100 * MIB)
     blobs = ObjectBlobs(own_part(own_gs, tmp_path, monkeypatch)(), local, timeout_s=1)
     digest = await blobs.put(b"a picture")

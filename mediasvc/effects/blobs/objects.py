@@ -168,14 +168,21 @@ class ObjectBlobs:
     ) -> str | None:
         """See Blobs. The store answers with the media type of the bytes, whichever is asked for here.
 
-        None too while the store is in trouble, which has to be looked for: whoever is sent there does not say what
-        became of it. None where its credentials do not sign; some of them have to ask somebody else for a signature,
-        so that a failure to sign says nothing of the store.
+        None too while the store is in trouble, or where it does not have the blob, as one from the days before there
+        was a store: it is asked, since whoever is sent there does not say what became of it. None where its credentials
+        do not sign; some of them have to ask somebody else for a signature, so that a failure to sign says nothing of
+        the store.
         """
         if not _DIGEST.match(digest):
             return None
-        await self._look_after_store()
+        if self._trouble is not None:
+            await self._look_after_store()
         if self._trouble is not None or self._signing.retry_after_s(_STORE, time.monotonic()) is not None:
+            return None
+        try:
+            if await self._size_in_store(digest) is None:
+                return None
+        except StoreFailed:
             return None
         # Azure's signatures are for rights and not for methods: that for GET is good for both.
         signed_for = "GET" if isinstance(self._store, AzureStore) else method
