@@ -45,7 +45,7 @@ _OURS = frozenset(
     }
 )
 # As we write them ourselves: a rule takes the place of ours in whatever letters it names them.
-_SPELT = {"accept": "Accept", "user-agent": "User-Agent"}
+_SPELT: Mapping[str, str] = {"accept": "Accept", "user-agent": "User-Agent"}
 _KEYS = frozenset({"hosts", "headers", "placeholder_paths", "placeholder_digests"})
 
 
@@ -113,7 +113,7 @@ def _rule(entry: object, where: str) -> HostRule:
             raise InvalidSettings(f"{where}: the value of {header} must be text in printable ASCII")
     if len({header.lower() for header in headers}) < len(headers):
         raise InvalidSettings(f"{where}: a header is named twice, in different letters")
-    spelt = {_SPELT.get(header.lower(), header): value for header, value in headers.items()}
+    spelt = {_SPELT.get(str(header).lower(), str(header)): value for header, value in headers.items()}
     paths = _texts(entry.get("placeholder_paths", []), f"{where}: placeholder_paths")
     for path in paths:
         if not path.startswith("/") or path == "/*" or "*" in path[:-1] or "?" in path:
