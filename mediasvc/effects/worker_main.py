@@ -13,7 +13,7 @@ from PIL import Image
 
 from mediasvc.core import errand, jpeg, resample, thumbnail
 from mediasvc.core.errand import Errand, Outcome
-from mediasvc.core.picture import Fit, Limits, Rendered, ThumbnailSpec
+from mediasvc.core.picture import Limits, Rendered, ThumbnailSpec
 from mediasvc.core.sniff import Header
 from mediasvc.errors import MediaError, StoreFailed, Undecodable
 
@@ -48,11 +48,8 @@ def run(errand: Errand, limits: Limits) -> Outcome:
         data = errand.data if errand.path is None else _read(errand.path)
         header = thumbnail.read_header(data, limits)
         renditions = tuple(_render(data, header, spec) for spec in errand.specs)
-        found = (
-            _placeholders(*_cheapest(data, header, errand, renditions, limits))
-            if errand.placeholder
-            else None
-        )
+        # Of the original, not of a thumbnail that is at hand: they must not depend on who asked first.
+        found = _placeholders(data, header) if errand.placeholder else None
     except MediaError as error:
         return Outcome(None, error, rss_bytes=_rss_bytes())
     thumbhash, dominant = found or (None, None)
@@ -67,16 +64,6 @@ def _render(data: bytes, header: Header, spec: ThumbnailSpec) -> Rendered | Medi
         return error
     except MemoryError:
         return Undecodable("the image needs more memory than allowed", reason="memory")
-
-
-def _cheapest(
-    data: bytes, header: Header, errand: Errand, renditions: tuple[Rendered | MediaError, ...], limits: Limits
-) -> tuple[bytes, Header]:
-    """What a placeholder is made of: a thumbnail of the whole picture shows the same at a fraction of the cost."""
-    for spec, made in zip(errand.specs, renditions, strict=True):
-        if isinstance(made, Rendered) and made.data is not None and spec.fit is Fit.FIT:
-            return made.data, thumbnail.read_header(made.data, limits)
-    return data, header
 
 
 def _placeholders(data: bytes, header: Header) -> tuple[str, str] | None:
