@@ -63,12 +63,14 @@ async def open_records(settings: Settings) -> AsyncIterator[Records]:
 async def open_local_blobs(settings: Settings) -> "AsyncIterator[FileBlobs]":
     """The folder of blobs on this machine: all there are, or those of an object store that were used last.
 
+    Every store has one of its own, for what lies in it counts as being in the store.
     InvalidSettings where the data folder cannot be made.
     """
     from mediasvc.effects.blobs.files import FileBlobs
 
     _make_folder(settings.data_dir)
-    blobs = FileBlobs(settings.data_dir / "blobs", settings.cache_max_bytes)
+    of_store = f"-{hashlib.sha256(settings.store_url.encode()).hexdigest()[:8]}" if settings.store_url else ""
+    blobs = FileBlobs(settings.data_dir / f"blobs{of_store}", settings.cache_max_bytes)
     try:
         yield blobs
     finally:

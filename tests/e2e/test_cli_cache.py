@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.origin import Origin, jpeg
 from tests.programs import Ended, environment, mediasvc
+from tests.servers import SeaweedS3
 from tests.service import Service, eventually, image_path
 
 HOST = "http://news.example"
@@ -65,6 +67,24 @@ def test_commands_that_fetch_are_counted(origin: Origin, tmp_path: Path) -> None
     told = figures(tmp_path)
 
     assert (told["hits"], told["misses"]) == (2, 1)
+
+
+def test_what_lies_here_does_not_count_as_being_in_a_store_that_comes_later(
+    origin: Origin, tmp_path: Path, s3: SeaweedS3
+) -> None:
+    alone = environment(tmp_path / "data", CONNECT_TO=origin.connect_to)
+    moved = alone | s3.environment | {"MEDIASVC_STORE_URL": s3.url("moved")}
+    fetch = ["fetch", f"{HOST}/pictures/a.jpg", "-o", str(tmp_path / "a.jpg")]
+
+    assert [mediasvc(fetch, env).code for env in (alone, moved, moved)] == [0, 0, 0]
+
+    assert origin.hits() == 2
+    index = tmp_path / "data" / "index.sqlite"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(index, elsewhere)
+    assert mediasvc(fetch, moved | {"MEDIASVC_DATA_DIR": str(elsewhere)}).code == 0
+    assert origin.hits() == 2
 
 
 def test_verify_sets_damaged_blobs_aside_and_says_so(origin: Origin) -> None:

@@ -129,7 +129,8 @@ def test_small_images_come_with_the_result_and_large_ones_through_the_object_sto
 
     assert ended.code == 0, ended.err
     placed = {path.read_bytes() for path in (tmp_path / "out" / "assets").iterdir()}
-    pulled = {path.name for path in (tmp_path / "data" / "blobs").rglob("*") if len(path.name) == 64}
+    (cache,) = (tmp_path / "data").glob("blobs-*")
+    pulled = {path.name for path in cache.rglob("*") if len(path.name) == 64}
     assert placed == {small, large}
     assert pulled == {hashlib.sha256(large).hexdigest()}
 
