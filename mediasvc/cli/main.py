@@ -65,6 +65,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Ctrl-C is what asyncio knows how to end a run with, whatever it is in the middle of.
         nonlocal terminated
         terminated = True
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # A shell's job in the background is spared Ctrl-C, but not this: asyncio clears up after it as well.
+            raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)
 
     previous = signal.signal(signal.SIGTERM, terminate)

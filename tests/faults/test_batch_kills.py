@@ -81,9 +81,16 @@ def _finished(out: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in out.glob("*.md")} if out.is_dir() else {}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code", "shell"),
+    [
+        (signal.SIGINT, 130, ""),
+        (signal.SIGTERM, 143, ""),
+        (signal.SIGTERM, 143, "trap '' INT; "),  # as of a job in the background of a script
+    ],
+)
 def test_an_interrupted_run_says_so_and_leaves_the_rest_alone(
-    tmp_path: Path, origin: Origin, number: signal.Signals, code: int
+    tmp_path: Path, origin: Origin, number: signal.Signals, code: int, shell: str
 ) -> None:
     (tmp_path / "posts").mkdir()
     origin.on("/slow.jpg", Reply(hang="head"))
@@ -91,7 +98,10 @@ def test_an_interrupted_run_says_so_and_leaves_the_rest_alone(
     (tmp_path / "posts" / "a.md").write_text(text)
     env = environment(tmp_path / "data", CONNECT_TO=origin.connect_to)
     run = subprocess.Popen(
-        [sys.executable, "-m", "mediasvc", "rewrite", str(tmp_path / "posts"), "--in-place"],
+        [
+            *("sh", "-c", f'{shell}exec "$@"', "sh"),
+            *(sys.executable, "-m", "mediasvc", "rewrite", str(tmp_path / "posts"), "--in-place"),
+        ],
         env=env,
         stderr=subprocess.PIPE,
         text=True,
