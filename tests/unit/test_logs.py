@@ -12,9 +12,10 @@ Lines = Callable[[], list[dict[str, object]]]
 
 
 @pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    """What the test has logged so far, as JSON."""
+def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+    """What the test has logged so far, as JSON. Later tests log as those before did."""
     before = structlog.get_config()
+    monkeypatch.setattr(logs, "_wanted", None)  # as it was, in the end
 
     def read() -> list[dict[str, object]]:
         said = capsys.readouterr().err
@@ -23,6 +24,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
 
     yield read
     structlog.configure(**before)
+    logs._open.cache_clear()  # else the logger that was asked for here would be everybody's, on a stderr that is closed
 
 
 def test_a_line_has_event_level_time_request_and_fields(lines: Lines) -> None:
