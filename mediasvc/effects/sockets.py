@@ -233,6 +233,8 @@ class Connections:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._open.aclose()
+        # Connections that were closed a moment ago, by the end of an exchange, let go of their sockets in the next turn.
+        await asyncio.sleep(0)
 
     def _open_socket(self, target: AddrInfoType) -> socket.socket:
         """The one place that every new connection passes, whichever way its address was come by."""
