@@ -155,15 +155,15 @@ def output_size(picture: Picture, spec: ThumbnailSpec) -> Size:
 def is_own_thumbnail(picture: Picture, spec: ThumbnailSpec) -> bool:
     """Whether the original's bytes are the answer, so that nothing has to be decoded.
 
-    An SVG always is: it is never rasterised. What has a tail is not: its thumbnail is without.
+    What has a tail is not: its thumbnail is without.
     """
-    if picture.format is Format.SVG:
-        return True
     return not picture.tail and shows_itself(picture, spec)
 
 
 def shows_itself(picture: Picture, spec: ThumbnailSpec) -> bool:
-    """Whether the picture as it is stored is what the spec asks for."""
+    """Whether the picture as it is stored is what the spec asks for. An SVG always is: it is never rasterised."""
+    if picture.format is Format.SVG:
+        return True
     if (
         spec.format not in (OutputFormat.KEEP, OutputFormat.AUTO)
         and spec.format.value != picture.format.value

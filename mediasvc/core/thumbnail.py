@@ -50,7 +50,7 @@ def render(data: bytes | memoryview, spec: ThumbnailSpec, limits: Limits) -> Ren
 def render_known(data: bytes, header: Header, spec: ThumbnailSpec) -> Rendered:
     """As render, for those who have read the header already. Raises Undecodable."""
     picture = describe(header, len(data))
-    if is_own_thumbnail(picture, spec) or shows_itself(picture, spec):
+    if shows_itself(picture, spec):
         return _original(data, picture)
     if picture.animated:
         made = animation.render(data, header, _seen_cut(data, header, spec), picture, spec)
