@@ -44,7 +44,9 @@ def worker(common: Common) -> int:
 
 @click.command(epilog="Example: mediasvc demo --out demo")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder for the result; default: a new temporary one."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the result; default: a new temporary one.",
 )
 @click.option(
     "--serve", "and_serve", is_flag=True, help="Leave the service running with the article on its page."

@@ -53,7 +53,8 @@ def resolve(urls: tuple[str, ...], as_json: bool, common: Common) -> int:
 def _addresses(urls: tuple[str, ...]) -> list[str]:
     if urls != ("-",):
         return list(urls)
-    return [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+    # Some editors begin a file with a byte order mark.
+    return [line.removeprefix("\ufeff").rstrip("\r\n") for line in sys.stdin if line.strip()]
 
 
 @click.command(epilog="Example: mediasvc fetch https://news.example/a.jpeg -o a.jpeg")

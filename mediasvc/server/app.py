@@ -43,7 +43,8 @@ def create_app(settings: Settings, parts: Parts) -> web.Application:
     memory = Memory(settings.memory_cache_bytes)
     trace = tracing.middleware()
     lane = Lane(memory, ids, parts.images.tally, open=trace is None, log_hits=settings.log_level == "debug")
-    observer = Observer(ids, gate)
+    # Without a token, DELETE is for programs: whatever page a browser shows could empty the cache beside it.
+    observer = Observer(ids, gate, lets_pages_delete=bool(settings.api_token))
     app = web.Application(middlewares=[observer.observe, *([trace] if trace else [])])
     app[LANE], app[GATE], app[OBSERVER] = lane, gate, observer
     sources = SourceRoutes(parts.images, memory, gate, queue_depth=settings.queue_depth)

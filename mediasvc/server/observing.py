@@ -33,9 +33,13 @@ _PREFLIGHT_S = 86_400
 
 
 class Observer:
-    """The one middleware. It knows no route by itself; handlers leave `host` and `cache` on the request for the log."""
+    """The one middleware. It knows no route by itself; handlers leave `host` and `cache` on the request for the log.
 
-    def __init__(self, ids: RequestIds, gate: Gate) -> None:
+    lets_pages_delete: whether a browser may send DELETE for pages of other origins.
+    """
+
+    def __init__(self, ids: RequestIds, gate: Gate, *, lets_pages_delete: bool) -> None:
+        self._lets_pages_delete = lets_pages_delete
         self.ids = ids
         self.gate = gate
         self._known: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
@@ -59,7 +63,7 @@ class Observer:
                 code = error.code
                 reply = _reply(*problem.of(error, request_id))
             except web.HTTPException as error:
-                reply, code = _of_router(request, error, request_id)
+                reply, code = self._of_router(request, error, request_id)
             except Exception as error:
                 logs.get().error("request.failed", route=route, exc_info=error)
                 code = "internal"
@@ -117,6 +121,40 @@ class Observer:
         reply.headers["Connection"] = "close"
         return reply
 
+    def _of_router(
+        self, request: web.Request, error: web.HTTPException, request_id: str
+    ) -> tuple[web.Response, str]:
+        """No such route, no such method, or a preflight, which is what OPTIONS on a known route is."""
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            allowed = ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))
+            if request.method == "OPTIONS":
+                return self._preflight(allowed), ""
+            status, code, detail = 405, "method_not_allowed", f"this route answers {allowed}"
+            headers = problem.headers(status, code) | {"Allow": allowed}
+        elif request.method == "OPTIONS" and request.raw_path == "*":
+            return self._preflight("DELETE, GET, HEAD, OPTIONS, POST"), ""
+        elif error.status == HTTPStatus.NOT_FOUND:
+            status, code = 404, "not_found"
+            detail = "there is no such route; GET /openapi.json lists them all"
+            headers = problem.headers(status, code)
+        else:
+            status, code, detail = error.status, "invalid_request", "this cannot be answered"
+            headers = problem.headers(status, code)
+        return _reply(status, headers, problem.document(status, code, detail, request_id)), code
+
+    def _preflight(self, allowed: str) -> web.Response:
+        for_pages = allowed if self._lets_pages_delete else allowed.replace("DELETE, ", "")
+        return web.Response(
+            status=204,
+            headers={
+                "Allow": allowed,
+                "Access-Control-Allow-Methods": for_pages,
+                "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
+                "Access-Control-Max-Age": str(_PREFLIGHT_S),
+                "Cache-Control": f"public, max-age={_PREFLIGHT_S}",
+            },
+        )
+
 
 def _reply(status: int, headers: dict[str, str], body: bytes) -> web.Response:
     return web.Response(status=status, headers=headers, body=body)
@@ -126,38 +164,6 @@ def _check_host(request: web.Request) -> None:
     """Source: RFC 9112 section 3.2."""
     if request.version >= HttpVersion11 and len(request.headers.getall("Host", [])) != 1:
         raise InvalidRequest("an HTTP/1.1 request has exactly one Host header")
-
-
-def _of_router(request: web.Request, error: web.HTTPException, request_id: str) -> tuple[web.Response, str]:
-    """No such route, no such method, or a preflight, which is what OPTIONS on a known route is."""
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        allowed = ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))
-        if request.method == "OPTIONS":
-            return _preflight(allowed), ""
-        status, code, detail = 405, "method_not_allowed", f"this route answers {allowed}"
-        headers = problem.headers(status, code) | {"Allow": allowed}
-    elif request.method == "OPTIONS" and request.raw_path == "*":
-        return _preflight("DELETE, GET, HEAD, OPTIONS, POST"), ""
-    elif error.status == HTTPStatus.NOT_FOUND:
-        status, code, detail = 404, "not_found", "there is no such route; GET /openapi.json lists them all"
-        headers = problem.headers(status, code)
-    else:
-        status, code, detail = error.status, "invalid_request", "this cannot be answered"
-        headers = problem.headers(status, code)
-    return _reply(status, headers, problem.document(status, code, detail, request_id)), code
-
-
-def _preflight(allowed: str) -> web.Response:
-    return web.Response(
-        status=204,
-        headers={
-            "Allow": allowed,
-            "Access-Control-Allow-Methods": allowed,
-            "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
-            "Access-Control-Max-Age": str(_PREFLIGHT_S),
-            "Cache-Control": f"public, max-age={_PREFLIGHT_S}",
-        },
-    )
 
 
 def _log(request: web.Request, route: str, status: int, code: str, seconds: float) -> None:

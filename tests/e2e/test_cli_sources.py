@@ -19,6 +19,14 @@ def test_what_strangers_wrote_gives_a_terminal_no_orders(tmp_path: Path) -> None
     assert "http://a.test/\\x1b]0;title\\x07" in ended.err
 
 
+def test_a_list_that_begins_with_a_byte_order_mark_is_a_list(tmp_path: Path) -> None:
+    asked = b"\xef\xbb\xbfhttp://a.test/a\r\nhttp://a.test/b\r\n"
+
+    ended = mediasvc(["resolve", "-"], environment(tmp_path), stdin=asked)
+
+    assert (ended.code, ended.out.splitlines()) == (0, [b"http://a.test/a", b"http://a.test/b"])
+
+
 def test_an_address_that_is_no_unicode_is_an_error_of_its_own_line(tmp_path: Path) -> None:
     asked = b"http://a.test/\xff\nhttp://a.test/b\n"
 

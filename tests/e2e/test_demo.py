@@ -70,6 +70,12 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> 
     assert len(ended.err.splitlines()) == 1
 
 
+def test_a_file_is_no_folder_for_the_demo(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    assert mediasvc(["demo", "--out", tmp_path / "file"], environment(tmp_path / "data")).code == 2
+
+
 def test_a_demo_that_served_leaves_nothing_behind(tmp_path: Path) -> None:
     env = environment(tmp_path / "data", WORKERS="1") | {"TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "mediasvc", "demo", "--serve", "--port", "0"]

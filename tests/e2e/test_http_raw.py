@@ -319,7 +319,7 @@ def test_methods_that_a_route_does_not_have_are_told(
 
 @pytest.mark.parametrize(
     ("path", "allow"),
-    [(PATH, "GET, HEAD, OPTIONS"), ("/v1/rewrite", "OPTIONS, POST"), ("/v1/cache", "DELETE, OPTIONS")],
+    [(PATH, "GET, HEAD, OPTIONS"), ("/v1/rewrite", "OPTIONS, POST")],
 )
 def test_a_preflight_is_answered(service: Service, path: str, allow: str) -> None:
     status, fields, body = split(
@@ -340,6 +340,19 @@ def test_a_preflight_is_answered(service: Service, path: str, allow: str) -> Non
     assert "content-type" in fields["access-control-allow-headers"].lower()
     assert "authorization" in fields["access-control-allow-headers"].lower()
     assert "content-length" not in fields
+
+
+def test_pages_of_others_may_delete_only_where_a_token_is_asked_for(service: Service) -> None:
+    asked = request("/v1/cache?url=x", "Origin: https://reader.example", method="OPTIONS")
+
+    _, fields, _ = split(service.raw(asked))
+    _, everywhere, _ = split(service.raw(request("*", method="OPTIONS")))
+    with Origin() as origin, Service(origin, API_TOKEN="s3cret", WORKERS="1") as running:
+        _, with_token, _ = split(running.raw(asked))
+
+    assert (fields["allow"], fields["access-control-allow-methods"]) == ("DELETE, OPTIONS", "OPTIONS")
+    assert "DELETE" not in everywhere["access-control-allow-methods"]
+    assert with_token["access-control-allow-methods"] == "DELETE, OPTIONS"
 
 
 def test_options_of_the_server_and_of_an_unknown_route(service: Service) -> None:
