@@ -50,6 +50,19 @@ def row(item: Item, content: bytes, done: Done) -> Row:
     }
 
 
+def unwritten(told: Row, trouble: dict[str, str | None]) -> Row:
+    """The object of an article that was done and then could not be written: it says what it said before.
+
+    trouble: what the object tells instead.
+    """
+    nothing = dict.fromkeys(("original", "thumbnail", "width", "height", "bytes", "original_bytes"))
+    images = [
+        image | nothing | {"status": "left"} if image["status"] == "localised" else image
+        for image in told["images"]
+    ]
+    return told | trouble | {"images": images, "counts": _counts(images), "edits": []}
+
+
 def earlier(line: str, content: bytes) -> Row | None:
     """The object of a line that an earlier run in place recorded; None: the article does not hold what that wrote."""
     try:

@@ -256,23 +256,26 @@ class Batch:
         )
         rows = [report.row(one.item, one.seen.data, done) for one, done in zip(read, results, strict=True)]
         before = await self._before(read)
-        for place, first in before.items():
-            rows[place] = report.joined(first, rows[place], read[place].seen.data)
+
+        def whole(place: int, told: Row) -> Row:
+            return report.joined(before[place], told, read[place].seen.data) if place in before else told
+
         async with self._output.prepared(read, results) as ready:
             # First: a kill must not leave a rewritten article whose way back nobody knows.
             await self._record(
                 [
-                    told
-                    for told, trouble in zip(rows, ready.troubles, strict=True)
+                    whole(place, told)
+                    for place, (told, trouble) in enumerate(zip(rows, ready.troubles, strict=True))
                     if not trouble and not told["error"]
                 ]
             )
             await self._output.publish(ready)
-        for place, trouble in enumerate(ready.troubles):
-            if trouble:
-                still = before[place]["edits"] if place in before else []
-                rows[place] |= trouble | {"edits": still}
-        self._finish(rows)
+        self._finish(
+            [
+                whole(place, report.unwritten(told, trouble) if trouble else told)
+                for place, (told, trouble) in enumerate(zip(rows, ready.troubles, strict=True))
+            ]
+        )
 
     async def _before(self, read: list[Read]) -> dict[int, Row]:
         """What earlier runs in place have done to articles, by their place: a run goes on from there, and the way back

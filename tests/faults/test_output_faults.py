@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,7 @@ def _broken(out: Path) -> list[str]:
     return broken
 
 
-def _report(path: Path) -> list[dict[str, str]]:
+def _report(path: Path) -> list[dict[str, Any]]:  # Any: as JSON is
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -137,7 +138,12 @@ def test_a_full_output_folder_fails_what_does_not_fit_and_the_next_run_does_the_
         assert code == "4"
         assert len(rows) == POSTS
         assert 0 < len(done) < POSTS
-        assert {row["error"] for row in rows if row["status"] != "rewritten"} == {"store_failed"}
+        failed = [row for row in rows if row["status"] != "rewritten"]
+        assert {row["error"] for row in failed} == {"store_failed"}
+        assert all(row["counts"]["localised"] == 0 and row["edits"] == [] for row in failed)
+        assert {(image["status"], image["original"]) for row in failed for image in row["images"]} == {
+            ("left", None)
+        }
         assert there == {row["out"] for row in done}
         assert _broken(out) == []
         assert not list(out.rglob(".mediasvc-*"))
