@@ -176,16 +176,33 @@ class _Finder:
                     self._ended(ended)
                     continue
             elif ("Html" in event or "InlineHtml" in event) and not images_open:
-                first, last = at(span["start"]), at(span["end"])
-                if spans and spans[-1][1] == first:
-                    spans[-1] = (spans[-1][0], last)
-                else:
-                    spans.append((first, last))
+                html_tag = event["InlineHtml"] if "InlineHtml" in event else ""  # noqa: SIM401  # a union to mypy
+                for start, end in self._tag_lines(html_tag, span["start"], span["end"]):
+                    first, last = at(start), at(end)
+                    if spans and spans[-1][1] == first:
+                        spans[-1] = (spans[-1][0], last)
+                    else:
+                        spans.append((first, last))
             if stack:
                 stack[-1].children_end = max(stack[-1].children_end, span["end"])
         if self.used:
             self._definitions()
         return self.found
+
+    def _tag_lines(self, tag: str, start: int, end: int) -> list[tuple[int, int]]:
+        """The span of a tag within text; of one whose further lines begin with the `>` of a quote, each line's own.
+
+        tag: as the parser read it, without what begins those lines.
+        """
+        if "\n" not in tag:
+            return [(start, end)]
+        spans: list[tuple[int, int]] = []
+        for line in tag.encode("utf-8").splitlines(keepends=True):
+            line_end = self.utf8.find(b"\n", start, end) + 1 or end
+            own = line_end - len(line) if self.utf8.endswith(line, start, line_end) else start
+            spans.append((own, line_end))
+            start = line_end
+        return spans
 
     def _ended(self, ended: _Open) -> None:
         if not ended.is_image and not ended.has_image and len(self.found.links) >= _MAX_LINKS:
