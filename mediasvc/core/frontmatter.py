@@ -14,7 +14,8 @@ from mediasvc.core.reference import Form, Reference, Syntax, Wants, is_fetchable
 # Blank lines may come first; a line that is no "key:" right after the dashes means a thematic break, not a fence.
 _OPENING = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*+(?:\r\n?+|\n))*+---[ \t]*+(?:\r\n?+|\n)")
 _FIRST_KEY = re.compile(
-    rb"(?:[ \t]*+(?:#[^\r\n]*+)?+(?:\r\n?+|\n))*+(?:---|[ \t]*+\{|\? |[^\s#:<>!\[|*][^\r\n:]{0,200}+:(?=[ \t\r\n]))"
+    rb"(?:[ \t]*+(?:#[^\r\n]*+)?+(?:\r\n?+|\n))*+"
+    rb"(?:---|[ \t]*+\{|\? | *+[^\s#:<>!\[|*][^\r\n:]{0,200}+:(?=[ \t\r\n])|[A-Za-z_][A-Za-z0-9_-]*+:(?!//))"
 )
 # (The dash first: text is searched for a letter much faster than for what stands before it.)
 _CLOSING = re.compile(rb"-(?<=[\r\n]-)--[ \t]*+(?:\r\n?+|\n|\Z)")
