@@ -14,6 +14,7 @@ from redis.exceptions import ResponseError
 from mediasvc import logs, metrics
 from mediasvc.core.entries import PLACEHOLDER_KEY, Entry, Rendition
 from mediasvc.core.upkeep import HostUse, Purged, Tally
+from mediasvc.engines import redis_stream
 from mediasvc.engines.redis import RedisLink
 
 T = TypeVar("T")
@@ -21,7 +22,6 @@ T = TypeVar("T")
 _MAX_VALUE_BYTES: Final = 65_536
 _RENDITION_TTL_S: Final = 30 * 24 * 3600
 _TALLY_TTL_S: Final = 30 * 24 * 3600
-_NEWS_KEPT: Final = 10_000
 _SHARERS: Final = 1000
 _SAMPLE: Final = 5000
 _SAMPLE_S: Final = 10.0
@@ -123,30 +123,16 @@ class RedisIndex:
         freed: tuple[str, ...] = ()
         if entry is not None and entry.digest is not None:
             freed = await self._drop(entry.digest, key)
-        await self._clear({self._key("news"): "stream"})
-        fields: dict[Any, Any] = {"url": url.encode("utf-8", "surrogatepass"), "digests": " ".join(freed)}
-        await self._link.ask(
-            "write",
-            lambda client: client.xadd(self._key("news"), fields, maxlen=_NEWS_KEPT, approximate=True),
-        )
+        note: dict[Any, Any] = {"url": url.encode("utf-8", "surrogatepass"), "digests": " ".join(freed)}
+        await self._link.ask("write", lambda client: redis_stream.tell(client, self._key("news"), note))
         return freed
 
     async def purges(self, cursor: int | None) -> tuple[int, tuple[Purged, ...]]:
-        """See Index. The cursor is of the clock of Redis, so that it still counts after Redis was emptied."""
-        if cursor is None:
-            last = await self._link.ask("read", lambda client: client.xrevrange(self._key("news"), count=1))
-            if last:
-                return _cursor(last[0][0]), ()
-            seconds, microseconds = await self._link.ask("read", lambda client: client.time())
-            return (int(seconds) * 1000 + int(microseconds) // 1000) << 20, ()
-        after = f"({cursor >> 20}-{cursor & 0xFFFFF}"
-        news = (
-            await self._link.ask(
-                "read", lambda client: client.xrange(self._key("news"), min=after, count=1000)
-            )
-            or []
+        """See Index."""
+        heard, notes = await self._link.ask(
+            "read", lambda client: redis_stream.since(client, self._key("news"), cursor)
         )
-        return (_cursor(news[-1][0]) if news else cursor), tuple(_purged(fields or {}) for _, fields in news)
+        return heard, tuple(map(_purged, notes))
 
     async def count(self, tally: Tally) -> None:
         """See Index. Begins anew when nobody has asked for a month."""
@@ -376,11 +362,6 @@ def _hash(text: str) -> str:
 
 
 _PLACEHOLDER: Final = f":{_hash(PLACEHOLDER_KEY)}"
-
-
-def _cursor(stream_id: object) -> int:
-    milliseconds, _, number = _text(stream_id).partition("-")
-    return (int(milliseconds) << 20) | min(int(number or 0), 0xFFFFF)
 
 
 def _purged(fields: Mapping[Any, Any]) -> Purged:  # of bytes; the library's types allow for text as well

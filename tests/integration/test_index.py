@@ -442,8 +442,9 @@ async def test_every_key_in_redis_ends_by_itself(redis_index: RedisIndex, valkey
     await redis_index.put_rendition(digest("one"), SPEC, rendition("small"))
 
     await redis_index.count(Tally(hits=1))
+    await redis_index.purge("https://a.example/other.jpg")
 
-    assert len(keys(valkey)) == 7
+    assert len(keys(valkey)) == 8
     for key in keys(valkey):
         assert int(valkey.ask("PTTL", key)[1:]) > 0, key
     ends = int(valkey.ask("PEXPIRETIME", keys(valkey, "mediasvc:s:*")[0])[1:]) / 1000
@@ -530,6 +531,36 @@ async def test_news_of_purges_outlive_an_emptied_redis(redis_index: RedisIndex, 
     await redis_index.purge("https://a.example/2.jpg")
 
     assert (await redis_index.purges(cursor))[1] == (Purged("https://a.example/2.jpg", ()),)
+
+
+@pytest.mark.parametrize("last", ["18446744073709551615-18446744073709551615", "4000000000000-1000000000"])
+async def test_news_of_purges_are_heard_though_somebody_spoilt_the_stream(
+    redis_index: RedisIndex, valkey: Valkey, last: str
+) -> None:
+    cursor, _ = await redis_index.purges(None)
+    valkey.ask("XADD", "mediasvc:news", last, "url", "https://a.example/hostile.jpg", "digests", "")
+    cursor, _ = await redis_index.purges(cursor)
+
+    for number in range(3):
+        await redis_index.purge(f"https://a.example/{number}.jpg")
+        cursor, news = await redis_index.purges(cursor)
+
+        assert news == (Purged(f"https://a.example/{number}.jpg", ()),)
+
+
+async def test_news_of_purges_are_heard_though_the_clock_of_redis_was_set_back(
+    redis_index: RedisIndex, valkey: Valkey
+) -> None:
+    cursor, _ = await redis_index.purges(None)
+    valkey.ask("XADD", "mediasvc:news", "4000000000000-0", "url", "https://a.example/1.jpg", "digests", "")
+    cursor, _ = await redis_index.purges(cursor)
+    valkey.ask("FLUSHALL")
+
+    await redis_index.purge("https://a.example/2.jpg")
+    cursor, news = await redis_index.purges(cursor)
+
+    assert news == (Purged("https://a.example/2.jpg", ()),)
+    assert (await redis_index.purges(cursor))[1] == ()
 
 
 async def test_news_of_purges_do_not_grow_for_ever(redis_index: RedisIndex, valkey: Valkey) -> None:
