@@ -56,6 +56,7 @@ _DOUBLE_PART = re.compile(
 )
 _DOUBLE_NAMES = {"0": "\0", "a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",
                  "N": "\x85", "_": "\xa0", "L": "\u2028", "P": "\u2029"}  # fmt: skip
+_WITH_REMARK = re.compile(rb"(?:'" + _SINGLE + rb"'|\"" + _DOUBLE + rb"\")(?=[ \t]++#)")
 _HEADER = re.compile(rb"[|>][^\r\n]*+(?:\r\n?+|\n)")
 _BREAK = re.compile(rb"[\r\n]")
 _REFERENCE = re.compile("&#123;|&#125;|&amp;")
@@ -206,7 +207,8 @@ def _lines(source: Source, start: int, end: int, names: Mapping[bytes, str]) -> 
         first = start + match.start(2)
         quote = value[:1]
         if quote in (b"'", b'"'):
-            close = value.rfind(quote, 1)
+            remarked = _WITH_REMARK.match(value)
+            close = remarked.end() - 1 if remarked is not None else value.rfind(quote, 1)
             first, last = first + 1, first + (close if close > 0 else len(value))
         elif quote in b"[{|>&*!#":
             continue
