@@ -42,7 +42,7 @@ def worker(common: Common) -> int:
     return work(settings)
 
 
-@click.command(epilog="Example: mediasvc demo --out demo")
+@click.command(epilog="Examples: mediasvc demo --out demo; mediasvc demo --serve")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -51,7 +51,7 @@ def worker(common: Common) -> int:
 @click.option(
     "--serve", "and_serve", is_flag=True, help="Leave the service running with the article on its page."
 )
-@click.option("--port", type=int, help="Port for --serve.")
+@click.option("--port", type=int, help="Port for --serve; default 8080, 0 takes a free one.")
 @common_options
 def demo(out: Path | None, and_serve: bool, port: int | None, common: Common) -> int:
     """Do the main job on a bundled article with a bundled origin, offline."""
@@ -63,8 +63,10 @@ def demo(out: Path | None, and_serve: bool, port: int | None, common: Common) ->
 
         check_serving(settings)
         with demo_run.origin_in_background() as origin_port, _folder_while_serving(out) as folder:
-            click.echo("the example article waits on the page; its images come from a bundled origin")
-            return launch.serve(demo_run.demo_settings(settings, folder, origin_port), stay=True)
+            demo_settings = demo_run.demo_settings(settings, folder, origin_port)
+            click.echo("the example article waits on the page; its images come from a bundled origin,")
+            click.echo(f"which other commands reach with MEDIASVC_CONNECT_TO={demo_settings.connect_to}")
+            return launch.serve(demo_settings, stay=True)
     folder = out or Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
     return wait_for(demo_run.run_demo(settings, folder, echo=click.echo))
 

@@ -89,3 +89,19 @@ def test_a_demo_that_served_leaves_nothing_behind(tmp_path: Path) -> None:
 
     assert (code, len(while_serving)) == (0, 1)
     assert list(tmp_path.glob("mediasvc-demo-*")) == []
+
+
+def test_another_command_reaches_the_demos_origin_with_what_the_demo_says(tmp_path: Path) -> None:
+    env = environment(tmp_path / "data", WORKERS="1")
+    command = [sys.executable, "-m", "mediasvc", "demo", "--serve", "--port", "0"]
+    fetch = ["fetch", "http://static.news.example/lake-dawn.jpeg", "-o", tmp_path / "lake.jpeg"]
+
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as serving:
+        assert serving.stdout is not None
+        said = next(line for line in serving.stdout if b"MEDIASVC_CONNECT_TO=" in line)
+        reached = mediasvc(fetch, env | {"MEDIASVC_CONNECT_TO": said.decode().strip().partition("=")[2]})
+        serving.send_signal(signal.SIGTERM)
+        serving.wait(40)
+
+    assert reached.code == 0
+    assert (tmp_path / "lake.jpeg").read_bytes().startswith(b"\xff\xd8")
