@@ -57,7 +57,7 @@ def headers(status: int, code: str, retry_after_s: int | None = None) -> dict[st
     """What goes with the body. No failure is stored by anyone: its own TTL is kept by us alone."""
     fields = {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"}
     wait_s = retry_after_s if retry_after_s is not None else _RETRY_AFTER_S.get(code)
-    if wait_s is not None and status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+    if wait_s is not None and status == HTTPStatus.SERVICE_UNAVAILABLE:
         fields["Retry-After"] = str(max(1, wait_s))
     if status == HTTPStatus.UNAUTHORIZED:
         fields["WWW-Authenticate"] = 'Bearer realm="mediasvc"'
