@@ -100,9 +100,3 @@ class Circuits:
     def answered(self, host: str) -> None:
         """The host gave an answer, whichever."""
         self._circuits.pop(host, None)
-
-    def open_hosts(self, now: float) -> tuple[str, ...]:
-        """Hosts that are left alone at this moment."""
-        return tuple(
-            host for host, circuit in self._circuits.items() if circuit.closed_at and now < circuit.closed_at
-        )

@@ -78,7 +78,7 @@ def carried_by(rule: Rule, outer: Outer) -> str | None:
         text = _rest_of_path(rule, outer, match)
     text = _decoded(rule, text)
     if match.re.groups:
-        text = _with_groups(rule, match, text)
+        text = _with_groups(match, text)
     url = _absolute(rule, outer, text)
     if rule.query_parameter and outer.query:
         url = _with_query(url, rule.query_parameter, outer.query)
@@ -149,7 +149,7 @@ def _from_hex(text: str) -> str:
         raise InvalidRequest("the wrapper's address is not hexadecimal", reason="unreadable") from error
 
 
-def _with_groups(rule: Rule, match: re.Match[str], text: str) -> str:
+def _with_groups(match: re.Match[str], text: str) -> str:
     """Scheme, host and query where the path spells them apart from the rest."""
     groups = match.groupdict()
     if host := groups.get("host"):

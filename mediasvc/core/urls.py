@@ -44,17 +44,6 @@ class Resolution(NamedTuple):
     layers: tuple[Layer, ...]
 
 
-def stays_as_it_is(address: str) -> bool:
-    """Whether an article's address names nothing to fetch: empty, a fragment, `data:`, `blob:`, `mailto:` …"""
-    text = address.strip(_BLANKS)
-    if not text or text.startswith("#"):
-        return True
-    scheme = _SCHEME.match(
-        text.translate(_LINE_BREAKS) if "\n" in text or "\t" in text or "\r" in text else text
-    )
-    return scheme is not None and scheme[1].lower() not in ("http", "https")
-
-
 def normalise(address: str, base: str | None = None) -> SourceUrl:
     """Absolute http(s) URL as the WHATWG URL standard writes it, without its fragment.
 
