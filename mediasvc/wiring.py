@@ -56,8 +56,9 @@ async def open_parts(
 ) -> AsyncIterator[Parts]:
     """Every part, opened in order and closed in reverse.
 
-    records: where the caller has them open already. image_processes: None is one for each core. image_work False, for callers that perhaps only look things up:
-    connections and tidying up wait until work begins, and image processes until there is an image for them.
+    records: where the caller has them open already. image_processes: None is one for each core. image_work False, for
+    callers that perhaps only look things up: connections and tidying up wait until work begins, and image processes
+    until there is an image for them.
     InvalidSettings, StoreFailed.
     """
     addresses = rules.make_addresses(settings)

@@ -93,7 +93,7 @@ class Rewritten:
 
     @property
     def way_back(self) -> list[list[int | str]]:
-        """What brings the input back, ready for JSON (see core.rewrite.restore)."""
+        """What brings the input back, ready for JSON (see core.edits.restore)."""
         return restorable(self.edits, self.article)
 
     @property

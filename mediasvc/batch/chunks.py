@@ -116,11 +116,11 @@ class Done:
     """What became of one article. content None: nothing was changed.
 
     error: (code, message for people, exit code) where the article as a whole failed.
-    images: objects of the report's schema. edits: see core.rewrite.restore.
+    images: objects of the report's schema. edits: see core.edits.restore.
     """
 
     content: bytes | None
-    images: list[dict[str, Any]]  # Any: JSON objects of CONTRACT section 8, written as they are
+    images: list[dict[str, Any]]  # Any: JSON objects, written as they are
     edits: list[list[int | str]]
     assets: tuple[Asset, ...]
     error: tuple[str, str, int] | None

@@ -36,8 +36,8 @@ class Common:
     def settings(self, *, serving: bool = False, **flags: object) -> Settings:
         """The effective settings, with the log configured after them. InvalidSettings.
 
-        serving: whether strangers may be answered by what follows. flags: further values given on the command line, by setting name. The command line is quiet about what
-        goes well, so its log begins at warnings unless it is told otherwise.
+        serving: whether strangers may be answered by what follows. flags: further values given on the command line, by
+        setting name.
         """
         own = {"data_dir": self.data_dir, "log_level": self.log_level}
         checks = (_find_problems, find_exposure) if serving else (_find_problems,)
@@ -46,7 +46,7 @@ class Common:
         return settings
 
     def quiet_settings(self, **flags: object) -> Settings:
-        """As settings, for commands whose result is what they print."""
+        """As settings, for commands whose result is what they print: only errors are logged unless a level is asked for."""
         told = self.log_level or os.environ.get("MEDIASVC_LOG_LEVEL")
         return replace(self, log_level=told or "error").settings(serving=False, **flags)
 

@@ -180,7 +180,8 @@ def freshness_lifetime(
 ) -> timedelta:
     """How long the origin grants, from when it made the reply. Never negative.
 
-    now: when the reply came, in place of a missing Date. default: where the origin says nothing. A shared cache, so s-maxage comes first; an unreadable Expires has passed.
+    now: when the reply came, in place of a missing Date. default: where the origin says nothing. A shared cache, so
+    s-maxage comes first; an unreadable Expires has passed.
     Source: RFC 9111 sections 4.2.1 and 5.3.
     """
     if "no-cache" in directives or headers.get("vary", "").strip() == "*":
