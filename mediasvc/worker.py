@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from concurrent.futures import CancelledError
+from dataclasses import replace
 
 import dramatiq
 import uvloop
@@ -11,7 +12,7 @@ from dramatiq.brokers.redis import RedisBroker
 from mediasvc import logs
 from mediasvc.batch.chunks import Chunk, results_to_bytes, rewrite_chunk, with_all_data, with_local_data
 from mediasvc.effects.queue import ACTOR, QUEUE, WorkingSide, make_broker, unpack
-from mediasvc.records import store_name
+from mediasvc.records import deciding, store_name
 from mediasvc.settings import Settings
 from mediasvc.wiring import Parts, open_parts
 
@@ -59,9 +60,12 @@ async def _work(settings: Settings) -> int:
 def _declare(
     broker: RedisBroker, parts: Parts, side: WorkingSide, loop: asyncio.AbstractEventLoop, settings: Settings
 ) -> None:
+    decided_by = deciding(settings)
+
     def take(run: str, name: str, packed: str) -> None:
         """On a thread of Dramatiq's; raises what sends the message round again."""
-        future = asyncio.run_coroutine_threadsafe(_do(parts, side, settings, run, name, packed), loop)
+        done = _do(parts, side, settings, decided_by, run, name, packed)
+        future = asyncio.run_coroutine_threadsafe(done, loop)
         try:
             future.result()
         except CancelledError:
@@ -70,7 +74,9 @@ def _declare(
     dramatiq.actor(actor_name=ACTOR, queue_name=QUEUE, broker=broker)(take)
 
 
-async def _do(parts: Parts, side: WorkingSide, settings: Settings, run: str, name: str, packed: str) -> None:
+async def _do(
+    parts: Parts, side: WorkingSide, settings: Settings, decided_by: str, run: str, name: str, packed: str
+) -> None:
     if not await side.is_wanted(run):
         logs.get().info("chunk.unwanted", run=run)
         return
@@ -86,5 +92,6 @@ async def _do(parts: Parts, side: WorkingSide, settings: Settings, run: str, nam
         results = await with_all_data(parts.articles, results)
     elif settings.store_url:
         results = await with_local_data(parts.local_blobs, results, _CARRIED_BYTES)
-    await side.tell(run, name, results_to_bytes(results))
+    told = tuple(replace(done, settings=decided_by) for done in results)
+    await side.tell(run, name, results_to_bytes(told))
     logs.get().info("chunk.done", run=run, articles=len(results))

@@ -126,6 +126,7 @@ class Done:
     error: tuple[str, str, int] | None
     warnings: list[str]
     seconds: float
+    settings: str = ""
 
     def to_json(self) -> dict[str, object]:
         """For the queue, without the bytes of assets."""
@@ -145,6 +146,7 @@ class Done:
             "error": self.error,
             "warnings": self.warnings,
             "seconds": self.seconds,
+            "settings": self.settings,
         }
 
     @staticmethod
@@ -167,6 +169,7 @@ class Done:
             error=None if told["error"] is None else tuple(told["error"]),
             warnings=told["warnings"],
             seconds=told["seconds"],
+            settings=told.get("settings", ""),
         )
 
 

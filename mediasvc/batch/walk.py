@@ -264,7 +264,7 @@ class Batch:
             # First: a kill must not leave a rewritten article whose way back nobody knows.
             await self._record(
                 [
-                    whole(place, told)
+                    (whole(place, told), results[place].settings or self.options.settings)
                     for place, (told, trouble) in enumerate(zip(rows, ready.troubles, strict=True))
                     if not trouble and not told["error"]
                 ]
@@ -295,18 +295,19 @@ class Batch:
                 found[place] = told
         return found
 
-    async def _record(self, rows: list[Row]) -> None:
+    async def _record(self, rows: list[tuple[Row, str]]) -> None:
+        """With the settings that decided about the images of each."""
         try:
             await self.journal.record(
                 self._job,
                 [
                     JournalRow(
                         path=told["out"],
-                        key=f"{self._fingerprint} {told['digest_in']} {self.options.settings}",
+                        key=f"{self._fingerprint} {told['digest_in']} {settings}",
                         digest_out=told["digest_out"],
                         report_json=report.to_line(told).decode(),
                     )
-                    for told in rows
+                    for told, settings in rows
                 ],
             )
         except StoreFailed as error:

@@ -108,6 +108,27 @@ def test_a_worker_that_shares_no_store_sends_the_bytes(
     assert len(_tree(tmp_path / "out")) == 7
 
 
+def test_images_that_a_worker_refused_by_settings_that_are_not_the_runs_are_tried_again(
+    tmp_path: Path, env: dict[str, str], workers: list[subprocess.Popen[bytes]]
+) -> None:
+    posts = _posts(tmp_path / "posts", 1)
+    command = ["rewrite", str(posts), "--out", str(tmp_path / "out")]
+    elsewhere = env | {"MEDIASVC_DATA_DIR": str(tmp_path / "elsewhere")}
+    workers.append(_start(elsewhere | {"MEDIASVC_DENIED_HOSTS": "static.news.example,news.example"}))
+    refused = mediasvc(command, env)
+    workers[0].terminate()
+    assert workers[0].wait(20) == 0
+
+    workers.append(_start(elsewhere))
+    ended = mediasvc(command, env)
+    again = mediasvc(command, env)
+
+    assert (refused.code, ended.code, again.code) == (3, 0, 0), refused.err + ended.err
+    assert "source_refused" in refused.err
+    assert "1 of them done before" not in ended.err
+    assert "1 of them done before" in again.err
+
+
 def test_small_images_come_with_the_result_and_large_ones_through_the_object_store(
     tmp_path: Path,
     env: dict[str, str],

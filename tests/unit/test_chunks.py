@@ -24,6 +24,7 @@ DONE = Done(
     error=None,
     warnings=["data-size"],
     seconds=0.25,
+    settings="0f",
 )
 FAILED = Done(None, [], [], (), ("invalid_request", "UTF-16", 2), [], 0.0)
 
