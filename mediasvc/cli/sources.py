@@ -1,6 +1,5 @@
 """Commands about one image: resolve, fetch, thumb, sign."""
 
-import base64
 import json
 import sys
 from typing import TYPE_CHECKING
@@ -132,12 +131,8 @@ def sign(
     if size is None and (fit or form or quality or dpr):
         raise click.UsageError("--fit, --format, --quality and --dpr go with --size")
     make_addresses(settings).resolve(url)
-    options = [f"{size.width}x{size.height}" if size else "original"]
-    options += [value for value in (fit, form) if value]
-    options += [f"q{quality}"] if quality else []
-    options += [f"dpr{dpr}"] if dpr else []
-    source = base64.urlsafe_b64encode(url.encode()).rstrip(b"=").decode()
-    path = f"/{','.join(options)}/{source}"
+    box = (size.width, size.height) if size else None
+    path = signing.options_path(url, size=box, fit=fit, format=form, quality=quality, dpr=dpr)
     click.echo(f"{settings.public_url}/img/{signing.sign(settings.signing_keys, path)}{path}")
     return 0
 
