@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mediasvc.core.assetnames import asset_name
 from mediasvc.core.edits import Edit, restorable, splice
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import EXTENSIONS, Format
+from mediasvc.core.picture import Format
 
 
 class Status(StrEnum):
@@ -73,7 +74,7 @@ class Asset:
     @property
     def name(self) -> str:
         """Its file name."""
-        return f"{self.digest}.{EXTENSIONS[self.format]}"
+        return asset_name(self.digest, self.format)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,13 @@ from urllib.parse import urljoin, urlsplit
 from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import ImageReport, Status
 from mediasvc.core import rewrite, urls
+from mediasvc.core.assetnames import parse_asset_name
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import EXTENSIONS, Format, OutputFormat, ThumbnailSpec
+from mediasvc.core.picture import Format, OutputFormat, ThumbnailSpec
 from mediasvc.core.rewrite import FindOptions, Reference, Wants
 from mediasvc.errors import InvalidRequest, MediaError
 from mediasvc.images.addresses import Addresses
 
-_HEX = frozenset("0123456789abcdef")
-_ENDINGS = frozenset(EXTENSIONS.values())
 _LINKS = frozenset({"a[href]", "markdown-link"})
 
 
@@ -132,8 +131,7 @@ def is_local(address: str, prefix: str, public_url: str) -> bool:
     if relative and address.startswith("/img/") and address.count("/") >= 4:
         return True
     name = address.partition("?")[0].partition("#")[0].rpartition("/")[2]
-    digest, _, ending = name.partition(".")
-    return len(digest) == 64 and ending in _ENDINGS and set(digest) <= _HEX
+    return parse_asset_name(name) is not None
 
 
 def is_relative(address: str) -> bool:

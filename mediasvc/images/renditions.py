@@ -9,9 +9,10 @@ from pathlib import Path
 
 from mediasvc import errors, logs, metrics
 from mediasvc.core import caching, urls
+from mediasvc.core.assetnames import asset_name
 from mediasvc.core.caching import CacheRules, Entry, Rendition
 from mediasvc.core.entries import PLACEHOLDER_KEY
-from mediasvc.core.picture import EXTENSIONS, Format, Picture, Rendered, ThumbnailSpec, is_own_thumbnail
+from mediasvc.core.picture import Format, Picture, Rendered, ThumbnailSpec, is_own_thumbnail
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.index import Index
 from mediasvc.effects.workers import ImageWorkers, Processed
@@ -76,11 +77,6 @@ class Served:
     def name(self) -> str:
         """The immutable name of these bytes as an asset."""
         return asset_name(self.digest, self.format)
-
-
-def asset_name(digest: str, form: Format) -> str:
-    """The immutable file name of bytes: their SHA-256 and the usual ending of their format."""
-    return f"{digest}.{EXTENSIONS[form]}"
 
 
 def remembered(code: str, retry_after_s: int | None = None) -> MediaError:

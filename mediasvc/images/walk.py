@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from mediasvc import errors, metrics
 from mediasvc.core import urls
+from mediasvc.core.assetnames import asset_name
 from mediasvc.core.caching import CacheRules
-from mediasvc.core.picture import EXTENSIONS, Format, ThumbnailSpec, is_own_thumbnail
+from mediasvc.core.picture import Format, ThumbnailSpec, is_own_thumbnail
 from mediasvc.core.upkeep import Tally
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.fetch import Fetcher
@@ -19,12 +20,10 @@ from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import SourceMissing, StoreFailed
 from mediasvc.images.addresses import Addresses
 from mediasvc.images.originals import Originals, Wish
-from mediasvc.images.renditions import CacheStatus, Held, Renditions, Served, asset_name, original
+from mediasvc.images.renditions import CacheStatus, Held, Renditions, Served, original
 
 T = TypeVar("T")
 
-_FORMATS = {extension: form for form, extension in EXTENSIONS.items()}
-_HEX = frozenset("0123456789abcdef")
 _DELIVERIES = 4
 _SMALL_BYTES = 1024 * 1024
 
@@ -191,12 +190,8 @@ class Images:
         """A file with exactly these bytes, where there is one."""
         return None if served.data is not None else await self.blobs.path(served.digest)
 
-    async def asset(self, name: str) -> Served:
-        """The asset of that name. SourceMissing where we hold none; StoreFailed."""
-        digest, _, extension = name.partition(".")
-        form = _FORMATS.get(extension)
-        if form is None or len(digest) != 64 or not set(digest) <= _HEX:
-            raise SourceMissing("no asset has such a name")
+    async def asset(self, digest: str, form: Format) -> Served:
+        """The asset whose name says this. SourceMissing where we hold none; StoreFailed."""
         size = await self.blobs.size(digest)
         if size is None:
             raise SourceMissing("this asset is not kept here")

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from mediasvc import logs, metrics
 from mediasvc.core import sniff
+from mediasvc.core.assetnames import parse_asset_name
 from mediasvc.core.hostheaders import has_passed
 from mediasvc.core.picture import EXTENSIONS, MEDIA_TYPES, Format
 from mediasvc.core.retry import parse_date
@@ -122,11 +123,10 @@ class ImageRoutes:
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """/assets/{name}: named by content, so that what is there never changes."""
-        name = request.match_info["name"]
-        digest, _, extension = name.partition(".")
-        form = _FORMATS.get(extension)
-        if form is None or len(digest) != 64 or not set(digest) <= _HEX:
+        named = parse_asset_name(request.match_info["name"])
+        if named is None:
             raise SourceMissing("no asset has such a name")
+        digest, form = named
         target = request.raw_path.encode("utf-8", "surrogateescape")
         request["cache"] = CacheStatus.HIT.value
         ready = self.memory.get(target, Accepts.SILENT, time.time())
@@ -136,7 +136,7 @@ class ImageRoutes:
             return _from_memory(request, ready)
         generation = self.memory.generation
         with self.gate.enter():
-            served = await self.images.asset(name)
+            served = await self.images.asset(digest, form)
             chosen = Representation(
                 f'"{digest}"', MEDIA_TYPES[form], _filename(digest, form), None, replies.IMMUTABLE
             )
@@ -160,10 +160,6 @@ class ImageRoutes:
         if isinstance(content, bytes) and "?" not in request.raw_path:
             self.memory.put(target, Accepts.SILENT, Ready(chosen, content, "", float("inf")), generation)
         return sending.send(request, chosen, content, served.bytes, CacheStatus.HIT.value)
-
-
-_HEX = frozenset("0123456789abcdef")
-_FORMATS = {extension: form for form, extension in EXTENSIONS.items()}
 
 
 def accept_field(request: web.Request) -> str | None:
