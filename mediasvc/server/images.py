@@ -146,7 +146,7 @@ class ImageRoutes:
             if self.redirects_assets:
                 # The store refuses the one with what was signed for the other.
                 method: Method = "HEAD" if request.method == "HEAD" else "GET"
-                address = await self.blobs.presigned_url(digest, MEDIA_TYPES[form], _PRESIGNED_S, method)
+                address = await self.blobs.presigned_url(digest, _PRESIGNED_S, method)
                 if address is not None:
                     keep = f"public, max-age={_REDIRECT_MAX_AGE_S}"
                     return web.Response(status=302, headers={"Location": address, "Cache-Control": keep})

@@ -205,7 +205,7 @@ async def test_a_blob_lies_in_a_folder_of_its_first_digits(files: FileBlobs, tmp
 
 
 async def test_files_have_no_url_of_their_own(files: FileBlobs) -> None:
-    assert await files.presigned_url(await files.put(b"x"), "image/png", 60) is None
+    assert await files.presigned_url(await files.put(b"x"), 60) is None
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied", "flipped", "grown"])
@@ -508,7 +508,7 @@ async def test_a_presigned_url_gives_the_bytes_under_their_own_type(
 ) -> None:
     data = head + os.urandom(100)
     digest = await replicas[0].put(data)
-    url = await replicas[0].presigned_url(digest, "image/whatever", 60)
+    url = await replicas[0].presigned_url(digest, 60)
     assert url is not None
 
     async with aiohttp.ClientSession() as session:
@@ -543,7 +543,7 @@ async def test_nobody_is_sent_to_a_store_for_what_only_lies_here(
     blobs = ObjectBlobs(open_objects(), local)
 
     assert await blobs.size(digest) == 100
-    assert await blobs.presigned_url(digest, "image/png", 60) is None
+    assert await blobs.presigned_url(digest, 60) is None
     await local.close()
 
 
@@ -551,7 +551,7 @@ async def test_a_url_presigned_for_head_is_good_for_head(
     replicas: tuple[ObjectBlobs, ObjectBlobs],
 ) -> None:
     digest = await replicas[0].put(b"a picture")
-    url = await replicas[0].presigned_url(digest, "image/png", 60, "HEAD")
+    url = await replicas[0].presigned_url(digest, 60, "HEAD")
     assert url is not None
 
     async with aiohttp.ClientSession() as session, session.head(url) as reply:
@@ -587,7 +587,7 @@ async def test_a_store_whose_credentials_do_not_sign_keeps_and_reads_all_the_sam
     digest = await blobs.put(b"a picture")
 
     for _ in range(6):
-        assert await blobs.presigned_url(digest, "image/png", 60) is None
+        assert await blobs.presigned_url(digest, 60) is None
         await local.delete(digest)
         assert await blobs.read(digest) == b"a picture"
     assert await blobs.health() is None
@@ -600,18 +600,18 @@ async def test_nobody_is_sent_to_a_store_that_is_down(
     local = FileBlobs(tmp_path, 100 * MIB)
     blobs = ObjectBlobs(own_part(own_gs, tmp_path, monkeypatch)(), local, timeout_s=1)
     digest = await blobs.put(b"a picture")
-    assert await blobs.presigned_url(digest, "image/png", 60) is not None
+    assert await blobs.presigned_url(digest, 60) is not None
 
     own_gs.kill()
     with pytest.raises(StoreFailed):
         await blobs.read(ABSENT)
 
-    assert await blobs.presigned_url(digest, "image/png", 60) is None
+    assert await blobs.presigned_url(digest, 60) is None
     assert await blobs.read(digest) == b"a picture"
     own_gs.start()
     another = await blobs.put(b"another")
-    assert await blobs.presigned_url(another, "image/png", 60) is not None
-    assert await blobs.presigned_url(digest, "image/png", 60) is None  # it came back with nothing in it
+    assert await blobs.presigned_url(another, 60) is not None
+    assert await blobs.presigned_url(digest, 60) is None  # it came back with nothing in it
     await local.close()
 
 
@@ -621,11 +621,11 @@ async def test_a_store_that_goes_down_is_noticed_though_nothing_but_addresses_is
     local = FileBlobs(tmp_path, 100 * MIB)
     blobs = ObjectBlobs(own_part(own_gs, tmp_path, monkeypatch)(), local, timeout_s=1)
     digest = await blobs.put(b"a picture")
-    assert await blobs.presigned_url(digest, "image/png", 60) is not None
+    assert await blobs.presigned_url(digest, 60) is not None
 
     own_gs.kill()
 
-    assert await blobs.presigned_url(digest, "image/png", 60) is None
+    assert await blobs.presigned_url(digest, 60) is None
     assert await blobs.read(digest) == b"a picture"
     await local.close()
 

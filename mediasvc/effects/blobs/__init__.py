@@ -50,9 +50,7 @@ class Blobs(Protocol):
     async def delete(self, digest: str) -> None:
         """Forgets it, if it is held. StoreFailed."""
 
-    async def presigned_url(
-        self, digest: str, media_type: str, ttl_s: int, method: Method = "GET"
-    ) -> str | None:
+    async def presigned_url(self, digest: str, ttl_s: int, method: Method = "GET") -> str | None:
         """Where a client may fetch it for ttl_s seconds by this method; None: only from us, at this moment."""
 
     async def health(self) -> str | None:

@@ -103,9 +103,7 @@ class FileBlobs:
         if await self._run("delete", lambda: self._folder.delete(digest)):
             metrics.cache_evictions.labels(reason="purge").inc()
 
-    async def presigned_url(
-        self, digest: str, media_type: str, ttl_s: int, method: Method = "GET"
-    ) -> str | None:
+    async def presigned_url(self, digest: str, ttl_s: int, method: Method = "GET") -> str | None:
         """None: files are served by us."""
         return None
 

@@ -163,10 +163,8 @@ class ObjectBlobs:
         finally:
             await self._local.delete(digest)
 
-    async def presigned_url(
-        self, digest: str, media_type: str, ttl_s: int, method: Method = "GET"
-    ) -> str | None:
-        """See Blobs. The store answers with the media type of the bytes, whichever is asked for here.
+    async def presigned_url(self, digest: str, ttl_s: int, method: Method = "GET") -> str | None:
+        """See Blobs. The store answers with the media type of the bytes.
 
         None too while the store is in trouble, or where it does not have the blob, as one from the days before there
         was a store: it is asked, since whoever is sent there does not say what became of it. None where its credentials
