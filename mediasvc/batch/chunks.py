@@ -228,16 +228,17 @@ async def _rewrite(articles: "Articles", chunk: Chunk, task: Task) -> Done:
     try:
         rewritten = await articles.rewrite(task.content, options)
     except MediaError as error:
-        return _failed(error.code, str(error), error.exit_code, time.perf_counter() - started)
+        return failed_with(error, time.perf_counter() - started)
     except Exception:
         logs.get().exception("article.bug")
         message = "a bug in mediasvc; the log has the details, and the article is as it was"
-        return _failed(MediaError.code, message, MediaError.exit_code, time.perf_counter() - started)
+        return failed_with(MediaError(message), time.perf_counter() - started)
     return done_with(task.content, rewritten, time.perf_counter() - started)
 
 
-def _failed(code: str, message: str, exit_code: int, seconds: float) -> Done:
-    return Done(None, [], [], (), (code, message, exit_code), [], seconds)
+def failed_with(error: MediaError, seconds: float) -> Done:
+    """What became of an article that could not be walked."""
+    return Done(None, [], [], (), (error.code, str(error), error.exit_code), [], seconds)
 
 
 def done_with(article: bytes, rewritten: Rewritten, seconds: float) -> Done:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import Literal
 import click
 
 from mediasvc.articles.options import ArticleOptions
-from mediasvc.batch.chunks import done_with, exit_code_of
+from mediasvc.batch.chunks import done_with, exit_code_of, failed_with
 from mediasvc.batch.options import Options
 from mediasvc.batch.output import quoted
 from mediasvc.batch.report import ReportFile, row
 from mediasvc.batch.scan import Item
 from mediasvc.cli.context import printable
 from mediasvc.cli.preview import preview_stdin
+from mediasvc.core import urls
 from mediasvc.core.reference import ArticleType
 from mediasvc.effects import files
-from mediasvc.errors import BodyTooLarge
+from mediasvc.errors import BodyTooLarge, InvalidRequest, SourceRefused
 from mediasvc.settings import Settings
 from mediasvc.wiring import open_parts
 
@@ -33,7 +35,12 @@ def rewrite_stdin(
     dry_run: bool,
     report: Path | None,
 ) -> int:
-    """The exit code. BodyTooLarge, StoreFailed."""
+    """The exit code. BodyTooLarge, StoreFailed. What cannot be rewritten as a whole comes out as it went in."""
+    if base_url is not None:
+        try:
+            base_url = urls.normalise(base_url)
+        except (InvalidRequest, SourceRefused) as error:
+            raise click.UsageError("--base-url is an absolute http or https address") from error
     content = sys.stdin.buffer.read(settings.max_article_bytes + 1)
     if len(content) > settings.max_article_bytes:
         raise BodyTooLarge(
@@ -63,21 +70,28 @@ async def _rewrite_one(
     async with open_parts(settings) as parts:
         report_file = ReportFile(report) if report else None
         with closing(report_file) if report_file is not None else nullcontext():
-            rewritten = await parts.articles.rewrite(content, article)
-            for asset in rewritten.assets:
+            started = time.perf_counter()
+            try:
+                rewritten = await parts.articles.rewrite(content, article)
+            except InvalidRequest as error:
+                done = failed_with(error, time.perf_counter() - started)
+            else:
+                done = done_with(content, rewritten, time.perf_counter() - started)
+            for asset in done.assets:
                 source = None if asset.data is not None else await parts.blobs.path(asset.digest)
                 if asset.data is not None:
                     await asyncio.to_thread(files.write_whole, folder / asset.name, asset.data, durable=True)
                 elif source is not None:
                     await asyncio.to_thread(files.copy_whole, source, folder / asset.name, durable=True)
-            sys.stdout.buffer.write(rewritten.content)
+            sys.stdout.buffer.write(content if done.content is None else done.content)
             sys.stdout.buffer.flush()
             if report_file is not None:
                 kind = article.type or ArticleType.HTML
-                done = done_with(content, rewritten, 0.0)
                 item = Item(Path("-"), Path("-"), "-", kind, str(Path.cwd()))
                 report_file.add([row(item, content, done)])
-    for image in rewritten.images:
-        if image.code is not None:
-            click.echo(printable(f"mediasvc: {image.source}: {image.code}"), err=True)
-    return exit_code_of([image.to_json() for image in rewritten.images], None)
+    if done.error is not None:
+        click.echo(printable(f"mediasvc: {done.error[1]}"), err=True)
+    for image in done.images:
+        if image["code"] is not None:
+            click.echo(printable(f"mediasvc: {image['source']}: {image['code']}"), err=True)
+    return exit_code_of(done.images, done.error)

@@ -203,6 +203,7 @@ def test_private_addresses_are_refused(tmp_path: Path, env: dict[str, str]) -> N
         (["rewrite", "post.md"], "--out"),
         (["rewrite", "post.md", "--out", "out", "--base-url", "http://news.example/"], "--base-url"),
         (["rewrite", "-", "--dry-run", "--report", "r.jsonl"], "has no report"),
+        (["rewrite", "-", "--base-url", "news.example/a"], "--base-url"),
         (["rewrite", "post.md", "--out", "post.md/x"], "cannot write"),
         (["rewrite", "post.md", "--out", "."], "is input too"),
         (["rewrite", "posts/", "--out", "posts/../posts"], "is the input too"),
@@ -420,6 +421,20 @@ def test_stdin_has_a_report_too(tmp_path: Path, env: dict[str, str]) -> None:
     assert ended.code == 0, ended.err
     assert row["counts"]["localised"] == 1
     assert b'src="a%20%23b/' in ended.out
+
+
+def test_stdin_that_fails_as_a_whole_comes_out_as_it_is_and_is_reported(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    html = b'<base href="http://static.news.example/"><img src="a/lake.jpeg">'
+
+    ended = mediasvc(["rewrite", "-", "--report", "r.jsonl"], env, cwd=tmp_path, stdin=html)
+
+    (row,) = _report(tmp_path / "r.jsonl")
+    assert (ended.code, ended.out) == (2, html)
+    assert "--asset-url" in ended.err
+    assert (row["status"], row["error"], row["digest_out"]) == ("failed", "invalid_request", row["digest_in"])
+    assert row["seconds"] > 0
 
 
 def test_a_dry_run_minds_no_output_folder(tmp_path: Path, env: dict[str, str]) -> None:
