@@ -19,6 +19,13 @@ from mediasvc.settings import Settings
 if TYPE_CHECKING:
     from mediasvc.images.renditions import Served
 
+_FITS = click.Choice([fit.value for fit in Fit])
+_FIT = "Whole in the box, or filling it: cover keeps the middle, attention what has the most to see"
+_FORMATS = click.Choice([form.value for form in OutputFormat])
+_QUALITIES = click.IntRange(1, 100)
+_DPRS = click.IntRange(1, 4)
+_DPR = "Device pixels for each CSS pixel; default: 1."
+
 
 @click.command(
     epilog='Example: mediasvc resolve "https://cors.zfour.workers.dev/?http://news.example/a.jpeg"'
@@ -74,10 +81,10 @@ def fetch(url: str, output: str, common: Common) -> int:
     "--size", type=SizeParameter(), required=True, help="The box that the picture is to fit, 600,400."
 )
 @click.option("-o", "--output", required=True, help='File to write; "-" is stdout.')
-@click.option("--fit", type=click.Choice([fit.value for fit in Fit]), default="fit", show_default=True)
-@click.option("--format", "form", type=click.Choice([form.value for form in OutputFormat]), default="keep")
-@click.option("--quality", type=click.IntRange(1, 100), help="1 to 100; default 80.")
-@click.option("--dpr", type=click.IntRange(1, 4), default=1, help="Device pixels for each CSS pixel.")
+@click.option("--fit", type=_FITS, default="fit", help=f"{_FIT}; default: fit.")
+@click.option("--format", "form", type=_FORMATS, default="keep", help="Default: keep, that of the original.")
+@click.option("--quality", type=_QUALITIES, help="Default: 80.")
+@click.option("--dpr", type=_DPRS, default=1, help=_DPR)
 @common_options
 def thumb(
     url: str, size: Size, output: str, fit: str, form: str, quality: int | None, dpr: int, common: Common
@@ -108,10 +115,10 @@ def _tell(served: "Served", output: str) -> None:
 @click.command(epilog="Example: mediasvc sign https://news.example/a.jpeg --size 600,400")
 @click.argument("url")
 @click.option("--size", type=SizeParameter(), help="The box of a thumbnail; without it, the original.")
-@click.option("--fit", type=click.Choice([fit.value for fit in Fit]))
-@click.option("--format", "form", type=click.Choice([form.value for form in OutputFormat]))
-@click.option("--quality", type=click.IntRange(1, 100))
-@click.option("--dpr", type=click.IntRange(1, 4))
+@click.option("--fit", type=_FITS, help=f"{_FIT}; default: fit.")
+@click.option("--format", "form", type=_FORMATS, help="Default: by the reader's Accept header.")
+@click.option("--quality", type=_QUALITIES, help="Default: 80.")
+@click.option("--dpr", type=_DPRS, help=_DPR)
 @common_options
 def sign(
     url: str,
