@@ -2,6 +2,7 @@
 
 import asyncio
 import difflib
+import io
 import os
 import sys
 import tempfile
@@ -91,13 +92,20 @@ async def _only_looking(settings: Settings) -> AsyncIterator[Parts]:
 def _print_diff(name: str, before: bytes, after: bytes) -> None:
     if before == after:
         return
+    if " " in name:
+        name += "\t"  # else patch takes what stands behind the blank for a date
     lines = difflib.diff_bytes(
         difflib.unified_diff,
-        before.splitlines(keepends=True),
-        after.splitlines(keepends=True),
+        _lines(before),
+        _lines(after),
         f"a/{name}".encode(),
         f"b/{name}".encode(),
     )
     for line in lines:
         sys.stdout.buffer.write(line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n")
     sys.stdout.buffer.flush()
+
+
+def _lines(text: bytes) -> list[bytes]:
+    """As a diff has them, for which a lone CR ends none."""
+    return io.BytesIO(text).readlines()

@@ -459,6 +459,19 @@ def test_the_report_names_articles_as_this_run_does(tmp_path: Path, env: dict[st
     assert told == ["posts/post.md", str(article)]
 
 
+@pytest.mark.parametrize("break_", ["\n", "\r\n", "\r"])
+def test_a_dry_run_prints_what_patch_takes(tmp_path: Path, env: dict[str, str], break_: str) -> None:
+    text = break_.join(["one", "![x](http://static.news.example/a/lake.jpeg)", "three", ""])
+    article = _article(tmp_path, text, "a post.md")
+
+    ended = mediasvc(["rewrite", article.name, "--dry-run"], env, cwd=tmp_path)
+
+    before, after, _, *hunk = ended.out.removesuffix(b"\n").split(b"\n")
+    assert (before, after) == (b"--- a/a post.md\t", b"+++ b/a post.md\t")
+    assert b"\n".join(line[1:] for line in hunk if line[:1] in b" -") == text.encode().removesuffix(b"\n")
+    assert hunk.count(b"\\ No newline at end of file") == (2 if break_ == "\r" else 0)
+
+
 def test_a_dry_run_leaves_no_cache_behind(tmp_path: Path, env: dict[str, str]) -> None:
     article = _article(tmp_path / "posts")
 
