@@ -5,7 +5,6 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediasvc.effects.file_locks import FileLocks
@@ -13,7 +12,7 @@ from mediasvc.effects.flights import Locks
 from mediasvc.effects.index import Index, SqliteIndex
 from mediasvc.effects.journal import Journal, SqliteJournal
 from mediasvc.errors import InvalidSettings
-from mediasvc.settings import Settings
+from mediasvc.settings import Settings, make_data_dir
 
 if TYPE_CHECKING:
     from mediasvc.effects.blobs.files import FileBlobs
@@ -49,7 +48,7 @@ class Records:
 @asynccontextmanager
 async def open_records(settings: Settings) -> AsyncIterator[Records]:
     """InvalidSettings where the data folder cannot be made. Files in it are opened when they are first asked."""
-    _make_folder(settings.data_dir)
+    make_data_dir(settings)
     async with AsyncExitStack() as stack:
         index, locks = _shared_or_local(settings, stack)
         journal = SqliteJournal(settings.data_dir / "journal.sqlite")
@@ -68,7 +67,7 @@ async def open_local_blobs(settings: Settings) -> "AsyncIterator[FileBlobs]":
     """
     from mediasvc.effects.blobs.files import FileBlobs
 
-    _make_folder(settings.data_dir)
+    make_data_dir(settings)
     of_store = f"-{hashlib.sha256(settings.store_url.encode()).hexdigest()[:8]}" if settings.store_url else ""
     blobs = FileBlobs(settings.data_dir / f"blobs{of_store}", settings.cache_max_bytes)
     try:
@@ -110,10 +109,3 @@ def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, 
         locks = FileLocks(settings.data_dir / "flights.lock")
     stack.push_async_callback(index.close)
     return index, locks
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidSettings(f"MEDIASVC_DATA_DIR: cannot make the folder {path}") from error

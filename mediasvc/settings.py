@@ -303,6 +303,14 @@ def check_serving(settings: Settings) -> None:
         raise InvalidSettings(problem)
 
 
+def make_data_dir(settings: Settings) -> None:
+    """InvalidSettings where the folder is not there and cannot be made."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSettings(f"{PREFIX}DATA_DIR: cannot make the folder {settings.data_dir}") from error
+
+
 def pack(settings: Settings) -> dict[str, object]:
     """Every value in a form that JSON holds, secrets included; unpack brings them back."""
     packed: dict[str, object] = {}

@@ -10,7 +10,7 @@ from typing import IO
 from mediasvc.errors import InvalidSettings
 from mediasvc.server import handover, listening
 from mediasvc.server.supervisor import Charge, supervise
-from mediasvc.settings import Settings, check_serving, find_open_doors, pack
+from mediasvc.settings import Settings, check_serving, find_open_doors, make_data_dir, pack
 
 
 def serve(settings: Settings, *, stay: bool = False) -> int:
@@ -22,6 +22,7 @@ def serve(settings: Settings, *, stay: bool = False) -> int:
     cores = listening.usable_cores()
     try:
         check_serving(settings)
+        make_data_dir(settings)
         sockets = listening.bind(settings.host, settings.port, settings.workers or cores)
     except InvalidSettings as error:
         print(f"mediasvc: {error}", file=sys.stderr)
