@@ -6,9 +6,10 @@ import hashlib
 import json
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import UnionType
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -46,6 +47,29 @@ def load(text: bytes) -> Any:  # Any: whatever JSON holds
             return json.loads(text)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
+
+
+_IMAGE_TEXTS = ("source", "status")
+_MAYBE_TEXTS = ("origin", "code", "original", "thumbnail")
+_MAYBE_NUMBERS = ("width", "height", "bytes")
+
+
+def are_images(told: object) -> bool:
+    """Whether that is a list of images as reports have them."""
+    return isinstance(told, list) and all(
+        isinstance(image, dict)
+        and holds(image, str, _IMAGE_TEXTS)
+        and holds(image, str | None, _MAYBE_TEXTS)
+        and holds(image, int | None, _MAYBE_NUMBERS)
+        for image in told
+    )
+
+
+def holds(
+    told: Mapping[str, Any], kind: type | UnionType, names: Sequence[str]
+) -> bool:  # Any: a JSON object
+    """Whether all of these are there, and of this kind."""
+    return all(name in told and isinstance(told[name], kind) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +175,15 @@ class Done:
 
     @staticmethod
     def from_json(told: Mapping[str, Any], data: Mapping[str, bytes]) -> "Done":  # Any: a parsed JSON object
-        """ValueError or KeyError on anything that to_json did not write. data: bytes of assets, by digest."""
+        """ValueError, KeyError or TypeError on anything that to_json did not write. data: bytes of assets, by digest."""
+        error = told["error"]
+        if (
+            not are_images(told["images"])
+            or not holds(told, list, ("edits", "warnings"))
+            or not holds(told, int | float, ("seconds",))
+            or not (error is None or list(map(type, error)) == [str, str, int])
+        ):
+            raise ValueError("not what became of an article")
         return Done(
             content=None if told["content"] is None else base64.b64decode(told["content"]),
             images=told["images"],
@@ -166,7 +198,7 @@ class Done:
                 )
                 for asset in told["assets"]
             ),
-            error=None if told["error"] is None else tuple(told["error"]),
+            error=None if error is None else tuple(error),
             warnings=told["warnings"],
             seconds=told["seconds"],
             settings=told.get("settings", ""),
@@ -185,14 +217,15 @@ def results_to_bytes(results: tuple[Done, ...]) -> bytes:
 
 
 def results_from_bytes(message: bytes) -> tuple[Done, ...]:
-    """ValueError or KeyError on anything that results_to_bytes did not write."""
+    """ValueError, KeyError or TypeError on anything that results_to_bytes did not write."""
     try:
         end = _HEAD.size + _HEAD.unpack_from(message)[0]
         told = load(unsqueeze(message[_HEAD.size : end]))
+        sizes = dict(told["data"])
     except struct.error as error:
         raise ValueError("not the results of a chunk") from error
     data = {}
-    for digest, size in told["data"].items():
+    for digest, size in sizes.items():
         start, end = end, end + size
         data[digest] = message[start:end]
         if hashlib.sha256(data[digest]).hexdigest() != digest:

@@ -9,10 +9,9 @@ import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import UnionType
 from typing import Any
 
-from mediasvc.batch.chunks import Done, dump, load
+from mediasvc.batch.chunks import Done, are_images, dump, holds, load
 from mediasvc.batch.scan import Item
 from mediasvc.core import edits
 from mediasvc.core.reference import ArticleType
@@ -145,30 +144,18 @@ def from_line(line: bytes) -> Row:
 
 
 _TEXTS = ("path", "out", "status")
-_IMAGE_TEXTS = ("source", "status")
-_MAYBE_TEXTS = ("origin", "code", "original", "thumbnail")
-_MAYBE_NUMBERS = ("width", "height", "bytes")
 
 
 def _check(told: Row) -> Row:
     """ValueError where an object of a file is not of the report's shape."""
-    images = told.get("images")
     if (
-        not _holds(told, str, _TEXTS)
-        or not _holds(told, str | None, ("error",))
+        not holds(told, str, _TEXTS)
+        or not holds(told, str | None, ("error",))
         or not isinstance(told.get("root", ""), str)
-        or not isinstance(images, list)
-        or not all(isinstance(image, dict) for image in images)
-        or not all(_holds(image, str, _IMAGE_TEXTS) for image in images)
-        or not all(_holds(image, str | None, _MAYBE_TEXTS) for image in images)
-        or not all(_holds(image, int | None, _MAYBE_NUMBERS) for image in images)
+        or not are_images(told.get("images"))
     ):
         raise ValueError("not an article's object")
     return told
-
-
-def _holds(told: Row, kind: type | UnionType, names: Sequence[str]) -> bool:
-    return all(name in told and isinstance(told[name], kind) for name in names)
 
 
 class ReportFile:

@@ -81,7 +81,10 @@ async def _ask(queue_url: str, stack: AsyncExitStack) -> Run:
 
     async def run_chunk(chunk: Chunk) -> tuple[Done, ...]:
         try:
-            return results_from_bytes(await asking.do(chunk.to_json()))
+            results = results_from_bytes(await asking.do(chunk.to_json()))
+            if len(results) != len(chunk.tasks):
+                raise ValueError("not as many articles as were asked for")
+            return results
         except (ValueError, KeyError, TypeError) as error:
             raise StoreFailed("a worker's answer cannot be read; do all run the same version?") from error
 

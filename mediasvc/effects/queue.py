@@ -116,9 +116,9 @@ def pack(data: bytes) -> str:
     return _PACKED + base64.b64encode(squeeze(data)).decode("ascii")
 
 
-def unpack(text: str) -> bytes:
+def unpack(text: object) -> bytes:
     """What pack made. ValueError on anything else."""
-    if not text.startswith(_PACKED):
+    if not isinstance(text, str) or not text.startswith(_PACKED):
         raise ValueError("not a packed message")
     return unsqueeze(base64.b64decode(text[1:]))
 

@@ -1,9 +1,11 @@
 """What travels through the queue arrives as it was sent, or is refused."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -12,13 +14,19 @@ from mediasvc.batch.chunks import Chunk, Done, Task, results_from_bytes, results
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat
 from mediasvc.core.reference import ArticleType
+from mediasvc.core.squeezing import squeeze
 
 DATA = b"\xff\xd8\xff\0of a picture"
 CARRIED = Asset(hashlib.sha256(DATA).hexdigest(), Format.JPEG, DATA, len(DATA), "https://news.example/a.jpg")
 STORED = Asset("0" * 64, Format.PNG, None, 4_000_000, "https://news.example/b.png")
+IMAGE: dict[str, object] = {
+    **dict.fromkeys(("origin", "code", "original", "thumbnail", "width", "height", "bytes")),
+    "source": "https://news.example/a.jpg",
+    "status": "left",
+}
 DONE = Done(
     content="秋\r\n".encode("gb18030"),
-    images=[{"source": "https://news.example/a.jpg", "code": None}],
+    images=[IMAGE],
     edits=[[0, 3, "aGVhZA=="]],
     assets=(CARRIED, STORED),
     error=None,
@@ -27,6 +35,11 @@ DONE = Done(
     settings="0f",
 )
 FAILED = Done(None, [], [], (), ("invalid_request", "UTF-16", 2), [], 0.0)
+
+
+def with_head(told: object) -> bytes:
+    head = squeeze(json.dumps(told).encode())
+    return len(head).to_bytes(4, "big") + head
 
 
 def test_results_arrive_as_they_were_sent() -> None:
@@ -47,7 +60,7 @@ def test_folders_whose_names_are_not_utf_8_arrive_as_they_were_sent() -> None:
         store="files",
         began=datetime(2026, 11, 26, 12, 0, 0, 5, tzinfo=UTC),
     )
-    done = replace(DONE, images=[{"source": "https://news.example/a.jpg", "original": "as\udcff/a.jpg"}])
+    done = replace(DONE, images=[IMAGE | {"original": "as\udcff/a.jpg"}])
 
     assert Chunk.from_json(chunk.to_json()) == chunk
     assert results_from_bytes(results_to_bytes((done, FAILED))) == (done, FAILED)
@@ -74,10 +87,36 @@ def test_an_image_of_several_articles_travels_once() -> None:
         lambda sent: sent[:-1] + b"X",
         lambda sent: b"\xff\xff\xff\xff" + sent[4:],
         lambda sent: sent[:4] + b"\0" + sent[5:],
+        lambda sent: with_head({"results": [], "data": [1]}),
+        lambda sent: with_head({"results": [], "data": {"0": "1"}}),
+        lambda sent: with_head({"results": [1], "data": {}}),
+        lambda sent: with_head([]),
     ],
 )
 def test_what_came_to_harm_is_refused(harm: Callable[[bytes], bytes]) -> None:
     sent = results_to_bytes((DONE,))
 
-    with pytest.raises((ValueError, KeyError)):
+    with pytest.raises((ValueError, KeyError, TypeError)):
         results_from_bytes(harm(sent))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        {"images": [1]},
+        {"images": None},
+        {"images": [{"source": "https://news.example/a.jpg"}]},
+        {"images": [IMAGE | {"bytes": "many"}]},
+        {"edits": 5},
+        {"warnings": None},
+        {"seconds": "x"},
+        {"error": ("overloaded",)},
+        {"error": ("overloaded", "later", "4")},
+    ],
+    ids=str,
+)
+def test_what_is_of_another_shape_is_refused(harm: dict[str, Any]) -> None:
+    sent = results_to_bytes((replace(DONE, **harm),))
+
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        results_from_bytes(sent)
