@@ -61,6 +61,7 @@ def are_images(told: object) -> bool:
         and holds(image, str, _IMAGE_TEXTS)
         and holds(image, str | None, _MAYBE_TEXTS)
         and holds(image, int | None, _MAYBE_NUMBERS)
+        and isinstance(image.get("original_bytes"), int | None)
         for image in told
     )
 

@@ -61,7 +61,6 @@ class _Summary:
     original_bytes: int = 0
     shown_bytes: int = 0
     pictures: int = 0
-    seconds: float = 0.0
     failed_articles: list[tuple[str, str]] = field(default_factory=list)
     further_articles: int = 0
     failures: dict[tuple[str, str], _Failures] = field(default_factory=dict)
@@ -72,7 +71,6 @@ class _Summary:
 
     def add(self, told: Row, root: Path | None) -> None:
         self.articles[told["status"]] = self.articles.get(told["status"], 0) + 1
-        self.seconds += told.get("seconds") or 0.0
         if told["error"]:
             if len(self.failed_articles) < _GROUPS_SHOWN:
                 self.failed_articles.append((told["path"], f"{told.get('message') or ''} ({told['error']})"))
