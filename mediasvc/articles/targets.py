@@ -1,5 +1,6 @@
 """What each reference of an article asks for, decided before anything is fetched."""
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
@@ -14,6 +15,10 @@ from mediasvc.core.rewrite import FindOptions, Reference, Wants
 from mediasvc.errors import InvalidRequest, MediaError
 from mediasvc.images.addresses import Addresses
 
+# Sites have folders called /img as well.
+_IMAGE_PATH = re.compile(
+    r"/img/(?:unsafe|[A-Za-z0-9_-]{43})/(?:original|[0-9]+x[0-9]+)(?:,[a-z0-9]+)*/[A-Za-z0-9_-]+=*(?:[?#]|\Z)"
+)
 _LINKS = frozenset({"a[href]", "markdown-link"})
 
 
@@ -128,7 +133,7 @@ def is_local(address: str, prefix: str, public_url: str) -> bool:
     relative = is_relative(address)
     if not relative and not address.startswith(prefix):
         return False
-    if relative and address.startswith("/img/") and address.count("/") >= 4:
+    if relative and _IMAGE_PATH.match(address):
         return True
     name = address.partition("?")[0].partition("#")[0].rpartition("/")[2]
     return parse_asset_name(name) is not None

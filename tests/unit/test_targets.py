@@ -45,6 +45,11 @@ def test_the_front_matter_thumbnail_has_the_size_that_the_body_declares(addresse
         (f"http://elsewhere.example/{HASH}.jpg", False),
         ("assets/photo.jpg", False),
         (f"/img/unsafe/600x400/{'a' * 20}", True),
+        (f"/img/{'s' * 43}/600x400,cover,q70,dpr2/{'a' * 20}", True),
+        (f"/img/{'s' * 43}/original/{'a' * 20}", True),
+        ("/img/2024/10/26/lake.jpg", False),
+        ("/img/2024/10/lake", False),
+        (f"/img/unsafe/600x400/{'a' * 20}.jpg", False),
         ("http://[", False),
     ],
 )
