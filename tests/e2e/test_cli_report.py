@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chromium import open_browser
 from tests.origin import Origin, Reply, jpeg
 from tests.programs import environment, mediasvc, peak_rss
 
@@ -157,6 +158,31 @@ def test_names_give_a_terminal_no_orders(tmp_path: Path) -> None:
     assert ended.err.splitlines()[0].startswith("mediasvc: \\x1b]0;x\\x07\\n.md: ")
     assert ended.err.isascii()
     assert not set(ended.err) & {"\x1b", "\x07"}
+
+
+def test_long_names_do_not_make_the_page_wider_than_a_telephone(tmp_path: Path) -> None:
+    address = f"http://{'sub.' * 50}news.example/{'a' * 250}.jpg"
+    image = {"source": address, "origin": address, "where": "img[src]", "status": "failed"}
+    image |= {"code": "source_missing"}
+    image |= dict.fromkeys(("original", "thumbnail", "width", "height", "bytes"))
+    row = {
+        "path": "p" * 250,
+        "out": "p" * 250,
+        "status": "failed",
+        "error": "store_failed",
+        "images": [image],
+    }
+    row |= {"message": "m" * 250}
+    (tmp_path / "r.jsonl").write_text(json.dumps(row) + "\n")
+    mediasvc(["report", "r.jsonl", "--html", "r.html"], environment(tmp_path / "d"), cwd=tmp_path)
+
+    with open_browser() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        page.goto((tmp_path / "r.html").as_uri())
+        page.click("summary")
+        width = page.evaluate("document.documentElement.scrollWidth")
+
+    assert width == 390
 
 
 def test_a_report_of_100_000_articles_is_still_one_page_that_opens(tmp_path: Path, origin: Origin) -> None:
