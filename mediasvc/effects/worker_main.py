@@ -98,7 +98,9 @@ def _exactly(channel: socket.socket, length: int) -> bytes | None:
 
 def _confine(parent: int, memory_bytes: int) -> None:
     """Dies with its parent, cannot use the network, cannot take more memory, leaves no core file."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers in order
+    # A terminal sends these to all of its job, systemd to the whole unit: the parent ends its workers in order.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)

@@ -202,11 +202,12 @@ async def test_a_process_that_has_grown_or_grown_old_is_replaced_between_two_err
         assert len(set(seen[ageing])) == 3
 
 
-async def test_processes_ignore_ctrl_c_and_end_with_the_pool() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_processes_leave_what_ends_the_whole_job_to_their_parent(number: signal.Signals) -> None:
     async with pool(processes=2) as workers:
         pids = workers.pids()
         for pid in pids:
-            os.kill(pid, signal.SIGINT)
+            os.kill(pid, number)
         assert (await workers.process(PHOTO, [SMALL])).renditions
         assert workers.pids() == pids
 
