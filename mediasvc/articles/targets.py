@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import ImageReport, Status
@@ -12,7 +12,7 @@ from mediasvc.core.assetnames import parse_asset_name
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat, ThumbnailSpec
 from mediasvc.core.rewrite import FindOptions, Reference, Wants
-from mediasvc.errors import InvalidRequest, MediaError
+from mediasvc.errors import InvalidRequest, MediaError, SourceRefused
 from mediasvc.images.addresses import Addresses
 
 # Sites have folders called /img as well.
@@ -59,7 +59,7 @@ def sort_references(
     )
     base = options.base_url
     if found.base_href is not None:
-        base = urljoin(base, found.base_href) if base else found.base_href
+        base = _page_base(found.base_href, base)
     references = found.references
     led_to = [_lead(reference.address, base, options, addresses, public_url) for reference in references]
     sizes: dict[str, Size] = {}
@@ -89,6 +89,16 @@ def sort_references(
         elif reference.where not in _LINKS:
             targets.append(_settled(reference, there))
     return Sorted(tuple(targets), found.warnings)
+
+
+def _page_base(href: str, base: str | None) -> str | None:
+    """What `<base href>` makes of the base; None: nothing is known of it, as with `/` on a page of unknown address."""
+    try:
+        return urls.normalise(href, base)
+    except InvalidRequest:
+        return base
+    except SourceRefused:
+        return None
 
 
 def _lead(

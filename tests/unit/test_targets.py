@@ -89,3 +89,29 @@ def test_answers_for_addresses_are_kept_up_to_a_number(addresses: Addresses) -> 
         own.lead(f"http://news.example/{number}.jpg")
     assert own.lead("http://news.example/a.jpg") is not first
     assert len(own._seen) <= 8192
+
+
+@pytest.mark.parametrize(
+    ("href", "base_url", "expected"),
+    [
+        ("/", None, ["http://elsewhere.example/a.jpg", None]),
+        ("", None, ["http://elsewhere.example/a.jpg", None]),
+        ("http://", None, ["http://elsewhere.example/a.jpg", None]),
+        ("ftp://news.example/", None, ["http://elsewhere.example/a.jpg", None]),
+        ("//news.example/x/", None, ["http://elsewhere.example/a.jpg", "https://news.example/x/b.jpg"]),
+        ("/", "http://news.example/x/y", ["http://elsewhere.example/a.jpg", "http://news.example/b.jpg"]),
+        ("", "http://news.example/x/y", ["http://elsewhere.example/a.jpg", "http://news.example/x/b.jpg"]),
+    ],
+)
+def test_absolute_addresses_need_no_base_that_can_be_read(
+    addresses: Addresses, href: str, base_url: str | None, expected: list[str | None]
+) -> None:
+    page = f'<base href="{href}"><img src="http://elsewhere.example/a.jpg"><img src="b.jpg">'
+    options = ArticleOptions(type=ArticleType.HTML, base_url=base_url)
+
+    found = sort_references(
+        page.encode(), options, addresses, prefix="https://cdn.example/", public_url=""
+    ).targets
+
+    assert [one.resolution.origin if isinstance(one, Target) else None for one in found] == expected
+    assert all(isinstance(one, Target) or one.status is Status.LEFT for one in found)
