@@ -1,7 +1,6 @@
 """Picks concrete parts and joins them, on top of the records; nobody else does."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from mediasvc import logs, rules
 from mediasvc.articles.walk import Articles
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.files import FileBlobs
+from mediasvc.effects.cores import usable_cores
 from mediasvc.effects.fetch import Fetcher
 from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import Index
@@ -39,11 +39,6 @@ class Parts:
     records: Records
     workers: ImageWorkers
     begin_work: Callable[[], Awaitable[None]]
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @asynccontextmanager
@@ -75,7 +70,7 @@ async def open_parts(
             blobs = ObjectBlobs(open_store(settings.store_url), local_blobs)
             stack.push_async_callback(blobs.close)
         workers = ImageWorkers(
-            processes=image_processes or cores(),
+            processes=image_processes or usable_cores(),
             queue_depth=settings.queue_depth,
             timeout_s=settings.image_timeout,
             limits=rules.limits(settings),

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import asdict, replace
 from typing import IO
 
+from mediasvc.effects.cores import usable_cores
 from mediasvc.errors import InvalidSettings
 from mediasvc.server import handover, listening
 from mediasvc.server.supervisor import Charge, supervise
@@ -19,7 +20,7 @@ def serve(settings: Settings, *, stay: bool = False) -> int:
     stay: in this very process, for callers with threads of their own. Otherwise the process is replaced by the
     supervisor's own program, a fifth of the size, and this returns only if nothing could be started.
     """
-    cores = listening.usable_cores()
+    cores = usable_cores()
     try:
         check_serving(settings)
         make_data_dir(settings)

@@ -3,7 +3,6 @@
 import errno
 import os
 import socket
-from pathlib import Path
 
 from mediasvc.errors import InvalidSettings
 
@@ -66,15 +65,3 @@ def port(one: socket.socket) -> int:
     """The number that the kernel gave, where 0 was asked for."""
     number: int = one.getsockname()[1]
     return number
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity, and the limit of its control group where there is one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        if quota != "max":
-            cores = min(cores, max(1, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        return cores
-    return cores
