@@ -1,7 +1,7 @@
 """Which article of a batch is done, so that a run that was ended goes on where it stopped."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -28,17 +28,11 @@ class JournalRow:
 class Journal(Protocol):
     """job: any text that names a run over a folder. Trouble is StoreFailed."""
 
-    async def row(self, job: str, path: str) -> JournalRow | None:
-        """What is recorded of an article."""
-
     async def some(self, job: str, paths: Sequence[str]) -> dict[str, JournalRow]:
-        """What is recorded of some articles, at once; those of which nothing is are left out."""
+        """What is recorded of some articles, by path; those of which nothing is are left out."""
 
     async def record(self, job: str, rows: Sequence[JournalRow]) -> None:
         """Replaces what was recorded of some articles; on the disk when it returns."""
-
-    def rows(self, job: str) -> AsyncIterator[JournalRow]:
-        """Every article of a job, in the order of the bytes of their paths."""
 
     async def close(self) -> None:
         """Ends after everything asked before is recorded."""
@@ -59,13 +53,6 @@ class SqliteJournal:
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path, _MIGRATIONS, name="journal", durable=True)
-
-    async def row(self, job: str, path: str) -> JournalRow | None:
-        """See Journal."""
-        rows = await self._database.read(
-            "SELECT key, digest_out, report FROM done WHERE job = ? AND path = ?", (_bytes(job), _bytes(path))
-        )
-        return JournalRow(path, *rows[0]) if rows else None
 
     async def some(self, job: str, paths: Sequence[str]) -> dict[str, JournalRow]:
         """See Journal."""
@@ -91,21 +78,6 @@ class SqliteJournal:
 
         if told:
             await self._database.write(put)
-
-    async def rows(self, job: str) -> AsyncIterator[JournalRow]:
-        """See Journal."""
-        last = b""
-        while True:
-            page = await self._database.read(
-                "SELECT path, key, digest_out, report FROM done WHERE job = ? AND path > ?"
-                " ORDER BY path LIMIT ?",
-                (_bytes(job), last, _PAGE),
-            )
-            for path, key, digest_out, report in page:
-                yield JournalRow(path.decode("utf-8", "surrogateescape"), key, digest_out, report)
-            if len(page) < _PAGE:
-                return
-            last = page[-1][0]
 
     async def close(self) -> None:
         """See Journal."""

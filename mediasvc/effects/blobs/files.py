@@ -28,18 +28,16 @@ class FileBlobs:
     """See Blobs. Keeps within its limit by evicting what was not used for longest.
 
     A blob is checked when this process first reads it, and again when its file has changed since. That check is
-    why nothing is forced to the disk before the rename unless fsync is set: a blob torn by a power cut is found
-    out, set aside and fetched again.
+    why nothing is forced to the disk before the rename: a blob torn by a power cut is found out, set aside and
+    fetched again.
     """
 
-    def __init__(
-        self, folder: Path, max_bytes: int, *, fsync: bool = False, spill_bytes: int = _SPILL_BYTES
-    ) -> None:
+    def __init__(self, folder: Path, max_bytes: int, *, spill_bytes: int = _SPILL_BYTES) -> None:
         """max_bytes: of all blobs together. spill_bytes: of one incoming blob, that may wait in memory.
 
         Does nothing to the disk before the first use.
         """
-        self._folder = BlobFolder(folder, max_bytes, fsync=fsync)
+        self._folder = BlobFolder(folder, max_bytes)
         self._max_bytes = max_bytes
         self._spill_bytes = spill_bytes
         # Apart, so that nobody who reads waits behind those who make room.

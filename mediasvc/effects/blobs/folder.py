@@ -14,7 +14,7 @@ from typing import Final
 from mediasvc import logs, metrics
 from mediasvc.effects.blobs.ledger import BOOKED, LENT_NS, Ledger, footprint, scan
 
-_CHECKED: Final = 16_384  # some 300 bytes each; others are checked again when they are read
+_CHECKED: Final = 8192  # some 300 bytes each; others are checked again when they are read
 _QUARANTINED: Final = 20  # files, at most; they are not counted in the limit
 _STRAY_AGE_S: Final = 3600.0
 _TOUCH_NS: Final = 1_000_000  # how exact times of use are: a popular blob is not touched for every reader
@@ -57,11 +57,10 @@ class BlobFolder:
     Safe for several processes and threads. Digests come checked. Raises OSError.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, *, fsync: bool) -> None:
+    def __init__(self, folder: Path, max_bytes: int) -> None:
         """Does nothing to the disk before the first use."""
         self._folder = folder
         self._prefix = f"{folder}/"  # a path made of one text costs a third of one joined with "/"
-        self._fsync = fsync
         self._ledger = Ledger(folder, max_bytes)
         self._checked: dict[str, Mark] = {}
 
@@ -129,8 +128,6 @@ class BlobFolder:
         self._ledger.reserve(size)
         try:
             _write_all(handle, data)
-            if self._fsync:
-                os.fsync(handle)
             now_ns = time.time_ns()
             os.utime(handle, ns=(now_ns, now_ns))  # equal: not used yet
             mark = _mark(os.fstat(handle))
