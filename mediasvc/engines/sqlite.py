@@ -20,7 +20,7 @@ T = TypeVar("T")
 Row = tuple[Any, ...]  # SQLite's columns have no types that Python could know
 
 _GROUP = 1000  # writes in one transaction, at most
-_READ_CACHE_KIB = 1024  # of look-ups by key, whose pages the system has as well
+_CACHE_KIB = 1024  # of each connection; the system has the pages as well
 _READ_BUSY_S = 0.02  # on the caller's thread; longer waits are for the writer's thread
 _WRITE_BUSY_S = 5.0
 _LOOK_AGAIN_S = 1.0
@@ -136,7 +136,6 @@ class Database:
             return
         self._close_reader()
         reader, inode = await asyncio.to_thread(self._open, _READ_BUSY_S)
-        reader.execute(f"PRAGMA cache_size=-{_READ_CACHE_KIB}")
         if self._reader is None and not self._closed:
             self._reader, self._reader_inode = reader, inode
         else:  # somebody else was quicker
@@ -239,6 +238,7 @@ class Database:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
                 connection.execute("PRAGMA journal_size_limit=67108864")
+                connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
                 connection.execute("PRAGMA wal_autocheckpoint=8000")
                 self._migrate(connection)
                 connection.execute(f"PRAGMA busy_timeout={round(busy_s * 1000)}")

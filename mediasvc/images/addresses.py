@@ -7,7 +7,7 @@ from mediasvc.core import urls
 from mediasvc.core.policy import FetchPolicy
 from mediasvc.errors import MediaError
 
-_ADDRESSES_KEPT = 8192
+_ADDRESSES_KEPT = 4096
 _LONGEST_KEPT = 1024
 
 
