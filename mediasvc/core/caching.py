@@ -57,9 +57,6 @@ class CacheRules:
     missing_ttl: timedelta = timedelta(minutes=10)
 
 
-# -- what to do with what we hold ------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Serve:
     """Fresh: serve it."""
@@ -82,11 +79,10 @@ class ServeStale:
 class Revalidate:
     """Ask the origin whether it has changed; where the entry has no validators that is a plain fetch.
 
-    may_serve_stale: what we hold may be served if the origin fails (stale-if-error, RFC 5861 section 4).
+    Until its stale_until what we hold may be served if the origin fails (stale-if-error, RFC 5861 section 4).
     """
 
     entry: Entry
-    may_serve_stale: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +117,7 @@ def decide(entry: Entry | None, now: datetime) -> Decision:
         return ServeStale(entry, asks_origin=False)
     if now < entry.revalidate_until:
         return ServeStale(entry)
-    return Revalidate(entry, may_serve_stale=now < entry.stale_until)
-
-
-# -- what a reply allows ---------------------------------------------------------------------------------
+    return Revalidate(entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,9 +257,6 @@ def renewed(entry: Entry, headers: Headers, now: datetime, rules: CacheRules) ->
 def grants(headers: Headers) -> dict[str, str]:
     """The fields of a reply that say how long it may be served, as an entry keeps them."""
     return {name: headers[name][:_MAX_GRANT_CHARS] for name in _GRANTING if name in headers}
-
-
-# -- failures --------------------------------------------------------------------------------------------
 
 
 def negative_until(error: MediaError, now: datetime, rules: CacheRules) -> datetime | None:

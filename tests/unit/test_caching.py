@@ -65,9 +65,9 @@ def at(**offset: float) -> str:
         (timedelta(0), Serve(ENTRY)),
         (HOUR - timedelta(seconds=1), Serve(ENTRY)),
         (HOUR, ServeStale(ENTRY)),
-        (2 * HOUR, Revalidate(ENTRY, may_serve_stale=True)),
-        (3 * HOUR, Revalidate(ENTRY, may_serve_stale=False)),
-        (900 * DAY, Revalidate(ENTRY, may_serve_stale=False)),
+        (2 * HOUR, Revalidate(ENTRY)),
+        (3 * HOUR, Revalidate(ENTRY)),
+        (900 * DAY, Revalidate(ENTRY)),
     ],
 )
 def test_an_entry_is_fresh_then_stale_then_to_be_revalidated(
@@ -81,9 +81,9 @@ def test_an_origin_that_failed_is_left_alone_while_the_stale_picture_serves() ->
 
     assert paused is not None
     assert decide(paused, NOW + 2 * HOUR) == ServeStale(paused, asks_origin=False)
-    assert decide(paused, NOW + 2 * HOUR + RULES.error_ttl) == Revalidate(paused, may_serve_stale=True)
+    assert decide(paused, NOW + 2 * HOUR + RULES.error_ttl) == Revalidate(paused)
     assert decide(replace(paused, paused_until=NOW + 9 * HOUR), NOW + 3 * HOUR) == Revalidate(
-        replace(paused, paused_until=NOW + 9 * HOUR), may_serve_stale=False
+        replace(paused, paused_until=NOW + 9 * HOUR)
     )
     assert renewed(paused, {}, NOW + 3 * HOUR, RULES).paused_until is None
 
@@ -290,7 +290,8 @@ def test_what_a_304_leaves_out_holds_as_the_origin_said_it_before() -> None:
 def test_a_304_that_forbids_keeping_leaves_an_entry_that_is_over() -> None:
     entry = renewed(ENTRY, {"cache-control": "no-store"}, NOW, RULES)
 
-    assert decide(entry, NOW) == Revalidate(entry, may_serve_stale=False)
+    assert decide(entry, NOW) == Revalidate(entry)
+    assert entry.stale_until == NOW
 
 
 @given(st.text(max_size=300))
