@@ -40,14 +40,14 @@ class Addresses:
                 self._seen[key] = known
         return known
 
-    def resolve(self, address: str, base: str | None = None) -> urls.Resolution:
+    def resolve(self, address: str) -> urls.Resolution:
         """The origin behind an address, layer by layer. InvalidRequest; SourceRefused, for literal addresses too."""
-        resolution = self.resolver.resolve(address, base)
+        resolution = self.resolver.resolve(address)
         self.policy.check_literal(resolution.origin)
         return resolution
 
-    def explain(self, address: str, base: str | None = None) -> urls.Resolution:
+    def explain(self, address: str) -> urls.Resolution:
         """As resolve, for people who ask: a `data:` URL is its own origin, though nothing that could be fetched."""
         if address.strip()[:5].lower() == "data:":
             return urls.Resolution(address, urls.SourceUrl(address), ())
-        return self.resolve(address, base)
+        return self.resolve(address)

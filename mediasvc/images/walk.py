@@ -78,16 +78,15 @@ class Images:
             clock=clock,
         )
 
-    def resolve(self, address: str, base: str | None = None) -> urls.Resolution:
+    def resolve(self, address: str) -> urls.Resolution:
         """As Addresses.resolve."""
-        return self.addresses.resolve(address, base)
+        return self.addresses.resolve(address)
 
     async def hold(
         self,
         address: str,
         spec: ThumbnailSpec | None = None,
         *,
-        base: str | None = None,
         placeholder: bool = False,
         failures_since: datetime | None = None,
     ) -> Held:
@@ -98,7 +97,7 @@ class Images:
         the policy, the fetch and the decoder raise.
         """
         try:
-            resolution = self.resolve(address, base)
+            resolution = self.resolve(address)
             self.addresses.policy.check_url(resolution.origin)
         except errors.SourceRefused as error:
             metrics.refused_sources.labels(error.reason or "policy").inc()
@@ -251,12 +250,7 @@ class Images:
         The origin URL. What policy forbids by now can be purged as well. StoreFailed: ask again.
         """
         origin = self.addresses.resolver.resolve(address).origin
-        self._originals.forget(origin)
-        # Bytes first: where they cannot be deleted, the index still says which ones there are.
-        for digest in await self.index.freed_by(origin):
-            await self.blobs.delete(digest)
-        for digest in await self.index.purge(origin):
-            await self.blobs.delete(digest)
+        await self._originals.purge(origin)
         return origin
 
     def forget(self, url: str) -> None:
