@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mediasvc import logs
+from mediasvc.cli.paths import PathParameter
 from mediasvc.settings import READ_FURTHER, Settings, find_exposure, read_settings
 
 if TYPE_CHECKING:
@@ -94,12 +95,8 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:  # Any: as asyncio.run has it
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands have many shapes
     """Adds --config, --data-dir and --log-level, handed on together as `common`."""
 
-    @click.option(
-        "--config", type=click.Path(path_type=Path), help="Settings file (TOML); default mediasvc.toml."
-    )
-    @click.option(
-        "--data-dir", type=click.Path(path_type=Path), help="Folder for originals, thumbnails and index."
-    )
+    @click.option("--config", type=PathParameter(), help="Settings file (TOML); default mediasvc.toml.")
+    @click.option("--data-dir", type=PathParameter(), help="Folder for originals, thumbnails and index.")
     @click.option(
         "--log-level",
         type=click.Choice(["debug", "info", "warning", "error"]),

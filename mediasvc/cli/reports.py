@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from mediasvc.cli.context import Common, common_options, printable
+from mediasvc.cli.paths import PathParameter
 from mediasvc.cli.result import write_result
 
 
@@ -13,11 +14,9 @@ from mediasvc.cli.result import write_result
     "paths",
     nargs=-1,
     metavar="[PATH]...",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=PathParameter(exists=True, file_okay=False),
 )
-@click.option(
-    "--report", required=True, type=click.Path(path_type=Path), help="The report of the run to undo."
-)
+@click.option("--report", required=True, type=PathParameter(), help="The report of the run to undo.")
 @common_options
 def restore(paths: tuple[Path, ...], report: Path, common: Common) -> int:
     """Put the source URLs of a run back, byte for byte. PATH is the run's output folder; default: this one."""
@@ -35,13 +34,9 @@ def restore(paths: tuple[Path, ...], report: Path, common: Common) -> int:
 
 
 @click.command(epilog="Example: mediasvc report run.jsonl --html run.html")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--html", "page", required=True, type=click.Path(path_type=Path), help='The page to write; "-" is stdout.'
-)
-@click.option(
-    "--root", type=click.Path(path_type=Path), help="The run's output folder; default: where it was."
-)
+@click.argument("file", type=PathParameter())
+@click.option("--html", "page", required=True, type=PathParameter(), help='The page to write; "-" is stdout.')
+@click.option("--root", type=PathParameter(), help="The run's output folder; default: where it was.")
 @common_options
 def report(file: Path, page: Path, root: Path | None, common: Common) -> int:
     """Make one self-contained page of a report, to look at."""

@@ -9,6 +9,7 @@ from mediasvc.batch.options import Options
 from mediasvc.batch.scan import plans
 from mediasvc.cli.context import Common, common_options
 from mediasvc.cli.parameters import FrontMatterParameter, SizeParameter
+from mediasvc.cli.paths import PathParameter
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import OutputFormat
 from mediasvc.core.reference import FrontMatterUse
@@ -18,11 +19,11 @@ from mediasvc.core.reference import FrontMatterUse
     epilog="Examples: mediasvc rewrite posts --out site/posts; mediasvc rewrite posts --in-place --report run.jsonl; "
     "mediasvc rewrite - --type html < page.html"
 )
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Write the tree there.")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=PathParameter())
+@click.option("--out", type=PathParameter(), help="Write the tree there.")
 @click.option("--in-place", is_flag=True, help="Write each article over itself.")
 @click.option("--dry-run", is_flag=True, help="Write and fetch nothing; print a diff of what would change.")
-@click.option("--assets", type=click.Path(path_type=Path), help="Where images go; default OUT/assets.")
+@click.option("--assets", type=PathParameter(), help="Where images go; default OUT/assets.")
 @click.option(
     "--asset-url", metavar="PREFIX", help="What articles say instead of a relative path, e.g. /media."
 )
@@ -39,9 +40,7 @@ from mediasvc.core.reference import FrontMatterUse
 @click.option("--base-url", help='What relative addresses of "-" stand against.')
 @click.option("--jobs", type=click.IntRange(1, 1024), default=32, show_default=True, help="Articles at once.")
 @click.option("--force", is_flag=True, help="Do articles again that are done already.")
-@click.option(
-    "--report", type=click.Path(path_type=Path), help="Write one JSON object a line for each article."
-)
+@click.option("--report", type=PathParameter(), help="Write one JSON object a line for each article.")
 @click.option("--placeholder", is_flag=True, help="Give images a tiny blurred background.")
 @common_options
 def rewrite(

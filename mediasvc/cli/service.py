@@ -9,6 +9,7 @@ import click
 import orjson
 
 from mediasvc.cli.context import Common, common_options, wait_for
+from mediasvc.cli.paths import PathParameter
 from mediasvc.errors import InvalidSettings
 from mediasvc.settings import check_serving, describe
 
@@ -45,7 +46,7 @@ def worker(common: Common) -> int:
 @click.command(epilog="Examples: mediasvc demo --out demo; mediasvc demo --serve")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathParameter(file_okay=False),
     help="Folder for the result; default: a new temporary one.",
 )
 @click.option(

@@ -199,6 +199,9 @@ def test_private_addresses_are_refused(tmp_path: Path, env: dict[str, str]) -> N
     ("arguments", "says"),
     [
         (["rewrite", "missing.md", "--out", "out"], "no such file"),
+        (["rewrite", "", "--in-place"], "the path is empty"),
+        (["rewrite", "post.md", "--out", ""], "the path is empty"),
+        (["rewrite", "post.md", "--in-place", "--data-dir", ""], "the path is empty"),
         (["rewrite", "empty", "--out", "out"], "no articles"),
         (["rewrite", "post.md"], "--out"),
         (["rewrite", "post.md", "--out", "out", "--base-url", "http://news.example/"], "--base-url"),
