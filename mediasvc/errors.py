@@ -21,13 +21,6 @@ class MediaError(Exception):
         self.retry_after_s = retry_after_s
         self.reason = reason
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), str(self), self.retry_after_s, self.reason))
-
-
-def _rebuild(kind: type[MediaError], message: str, retry_after_s: int | None, reason: str) -> MediaError:
-    return kind(message, retry_after_s=retry_after_s, reason=reason)
-
 
 class InvalidRequest(MediaError):
     """We cannot read what was asked."""
