@@ -186,8 +186,6 @@ class RedisIndex:
     async def close(self) -> None:
         """Nothing of its own."""
 
-    # ------------------------------------------------------------------ keys and values
-
     def _key(self, *parts: str) -> str:
         return self._link.prefix + ":".join(parts)
 

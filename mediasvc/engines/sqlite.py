@@ -127,7 +127,7 @@ class Database:
             self._thread = None
         self._close_reader()
 
-    # ------------------------------------------------------------------ the caller's thread
+    # In the caller's thread.
 
     async def _look_at_file(self) -> None:
         """Opens the reader, anew when the path now holds another file than the one that is open."""
@@ -146,7 +146,7 @@ class Database:
             self._reader.close()
             self._reader = None
 
-    # ------------------------------------------------------------------ the writer's thread
+    # In the writer's thread.
 
     def _write_groups(self) -> None:
         stop = False
@@ -225,7 +225,7 @@ class Database:
         metrics.store_errors.labels(store=self._name, operation="damaged").inc()
         logs.get().error("store.damaged", store=self._name, error=str(error), set_aside=aside.name)
 
-    # ------------------------------------------------------------------ either thread
+    # In either.
 
     def _open(self, busy_s: float) -> tuple[sqlite3.Connection, int]:
         self._path.parent.mkdir(parents=True, exist_ok=True)

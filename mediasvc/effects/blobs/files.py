@@ -119,8 +119,6 @@ class FileBlobs:
             await asyncio.to_thread(threads.shutdown)
         self._folder.close()
 
-    # ------------------------------------------------------------------ upkeep
-
     async def sweep(self) -> int:
         """Removes temporary files whose process is gone, and counts anew what is there; how many there were.
 
@@ -143,8 +141,6 @@ class FileBlobs:
     async def gc(self) -> Collected:
         """Evicts down to the limit, removes stray temporary files and everything that was set aside."""
         return await self._run("upkeep", self._folder.collect)
-
-    # ------------------------------------------------------------------ threads
 
     async def _keep(self, digest: str, data: bytes | tuple[Path, int]) -> None:
         """data: bytes, or a temporary file with its open handle."""
