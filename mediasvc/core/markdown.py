@@ -48,7 +48,10 @@ class Marked(NamedTuple, Generic[_T]):
 
 @dataclass(slots=True)
 class FoundInMarkdown:
-    """html: spans that Markdown passes through as HTML, in order. A link around an image has no mark of its own."""
+    """html: spans that Markdown passes through as HTML, in order.
+
+    A link has no mark of its own around an image, or where there is no room for one.
+    """
 
     images: list[Marked[Reference]] = field(default_factory=list)
     links: list[Marked[LinkSpan]] = field(default_factory=list)
@@ -113,6 +116,7 @@ class _Open:
     children_end: int
     mark: int
     has_image: bool = False
+    begins_with_tag: bool = False
 
 
 @dataclass(slots=True)
@@ -176,6 +180,8 @@ class _Finder:
                     self._ended(ended)
                     continue
             elif ("Html" in event or "InlineHtml" in event) and not images_open:
+                if stack and span["start"] < stack[-1].start + len(_MARK):
+                    stack[-1].begins_with_tag = True
                 html_tag = event["InlineHtml"] if "InlineHtml" in event else ""  # noqa: SIM401  # a union to mypy
                 for start, end in self._tag_lines(html_tag, span["start"], span["end"]):
                     first, last = at(start), at(end)
@@ -207,10 +213,15 @@ class _Finder:
     def _ended(self, ended: _Open) -> None:
         if not ended.is_image and not ended.has_image and len(self.found.links) >= _MAX_LINKS:
             return
-        marks = [] if ended.has_image and not ended.is_image else [ended.mark]
+        # A mark over the first bytes of `[<img src="a">](b)`, or over `[b]<img src="a">`, would break the tag.
+        has_room = not ended.begins_with_tag and ended.end - ended.start >= len(_MARK)
+        is_marked = ended.is_image or (has_room and not ended.has_image)
+        marks = [ended.mark] if is_marked else []
         if ended.kind == "Inline":
             label_end = self.utf8.find(b"](", ended.children_end, ended.end)
             spot = self._destination(label_end + 2, ended.end, ended.address) if label_end >= 0 else None
+            if ended.begins_with_tag and label_end >= 0:
+                marks = [label_end]
             self._add(spot, ended.is_image, ended.address, marks, (ended.start, ended.end))
         elif ended.kind in ("Reference", "Collapsed", "Shortcut"):
             use = self.used.get(_label(ended.label))
