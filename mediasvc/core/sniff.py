@@ -1,19 +1,17 @@
 """Reads what image bytes say about themselves, without decoding a pixel."""
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 
 from mediasvc.core import sniff_boxes, sniff_chunks, sniff_jpeg, sniff_tiff, svg
-from mediasvc.core.geometry import Size
+from mediasvc.core.header import Header
 from mediasvc.core.picture import Format, Limits, Picture
 from mediasvc.errors import TooManyPixels, Undecodable, UnsupportedMedia
 
 MAX_SIDE_PX = 65_535
 # Enough of the beginning to tell the formats apart, and a sanitised SVG as well.
 HEAD_BYTES = 512
-# Their decoders turn the picture upright; all others give it as stored.
-DECODED_UPRIGHT = frozenset({Format.HEIC, Format.TIFF})
 # A frame costs time and memory of its own, however small: a flood of 1x1 frames is counted as if each had
 # this many pixels.
 _LEAST_FRAME_PIXELS = 16_384
@@ -27,37 +25,6 @@ _BEGINNINGS = (
 # What writers and transfers leave behind pictures, and nobody takes for a document.
 _PADDING = b"\0\t\n\r "
 _HEIC_READABLE = find_spec("pillow_heif") is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What the parsers found. width, height: as stored, before turning. orientation: 1 to 8 as in EXIF.
-
-    end: offset after the image's last byte where something else follows it, else None. frames: at least 1.
-    """
-
-    format: Format
-    width: int
-    height: int
-    frames: int = 1
-    orientation: int = 1
-    has_alpha: bool = False
-    end: int | None = None
-
-    @property
-    def shown(self) -> Size:
-        """Once turned upright."""
-        return Size(self.height, self.width) if self.orientation >= 5 else Size(self.width, self.height)
-
-    @property
-    def turned_later(self) -> bool:
-        """Whether width and height of what the decoder gives are still to change places."""
-        return self.orientation >= 5 and self.format not in DECODED_UPRIGHT
-
-    @property
-    def decoded(self) -> Size:
-        """As the decoder gives it."""
-        return self.shown if self.format in DECODED_UPRIGHT else Size(self.width, self.height)
 
 
 def inspect(data: bytes | memoryview, limits: Limits) -> Picture:
@@ -123,24 +90,19 @@ def kind(data: bytes) -> Format | None:
 def _parse(data: bytes, limits: Limits) -> Header:
     match kind(data):
         case Format.JPEG:
-            jpeg = sniff_jpeg.parse(data)
-            return Header(Format.JPEG, jpeg.width, jpeg.height, orientation=jpeg.orientation, end=jpeg.end)
+            return sniff_jpeg.parse(data)
         case Format.PNG:
-            return _of_chunks(Format.PNG, sniff_chunks.parse_png(data))
+            return sniff_chunks.parse_png(data)
         case Format.GIF:
-            return _of_chunks(Format.GIF, sniff_chunks.parse_gif(data))
+            return sniff_chunks.parse_gif(data)
         case Format.WEBP:
-            return _of_chunks(Format.WEBP, sniff_chunks.parse_webp(data))
+            return sniff_chunks.parse_webp(data)
         case Format.AVIF | Format.HEIC:
             return _parse_boxes(data)
         case Format.BMP if len(data) >= 26:
-            bmp = sniff_tiff.parse_bmp(data)
-            return Header(Format.BMP, bmp.width, bmp.height, has_alpha=bmp.has_alpha)
+            return sniff_tiff.parse_bmp(data)
         case Format.TIFF:
-            tiff = sniff_tiff.parse_tiff(data)
-            return Header(
-                Format.TIFF, tiff.width, tiff.height, orientation=tiff.orientation, has_alpha=tiff.has_alpha
-            )
+            return sniff_tiff.parse_tiff(data)
         case Format.SVG:
             if not limits.allow_svg:
                 raise UnsupportedMedia("SVG is not allowed here", reason="svg")
@@ -149,25 +111,10 @@ def _parse(data: bytes, limits: Limits) -> Header:
     raise UnsupportedMedia("not an image of an allowed format", reason="unknown")
 
 
-def _of_chunks(form: Format, found: sniff_chunks.ChunkHeader) -> Header:
-    return Header(
-        form, found.width, found.height, found.frames, found.orientation, found.has_alpha, found.end
-    )
-
-
 def _parse_boxes(data: bytes) -> Header:
     kind = sniff_boxes.brand(data)
     if kind is None:
         raise UnsupportedMedia("not an image of an allowed format", reason="unknown")
     if kind == "heic" and not _HEIC_READABLE:
         raise UnsupportedMedia("HEIC cannot be read here", reason="heic")
-    boxes = sniff_boxes.parse(data, kind)
-    return Header(
-        Format.HEIC if kind == "heic" else Format.AVIF,
-        boxes.width,
-        boxes.height,
-        boxes.frames,
-        boxes.orientation,
-        boxes.has_alpha,
-        boxes.end,
-    )
+    return sniff_boxes.parse(data, kind)

@@ -2,9 +2,10 @@
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
+from mediasvc.core.header import Header
+from mediasvc.core.picture import Format
 from mediasvc.errors import Undecodable
 
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
@@ -18,16 +19,6 @@ _TURNED = {
     (0, 0): 4, (1, 0): 5, (2, 0): 2, (3, 0): 7,
     (0, 1): 2, (1, 1): 7, (2, 1): 4, (3, 1): 5,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class BoxHeader:
-    width: int
-    height: int
-    frames: int
-    orientation: int
-    has_alpha: bool
-    end: int
 
 
 def brand(data: bytes) -> Literal["avif", "avis", "heic"] | None:
@@ -45,7 +36,7 @@ def brand(data: bytes) -> Literal["avif", "avis", "heic"] | None:
     return None
 
 
-def parse(data: bytes, kind: Literal["avif", "avis", "heic"]) -> BoxHeader:
+def parse(data: bytes, kind: Literal["avif", "avis", "heic"]) -> Header:
     """kind: as brand says. Raises Undecodable."""
     meta: tuple[int, int] | None = None
     movie: tuple[int, int] | None = None
@@ -66,7 +57,9 @@ def parse(data: bytes, kind: Literal["avif", "avis", "heic"]) -> BoxHeader:
     _check_items(data, *meta)
     described = data[meta[0] : meta[1]]
     frames = _sample_count(data, *movie) if kind == "avis" and movie else 1
-    return BoxHeader(width, height, frames, turned, _ALPHA in described or _HEVC_ALPHA in described, end)
+    form = Format.HEIC if kind == "heic" else Format.AVIF
+    has_alpha = _ALPHA in described or _HEVC_ALPHA in described
+    return Header(form, width, height, frames, turned, has_alpha, end)
 
 
 def _boxes(data: bytes, start: int, end: int, *, strict: bool = False) -> Iterator[tuple[bytes, int, int]]:

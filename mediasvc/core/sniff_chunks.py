@@ -2,9 +2,10 @@
 
 import struct
 import zlib
-from dataclasses import dataclass
 
 from mediasvc.core import sniff_exif
+from mediasvc.core.header import Header
+from mediasvc.core.picture import Format
 from mediasvc.errors import Undecodable
 
 _MAX_METADATA_BYTES = 16 << 20
@@ -14,17 +15,7 @@ _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: 
 _PNG_TEXT = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkHeader:
-    width: int
-    height: int
-    frames: int
-    orientation: int
-    has_alpha: bool
-    end: int
-
-
-def parse_png(data: bytes) -> ChunkHeader:
+def parse_png(data: bytes) -> Header:
     """Walks to IEND; checks the CRC of the header and of the end, the decoder those between. Raises Undecodable."""
     if data[12:16] != b"IHDR" or len(data) < 33 or data[8:12] != b"\x00\x00\x00\x0d":
         raise Undecodable("the PNG has no header", reason="corrupt")
@@ -47,7 +38,7 @@ def parse_png(data: bytes) -> ChunkHeader:
             if length or not seen_data:
                 raise Undecodable("the PNG has no image in it", reason="corrupt")
             _check_crc(data, position + 4, 4)
-            return ChunkHeader(width, height, frames, orientation, has_alpha, end)
+            return Header(Format.PNG, width, height, frames, orientation, has_alpha, end)
         elif kind == b"tRNS":
             has_alpha = True
         elif kind == b"acTL" and length >= 8 and not seen_data:
@@ -98,7 +89,7 @@ def _check_profile(chunk: bytes) -> None:
         raise Undecodable("the PNG's colour profile is larger than allowed", reason="metadata")
 
 
-def parse_gif(data: bytes) -> ChunkHeader:
+def parse_gif(data: bytes) -> Header:
     """Walks all blocks to the trailer and counts frames. Raises Undecodable.
 
     Frames that reach beyond the canvas enlarge it here, as they do in the decoder, so that limits see them.
@@ -133,10 +124,10 @@ def parse_gif(data: bytes) -> ChunkHeader:
         raise Undecodable("the GIF is truncated", reason="truncated") from error
     if frames == 0:
         raise Undecodable("the GIF has no image in it", reason="empty")
-    return ChunkHeader(width, height, frames, 1, has_alpha, position + 1)
+    return Header(Format.GIF, width, height, frames, 1, has_alpha, position + 1)
 
 
-def parse_webp(data: bytes) -> ChunkHeader:
+def parse_webp(data: bytes) -> Header:
     """Walks the chunks of the RIFF. Raises Undecodable."""
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data) or end < 20:
@@ -177,7 +168,7 @@ def parse_webp(data: bytes) -> ChunkHeader:
         raise Undecodable("the WebP has more chunks than allowed", reason="chunks")
     if not has_image:
         raise Undecodable("the WebP has no image in it", reason="empty")
-    return ChunkHeader(width, height, max(1, frames), orientation, has_alpha, end)
+    return Header(Format.WEBP, width, height, max(1, frames), orientation, has_alpha, end)
 
 
 def webp_with_alpha(data: bytes) -> bytes:

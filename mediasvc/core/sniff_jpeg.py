@@ -1,9 +1,10 @@
 """JPEG markers: size, orientation, and where the image truly ends."""
 
 import re
-from dataclasses import dataclass
 
 from mediasvc.core import sniff_exif
+from mediasvc.core.header import Header
+from mediasvc.core.picture import Format
 from mediasvc.errors import Undecodable, UnsupportedMedia
 
 # SOF0 to SOF15 without DHT, JPG and DAC; 12-bit and lossless ones are the decoder's to refuse.
@@ -21,15 +22,7 @@ _MAX_SEGMENTS = 20_000
 _MAX_FILL_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class JpegHeader:
-    width: int
-    height: int
-    orientation: int
-    end: int | None
-
-
-def parse(data: bytes) -> JpegHeader:
+def parse(data: bytes) -> Header:
     """Reads up to the first scan, and looks for the end marker behind it. Raises Undecodable."""
     turned = 1
     size: tuple[int, int] | None = None
@@ -66,7 +59,8 @@ def parse(data: bytes) -> JpegHeader:
     # In entropy-coded data FF is always followed by 00 or a restart, so what is counted are scans.
     if progressive and data.count(b"\xff\xda", position) > _MAX_SCANS:
         raise Undecodable("the JPEG has more scans than allowed", reason="scans")
-    return JpegHeader(size[0], size[1], turned, None if last + 2 == len(data) else _end_of_image(data))
+    image_end = None if last + 2 == len(data) else _end_of_image(data)
+    return Header(Format.JPEG, *size, orientation=turned, end=image_end)
 
 
 def _end_of_image(data: bytes) -> int | None:

@@ -1,8 +1,9 @@
 """TIFF (its first page) and BMP: formats whose header says where the pixels lie."""
 
 import struct
-from dataclasses import dataclass
 
+from mediasvc.core.header import Header
+from mediasvc.core.picture import Format
 from mediasvc.errors import Undecodable, UnsupportedMedia
 
 _WIDTH, _HEIGHT, _COMPRESSION, _STRIPS, _ORIENTATION, _STRIP_BYTES, _TILES, _TILE_BYTES, _EXTRA = (
@@ -17,15 +18,7 @@ _MAX_METADATA_BYTES = 16 << 20
 _COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946})
 
 
-@dataclass(frozen=True, slots=True)
-class PlainHeader:
-    width: int
-    height: int
-    orientation: int
-    has_alpha: bool
-
-
-def parse_tiff(data: bytes) -> PlainHeader:
+def parse_tiff(data: bytes) -> Header:
     """The first directory only; its strips or tiles must lie within the bytes. Raises Undecodable, UnsupportedMedia."""
     order = "<" if data[:2] == b"II" else ">"
     entries = _directory(data, order)
@@ -44,7 +37,8 @@ def parse_tiff(data: bytes) -> PlainHeader:
         raise Undecodable("the TIFF is truncated", reason="truncated")
     extra = _first(data, order, entries, _EXTRA)
     orientation = _first(data, order, entries, _ORIENTATION) or 1
-    return PlainHeader(width, height, orientation if 1 <= orientation <= 8 else 1, extra in (1, 2))
+    turned = orientation if 1 <= orientation <= 8 else 1
+    return Header(Format.TIFF, width, height, orientation=turned, has_alpha=extra in (1, 2))
 
 
 _Entries = dict[int, tuple[int, int, int]]
@@ -94,7 +88,7 @@ def _first(data: bytes, order: str, entries: _Entries, tag: int) -> int | None:
     return None
 
 
-def parse_bmp(data: bytes) -> PlainHeader:
+def parse_bmp(data: bytes) -> Header:
     """Uncompressed and RLE pictures of the Windows and OS/2 headers. Raises Undecodable, UnsupportedMedia."""
     (pixels_at, header) = struct.unpack_from("<II", data, 10)
     if header == 12:
@@ -114,4 +108,4 @@ def parse_bmp(data: bytes) -> PlainHeader:
     if pixels_at >= len(data):
         raise Undecodable("the BMP is truncated", reason="truncated")
     has_alpha = depth == 32 and compression in (3, 6) and header >= 56 and data[66:70] != b"\x00\x00\x00\x00"
-    return PlainHeader(width, height, 1, has_alpha)
+    return Header(Format.BMP, width, height, has_alpha=has_alpha)

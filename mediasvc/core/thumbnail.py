@@ -4,6 +4,7 @@ from PIL import Image
 
 from mediasvc.core import animation, attention, decode, encode, geometry, placeholder
 from mediasvc.core.geometry import Size
+from mediasvc.core.header import Header
 from mediasvc.core.picture import (
     WEB_FORMATS,
     Fit,
@@ -16,7 +17,7 @@ from mediasvc.core.picture import (
     is_own_thumbnail,
     shows_itself,
 )
-from mediasvc.core.sniff import Header, describe, inspect, read_header
+from mediasvc.core.sniff import describe, inspect, read_header
 
 __all__ = [
     "Fit",

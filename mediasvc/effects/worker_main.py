@@ -13,8 +13,8 @@ from PIL import Image
 
 from mediasvc.core import errand, jpeg, resample, thumbnail
 from mediasvc.core.errand import Errand, Outcome
+from mediasvc.core.header import Header
 from mediasvc.core.picture import Limits, Rendered, ThumbnailSpec
-from mediasvc.core.sniff import Header
 from mediasvc.errors import MediaError, StoreFailed, Undecodable
 
 READY = b"\x06"
