@@ -8,7 +8,7 @@ from PIL import Image
 
 from mediasvc.core import colour, decode, encode, resample
 from mediasvc.core.decode import Cut
-from mediasvc.core.header import Header
+from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import Format, OutputFormat, Picture, Rendered, ThumbnailSpec
 from mediasvc.core.sniff_chunks import webp_with_alpha
 from mediasvc.errors import TooManyPixels, Undecodable

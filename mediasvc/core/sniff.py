@@ -5,7 +5,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 from mediasvc.core import sniff_boxes, sniff_chunks, sniff_jpeg, sniff_tiff, svg
-from mediasvc.core.header import Header
+from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import Format, Limits, Picture
 from mediasvc.errors import TooManyPixels, Undecodable, UnsupportedMedia
 

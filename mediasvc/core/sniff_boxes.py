@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 from typing import Literal
 
-from mediasvc.core.header import Header
+from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import Format
 from mediasvc.errors import Undecodable
 

@@ -4,7 +4,7 @@ import struct
 import zlib
 
 from mediasvc.core import sniff_exif
-from mediasvc.core.header import Header
+from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import Format
 from mediasvc.errors import Undecodable
 

@@ -2,7 +2,7 @@
 
 import struct
 
-from mediasvc.core.header import Header
+from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import Format
 from mediasvc.errors import Undecodable, UnsupportedMedia
 

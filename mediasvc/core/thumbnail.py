@@ -4,7 +4,7 @@ from PIL import Image
 
 from mediasvc.core import animation, attention, decode, encode, geometry, placeholder
 from mediasvc.core.geometry import Size
-from mediasvc.core.header import Header
+from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import (
     WEB_FORMATS,
     Fit,

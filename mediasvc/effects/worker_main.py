@@ -13,7 +13,7 @@ from PIL import Image
 
 from mediasvc.core import errand, jpeg, resample, thumbnail
 from mediasvc.core.errand import Errand, Outcome
-from mediasvc.core.header import Header
+from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import Limits, Rendered, ThumbnailSpec
 from mediasvc.errors import MediaError, StoreFailed, Undecodable
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mediasvc.core.geometry import Size
-from mediasvc.core.header import Header
+from mediasvc.core.imageheader import Header
 from mediasvc.core.thumbnail import (
     Fit,
     Format,
