@@ -1,13 +1,16 @@
 """docker-compose.yml is right: its services, started as it says, serve, cache, purge, fail over and end as they should."""
 
+import hashlib
+import http.client
 import json
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -188,6 +191,45 @@ def test_originals_and_thumbnails_lie_in_the_object_store(cluster: Topology, ori
     assert before.status == 200
     assert {answer.body for answer in assets} == {jpeg("stored.jpg")}
     assert origin.hits("/stored.jpg") == 1
+
+
+def test_redirects_of_assets_lead_to_the_store_through_the_front_whatever_the_method(
+    cluster: Topology, origin: Origin
+) -> None:
+    path = signed(cluster, picture(origin, "redirected.jpg"), None)
+    whole = ask(cluster.url("front", path))
+    digest = hashlib.sha256(whole.body).hexdigest()
+    asset = f"/assets/{digest}.jpg"
+    before = dict(cluster.extra)
+    cluster.extra["MEDIASVC_REDIRECT_ASSETS"] = "true"
+    _start_replicas_again(cluster)
+
+    answers = [_ask_where_it_leads(cluster.url("front", asset), method) for method in ("HEAD", "GET", "HEAD")]
+
+    cluster.extra = before
+    _start_replicas_again(cluster)
+    assert [answer.status for answer in answers] == [200] * 3
+    assert [answer.body for answer in answers] == [b"", whole.body, b""]
+    assert {answer.headers["Content-Length"] for answer in answers} == {str(len(whole.body))}
+
+
+def _ask_where_it_leads(url: str, method: str) -> Answer:
+    """Of one redirect, asked for and followed by the same method, as curl does."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=40)
+    with closing(connection):
+        connection.request(method, parts.path)
+        reply = connection.getresponse()
+        assert reply.status == 302
+        return ask(reply.headers["Location"], method)
+
+
+def _start_replicas_again(cluster: Topology) -> None:
+    for name in ("mediasvc-1", "mediasvc-2"):
+        cluster.stop(name)
+        cluster.start(name)
+    for name in ("mediasvc-1", "mediasvc-2"):
+        cluster.wait_healthy(name)
 
 
 def test_workers_do_a_batch_and_the_one_who_asks_writes_the_files(
