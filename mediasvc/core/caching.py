@@ -8,6 +8,7 @@ from typing import Final
 
 from mediasvc.core.entries import Entry as Entry
 from mediasvc.core.entries import Rendition as Rendition
+from mediasvc.core.replies import Headers
 from mediasvc.core.retry import CIRCUIT, parse_date
 from mediasvc.errors import (
     MediaError,
@@ -21,9 +22,6 @@ from mediasvc.errors import (
     Undecodable,
     UnsupportedMedia,
 )
-
-Headers = Mapping[str, str]
-"""Names in lower case, repeated fields joined with ", "."""
 
 _LONGEST: Final = timedelta(days=365)
 _NONE: Final = timedelta(0)
