@@ -17,10 +17,10 @@ import orjson
 from mediasvc import errors, logs
 from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import Asset, Rewritten
+from mediasvc.core.compression import compress, decompress
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat
 from mediasvc.core.reference import ArticleType, FrontMatterUse
-from mediasvc.core.squeezing import squeeze, unsqueeze
 from mediasvc.effects.blobs import Blobs
 from mediasvc.errors import MediaError
 
@@ -213,7 +213,7 @@ def results_to_bytes(results: tuple[Done, ...]) -> bytes:
         "results": [done.to_json() for done in results],
         "data": {digest: len(held) for digest, held in data.items()},
     }
-    head = squeeze(dump(told))
+    head = compress(dump(told))
     return b"".join((_HEAD.pack(len(head)), head, *data.values()))
 
 
@@ -221,7 +221,7 @@ def results_from_bytes(message: bytes) -> tuple[Done, ...]:
     """ValueError, KeyError or TypeError on anything that results_to_bytes did not write."""
     try:
         end = _HEAD.size + _HEAD.unpack_from(message)[0]
-        told = load(unsqueeze(message[_HEAD.size : end]))
+        told = load(decompress(message[_HEAD.size : end]))
         sizes = dict(told["data"])
     except struct.error as error:
         raise ValueError("not the results of a chunk") from error

@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
 from mediasvc import logs, metrics
-from mediasvc.core.squeezing import squeeze, unsqueeze
+from mediasvc.core.compression import compress, decompress
 from mediasvc.errors import StoreFailed
 
 QUEUE: Final = "mediasvc"
@@ -113,14 +113,14 @@ def make_broker(url: str) -> RedisBroker:
 
 def pack(data: bytes) -> str:
     """Bytes as text for a message."""
-    return _PACKED + base64.b64encode(squeeze(data)).decode("ascii")
+    return _PACKED + base64.b64encode(compress(data)).decode("ascii")
 
 
 def unpack(text: object) -> bytes:
     """What pack made. ValueError on anything else."""
     if not isinstance(text, str) or not text.startswith(_PACKED):
         raise ValueError("not a packed message")
-    return unsqueeze(base64.b64decode(text[1:]))
+    return decompress(base64.b64decode(text[1:]))
 
 
 def _connect(url: str, *, retries: int, timeout_s: float | None) -> "redis.asyncio.Redis":

@@ -11,10 +11,10 @@ import pytest
 
 from mediasvc.articles.reports import Asset
 from mediasvc.batch.chunks import Chunk, Done, Task, results_from_bytes, results_to_bytes
+from mediasvc.core.compression import compress
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat
 from mediasvc.core.reference import ArticleType
-from mediasvc.core.squeezing import squeeze
 
 DATA = b"\xff\xd8\xff\0of a picture"
 CARRIED = Asset(hashlib.sha256(DATA).hexdigest(), Format.JPEG, DATA, len(DATA), "https://news.example/a.jpg")
@@ -38,7 +38,7 @@ FAILED = Done(None, [], [], (), ("invalid_request", "UTF-16", 2), [], 0.0)
 
 
 def with_head(told: object) -> bytes:
-    head = squeeze(json.dumps(told).encode())
+    head = compress(json.dumps(told).encode())
     return len(head).to_bytes(4, "big") + head
 
 

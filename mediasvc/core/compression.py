@@ -1,4 +1,4 @@
-"""What goes through the queue, made smaller, and back again within bounds."""
+"""What goes through the queue, compressed, and decompressed within bounds."""
 
 import zlib
 
@@ -6,13 +6,13 @@ import zlib
 MOST_BYTES = 1 << 30
 
 
-def squeeze(data: bytes) -> bytes:
+def compress(data: bytes) -> bytes:
     """In zlib's format, at its quickest."""
     return zlib.compress(data, 1)
 
 
-def unsqueeze(data: bytes, most_bytes: int = MOST_BYTES) -> bytes:
-    """What squeeze was given. ValueError on anything else, and on more than most_bytes."""
+def decompress(data: bytes, most_bytes: int = MOST_BYTES) -> bytes:
+    """What compress was given. ValueError on anything else, and on more than most_bytes."""
     engine = zlib.decompressobj()
     try:
         whole = engine.decompress(data, most_bytes)

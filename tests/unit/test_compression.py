@@ -4,20 +4,20 @@ import zlib
 
 import pytest
 
-from mediasvc.core.squeezing import squeeze, unsqueeze
+from mediasvc.core.compression import compress, decompress
 
 
 @pytest.mark.parametrize("data", [b"", b"a", "湖边".encode() * 50_000])
 def test_a_message_comes_back_as_it_was(data: bytes) -> None:
-    assert unsqueeze(squeeze(data)) == data
-    assert len(squeeze(data)) <= len(data) + 16
+    assert decompress(compress(data)) == data
+    assert len(compress(data)) <= len(data) + 16
 
 
 @pytest.mark.parametrize(
     "message",
-    [b"", b"no zlib", squeeze(b"a" * 5000)[:-3], squeeze(b"a") + b"behind", zlib.compress(bytes(10_000))],
+    [b"", b"no zlib", compress(b"a" * 5000)[:-3], compress(b"a") + b"behind", zlib.compress(bytes(10_000))],
     ids=["nothing", "another form", "cut short", "more behind it", "too much"],
 )
 def test_anything_else_is_refused(message: bytes) -> None:
     with pytest.raises(ValueError, match=r"not what was sent|cut short"):
-        unsqueeze(message, 9_999)
+        decompress(message, 9_999)
