@@ -11,7 +11,8 @@ Reads the costs that bench/costs.py measured, and writes what follows into docs/
   `--check` holds that against a real LRU fed with drawn requests;
 - the front asks a replica again about what it has kept for a minute (a 304), as deploy/nginx.conf says;
 - 0.3 % of the collection is new each day; what is kept is asked about again at its origin once a day if it is wanted;
-- a machine has 8 cores of the kind that was measured, used to 60 % at the peak; there are never fewer than two.
+- a machine has 8 cores of the kind that was measured, used to 60 % at the peak; there are never fewer than two. Those of
+  the object store are not counted: the price of its GB holds them.
 """
 
 import argparse
@@ -86,6 +87,7 @@ def lines(made: list[Plan]) -> list[tuple[str, list[str]]]:
         ("asked again at origins, a second", [f"{p.revalidations_a_second:,.1f}" for p in made]),
         ("cores busy in replicas", [f"{p.replica_cores:,.2f}" for p in made]),
         ("cores busy in fronts", [f"{p.front_cores:,.2f}" for p in made]),
+        ("cores busy in the object store", [f"{p.store_cores:,.2f}" for p in made]),
         ("replicas of 8 cores", [f"{p.replicas:,}" for p in made]),
         ("fronts of 8 cores", [f"{p.fronts:,}" for p in made]),
         ("Redis shards of 24 GiB", [f"{p.redis_shards:,}" for p in made]),

@@ -117,6 +117,7 @@ class Plan:
     revalidations_a_second: float
     replica_cores: float
     front_cores: float
+    store_cores: float
     replicas: int
     fronts: int
     redis_shards: int
@@ -140,14 +141,15 @@ def plan(images: int, costs: Costs, *, exponent: float, views: float, has_cdn: b
         both = costs.thumbnail_bytes + costs.original_bytes
         _, at_store = through_cache(at_disk, replicas * DISK_BYTES, both)
         front_hits = at_front.total - at_memory.total
-        front_cores = front_hits * costs.front_hit_s + at_memory.total * costs.front_miss_s
         # A kept reply is free for FRONT_VALID_S; the next request after that asks a replica.
         kept = at_front.rate - at_memory.rate
         asked_again = float((at_front.count * kept / (1 + at_front.rate * FRONT_VALID_S)).sum())
+        passed_on = asked_again + at_memory.total
+        front_cores = (at_front.total - passed_on) * costs.front_hit_s + passed_on * costs.front_miss_s
         replica_cores = asked_again * costs.not_modified_s + (
             (at_memory.total - at_disk.total) * costs.memory_hit_s
             + (at_disk.total - at_store.total) * costs.disk_hit_s
-            + at_store.total * (costs.store_hit_s + costs.object_store_s)
+            + at_store.total * costs.store_hit_s
             + revalidations * costs.revalidation_s
             + cold * costs.cold_s
         )
@@ -156,6 +158,7 @@ def plan(images: int, costs: Costs, *, exponent: float, views: float, has_cdn: b
         if needed <= replicas and needed_fronts <= fronts:
             break
         replicas, fronts = max(replicas, needed), max(fronts, needed_fronts)
+    store_cores = at_store.total * costs.object_store_s + cold * costs.object_store_write_s
     redis_cores = (at_disk.total + asked_again + revalidations + cold) * costs.redis_s
     shards = max(math.ceil(images * costs.redis_bytes / REDIS_BYTES), math.ceil(redis_cores / USED))
     stored = images * (costs.thumbnail_bytes + costs.original_bytes)
@@ -181,6 +184,7 @@ def plan(images: int, costs: Costs, *, exponent: float, views: float, has_cdn: b
         revalidations_a_second=revalidations,
         replica_cores=replica_cores,
         front_cores=front_cores,
+        store_cores=store_cores,
         replicas=replicas,
         fronts=fronts,
         redis_shards=shards,
