@@ -23,6 +23,8 @@ from mediasvc.errors import MediaError, StoreFailed
 from mediasvc.images.renditions import CacheStatus, Held, Made, Renditions, placeholder_record, remembered
 
 _RECENT_ENTRIES = 2048
+# So often one URL may be purged while it is on its way.
+_FETCHED_ANEW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +119,44 @@ class Originals:
             return _Obtained(kept, CacheStatus.STALE)
 
     async def _share(self, wish: Wish) -> _Obtained:
-        return await self._flights.run(f"source:{wish.url}", lambda: self._obtain(wish))
+        return await self._flights.run(f"source:{wish.url}", lambda: self._fly(wish))
+
+    async def _fly(self, wish: Wish) -> _Obtained:
+        """In flight, alone for this URL. What was purged meanwhile came before that, and is fetched anew."""
+        for _ in range(_FETCHED_ANEW):
+            begun = await self._purges_so_far()
+            try:
+                obtained = await self._obtain(wish)
+            except MediaError:
+                if not await self._was_purged(wish.url, begun):
+                    raise
+            else:
+                was_held = obtained.cache in (CacheStatus.HIT, CacheStatus.STALE)
+                if was_held or not await self._was_purged(wish.url, begun):
+                    return obtained
+            await self.purge(wish.url)
+        return await self._obtain(wish)
+
+    async def _purges_so_far(self) -> int | None:
+        try:
+            return (await self._index.purges(None))[0]
+        except StoreFailed:
+            return None
+
+    async def _was_purged(self, url: urls.SourceUrl, since: int | None) -> bool:
+        """since: a cursor of the index; None: it could not be asked."""
+        try:
+            while since is not None:
+                heard, news = await self._index.purges(since)
+                if any(purged.url == url for purged in news):
+                    return True
+                since = heard if news else None
+        except StoreFailed as error:
+            logs.get().warning("purges.unheard", reason=str(error))
+        return False
 
     async def _obtain(self, wish: Wish) -> _Obtained:
-        """In flight, alone for this URL: ask the index again, then the origin."""
+        """Ask the index again, then the origin."""
         entry = _believed(await self._look_up(wish.url), wish)
         match caching.decide(entry, self._clock()):
             case caching.Serve(entry=kept) if await self._is_kept(kept):
@@ -247,6 +283,15 @@ class Originals:
             return entry.digest is not None and await self._blobs.size(entry.digest) is not None
         except StoreFailed:
             return True
+
+    async def purge(self, url: urls.SourceUrl) -> None:
+        """Forgets an original and every thumbnail of it, and announces it. StoreFailed: ask again."""
+        self.forget(url)
+        # Bytes first: where they cannot be deleted, the index still says which ones there are.
+        for digest in await self._index.freed_by(url):
+            await self._blobs.delete(digest)
+        for digest in await self._index.purge(url):
+            await self._blobs.delete(digest)
 
     def forget(self, url: str) -> None:
         """Drops what this process alone remembers of a URL."""

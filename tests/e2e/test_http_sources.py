@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -178,6 +180,31 @@ def test_a_purge_is_known_to_every_process_within_three_seconds(service: Service
     for path in paths:
         assert service.get(path).status == 200
     assert world.hits("/pictures/purged.jpg") == 2
+
+
+@pytest.mark.parametrize("before", [Reply(body=jpeg("before")), Reply(status=404)], ids=["image", "missing"])
+@pytest.mark.parametrize("options", ["original", "60x40"])
+def test_what_was_on_its_way_when_it_was_purged_is_fetched_anew(
+    service: Service, world: Origin, options: str, before: Reply
+) -> None:
+    gate = Gate()
+    path = f"/on-its-way-{options}-{before.status}.jpg"
+    world.on(path, replace(before, hold=gate), Reply(body=jpeg("after")))
+    world.on(f"/like{path}", Reply(body=jpeg("after")))
+    wanted = service.get(image_path(f"http://news.example/like{path}", options)).body
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(service.get, image_path(f"http://news.example{path}", options))
+        world.wait_hits(path, 1)
+        purged = service.ask("DELETE", f"/v1/cache?url=http://news.example{path}")
+        gate.open()
+
+    assert purged.status == 204
+    assert first.result().body == wanted
+    assert all(
+        service.get(image_path(f"http://news.example{path}", options)).body == wanted for _ in range(12)
+    )
+    assert world.hits(path) == 2
 
 
 def test_a_purge_of_what_was_never_known_or_is_forbidden_is_no_failure(service: Service) -> None:
