@@ -5,9 +5,9 @@ Everything that takes long to read in comes when it is called: `--help` and a ru
 """
 
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,22 +34,23 @@ class Common:
     data_dir: Path | None = None
     log_level: str | None = None
 
-    def settings(self, *, serving: bool = False, **flags: object) -> Settings:
+    def settings(
+        self, *, serving: bool = False, defaults: Mapping[str, object] | None = None, **flags: object
+    ) -> Settings:
         """The effective settings, with the log configured after them. InvalidSettings.
 
-        serving: whether strangers may be answered by what follows. flags: further values given on the command line, by
-        setting name.
+        serving: whether strangers may be answered by what follows. defaults: in the place of settings' own.
+        flags: further values given on the command line. Both by setting name.
         """
         own = {"data_dir": self.data_dir, "log_level": self.log_level}
         checks = (_find_problems, find_exposure) if serving else (_find_problems,)
-        settings = read_settings(os.environ, self.config, own | flags, checks=checks)
+        settings = read_settings(os.environ, self.config, own | flags, defaults=defaults, checks=checks)
         logs.configure(settings.log_format, settings.log_level)
         return settings
 
     def quiet_settings(self, **flags: object) -> Settings:
         """As settings, for commands whose result is what they print: only errors are logged unless a level is asked for."""
-        told = self.log_level or os.environ.get("MEDIASVC_LOG_LEVEL")
-        return replace(self, log_level=told or "error").settings(serving=False, **flags)
+        return self.settings(serving=False, defaults={"log_level": "error"}, **flags)
 
 
 def _find_problems(settings: Settings) -> Iterator[str]:

@@ -63,3 +63,14 @@ def test_a_folder_is_no_file_to_write(origin: Origin, tmp_path: Path, output: st
 
     assert ended.code == 2
     assert ended.err.endswith("is a directory\n")
+
+
+def test_a_command_logs_errors_only_unless_its_settings_ask_for_more(tmp_path: Path) -> None:
+    asked = ["fetch", "http://a.test/a", "-o", "a"]
+
+    quiet = mediasvc(asked, environment(tmp_path / "data"), cwd=tmp_path)
+    (tmp_path / "mediasvc.toml").write_text('log_level = "info"\n')
+    told = mediasvc(asked, environment(tmp_path / "other"), cwd=tmp_path)
+
+    assert "source.fetched" not in quiet.err
+    assert "source.fetched" in told.err

@@ -69,6 +69,14 @@ def test_flags_beat_the_environment_which_beats_the_file(
     assert (settings.port, settings.workers, settings.fetch_timeout) == (4, 3, 7.0)
 
 
+def test_what_a_command_takes_for_a_default_is_the_weakest(tmp_path: Path) -> None:
+    (tmp_path / "mediasvc.toml").write_text('log_level = "debug"\n')
+
+    settings = read_settings(os.environ, defaults={"log_level": "error", "port": 5})
+
+    assert (settings.log_level, settings.port) == ("debug", 5)
+
+
 def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("swordfish\n")
     monkeypatch.setenv("MEDIASVC_API_TOKEN_FILE", str(tmp_path / "token"))
