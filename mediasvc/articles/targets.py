@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import ImageReport, Status
@@ -141,12 +141,17 @@ def is_local(address: str, prefix: str, public_url: str) -> bool:
     if public_url and address.startswith((f"{public_url}/img/", f"{public_url}/assets/")):
         return True
     relative = is_relative(address)
-    if not relative and not address.startswith(prefix):
+    if not relative and not _begins_with(prefix, address):
         return False
     if relative and _IMAGE_PATH.match(address):
         return True
     name = address.partition("?")[0].partition("#")[0].rpartition("/")[2]
     return parse_asset_name(name) is not None
+
+
+def _begins_with(prefix: str, address: str) -> bool:
+    """Of a prefix, too, what no URL may hold was percent-encoded when it was written."""
+    return address.startswith(prefix) or ("%" in address and unquote(address).startswith(unquote(prefix)))
 
 
 def is_relative(address: str) -> bool:

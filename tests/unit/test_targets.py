@@ -59,6 +59,19 @@ def test_what_we_wrote_is_known_again(address: str, expected: bool) -> None:
 
 @pytest.mark.parametrize(
     ("address", "expected"),
+    [
+        (f"https://cdn.example/a%20b/图/{HASH}.jpg", True),
+        (f"https://cdn.example/a%20b/%E5%9B%BE/{HASH}.jpg", True),
+        (f"https://cdn.example/a%20c/图/{HASH}.jpg", False),
+        ("https://cdn.example/a%20b/图/photo.jpg", False),
+    ],
+)
+def test_what_we_wrote_is_known_again_where_the_prefix_was_encoded(address: str, expected: bool) -> None:
+    assert is_local(address, "https://cdn.example/a b/图/", "") is expected
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
     [("a.jpg", True), ("/a.jpg", True), ("//a.example/b", False), ("http://a/b", False)],
 )
 def test_what_needs_a_base_is_told_from_what_does_not(address: str, expected: bool) -> None:
