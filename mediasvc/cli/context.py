@@ -68,6 +68,11 @@ def printable(text: str) -> str:
     )
 
 
+def counted(number: int, noun: str) -> str:
+    """As people say it: 1 article, 2 articles."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def make_addresses(settings: Settings) -> "Addresses":
     """See rules."""
     from mediasvc import rules

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mediasvc.cli.context import Common, common_options, printable
+from mediasvc.cli.context import Common, common_options, counted, printable
 from mediasvc.cli.paths import PathParameter
 from mediasvc.cli.result import write_result
 
@@ -29,7 +29,9 @@ def restore(paths: tuple[Path, ...], report: Path, common: Common) -> int:
             failed += 1
             click.echo(printable(f"mediasvc: {one.name}: {one.reason}"), err=True)
         restored += one.state == "restored"
-    click.echo(f"{restored} articles restored" + (f"; {failed} failed" if failed else ""), err=True)
+    click.echo(
+        f"{counted(restored, 'article')} restored" + (f"; {failed} failed" if failed else ""), err=True
+    )
     return 3 if failed else 0
 
 
@@ -48,7 +50,7 @@ def report(file: Path, page: Path, root: Path | None, common: Common) -> int:
         raise click.UsageError("the page would take the place of the report, and with it the way back")
     count, html = make_page(read_report(file), root)
     write_result(str(page), html)
-    click.echo(f"{page}: {count} articles", err=True)
+    click.echo(f"{page}: {counted(count, 'article')}", err=True)
     return 0
 
 

@@ -16,6 +16,7 @@ from mediasvc.batch.options import Options
 from mediasvc.batch.report import ReportFile
 from mediasvc.batch.scan import Plan, check
 from mediasvc.batch.walk import Batch, Totals
+from mediasvc.cli.context import counted
 from mediasvc.cli.progress import Failures, Progress
 from mediasvc.cli.work import open_work
 from mediasvc.effects import files
@@ -88,14 +89,15 @@ async def _turn(turns: Locks, where: Plan, progress: Progress) -> AsyncIterator[
 
 
 def _say_totals(totals: Totals, wheres: list[Plan]) -> None:
-    parts = [f"{totals.articles} articles: {totals.rewritten} rewritten, {totals.unchanged} unchanged"]
+    done = f"{totals.rewritten} rewritten, {totals.unchanged} unchanged"
+    parts = [f"{counted(totals.articles, 'article')}: {done}"]
     if totals.known:
         parts.append(f"{totals.known} of them done before")
-    parts.append(
-        f"{totals.images} images localised in {', '.join(str(where.assets) for where in wheres[:3])}"
-    )
+    folders = ", ".join(str(where.assets) for where in wheres[:3])
+    parts.append(f"{counted(totals.images, 'image')} localised in {folders}")
     if totals.images_failed:
-        parts.append(f"{totals.images_failed} images failed and kept their address")
+        whose = "its" if totals.images_failed == 1 else "their"
+        parts.append(f"{counted(totals.images_failed, 'image')} failed and kept {whose} address")
     if totals.failed:
-        parts.append(f"{totals.failed} articles failed")
+        parts.append(f"{counted(totals.failed, 'article')} failed")
     click.echo("; ".join(parts), err=True)

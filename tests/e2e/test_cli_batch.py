@@ -211,6 +211,17 @@ def test_a_terminal_shows_how_far_a_run_is(tmp_path: Path, env: dict[str, str], 
     assert "60 articles: 59 rewritten, 1 unchanged" in said
 
 
+def test_one_is_no_plural(tmp_path: Path, env: dict[str, str], origin: Origin) -> None:
+    _posts(tmp_path / "posts", origin, 1)
+    report = tmp_path / "r.jsonl"
+
+    ended = mediasvc(["rewrite", "posts", "--out", "out", "--report", report], env, cwd=tmp_path)
+    undone = mediasvc(["restore", "--report", report, "out"], env, cwd=tmp_path)
+
+    assert "1 article: 1 rewritten, 0 unchanged; 1 image localised in out/assets" in ended.err
+    assert undone.err == "1 article restored\n"
+
+
 def test_elsewhere_a_line_is_said_every_so_often() -> None:
     def lines(every_s: float) -> list[str]:
         stream = io.StringIO()
