@@ -10,7 +10,14 @@ import uvloop
 from dramatiq.brokers.redis import RedisBroker
 
 from mediasvc import logs
-from mediasvc.batch.chunks import Chunk, results_to_bytes, rewrite_chunk, with_all_data, with_local_data
+from mediasvc.batch.chunks import (
+    Chunk,
+    results_to_bytes,
+    rewrite_chunk,
+    that_fit,
+    with_all_data,
+    with_local_data,
+)
 from mediasvc.effects.queue import ACTOR, QUEUE, WorkingSide, make_broker, unpack
 from mediasvc.records import deciding, store_name
 from mediasvc.settings import Settings
@@ -20,6 +27,8 @@ from mediasvc.wiring import Parts, open_parts
 _CHUNKS_AT_ONCE = 4
 # Of assets that lie here, which travel with a result so that they need not be pulled from the object store.
 _CARRIED_BYTES = 1024 * 1024
+# Of all assets, where the run has no other way to them: half of what Redis takes at once.
+_MOST_BYTES = 256 * 1024 * 1024
 _DRAIN_MS = 60_000
 
 
@@ -89,7 +98,7 @@ async def _do(
     is_shared = chunk.store == store_name(settings)
     results = await rewrite_chunk(parts.articles, chunk, keep_data=not is_shared)
     if not is_shared:
-        results = await with_all_data(parts.articles, results)
+        results = await with_all_data(parts.articles, that_fit(results, _MOST_BYTES))
     elif settings.store_url:
         results = await with_local_data(parts.local_blobs, results, _CARRIED_BYTES)
     told = tuple(replace(done, settings=decided_by) for done in results)

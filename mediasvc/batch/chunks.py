@@ -297,6 +297,25 @@ async def _without_stored_data(articles: "Articles", done: Done) -> Done:
     return replace(done, assets=tuple(assets))
 
 
+def that_fit(results: tuple[Done, ...], most: int) -> tuple[Done, ...]:
+    """The same; articles whose assets find no room any more have failed in a way that may pass: the next run asks for
+    them without those that have.
+
+    most: bytes of all assets, each counted once.
+    """
+    carried: dict[str, int] = {}
+    fitting = []
+    for done in results:
+        wanted = carried | {asset.digest: asset.bytes for asset in done.assets}
+        if sum(wanted.values()) <= most:
+            carried = wanted
+            fitting.append(done)
+        else:
+            why = "its images are too large for the queue; let run and workers share a store (MEDIASVC_STORE_URL)"
+            fitting.append(failed_with(errors.StoreFailed(why), done.seconds))
+    return tuple(fitting)
+
+
 async def with_all_data(articles: "Articles", results: tuple[Done, ...]) -> tuple[Done, ...]:
     """The same, every asset with its bytes: for a run that cannot look into our store."""
     data = {}

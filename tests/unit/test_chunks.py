@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mediasvc.articles.reports import Asset
-from mediasvc.batch.chunks import Chunk, Done, Task, results_from_bytes, results_to_bytes
+from mediasvc.batch.chunks import Chunk, Done, Task, results_from_bytes, results_to_bytes, that_fit
 from mediasvc.core.compression import compress
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat
@@ -75,6 +75,29 @@ def test_an_image_of_several_articles_travels_once() -> None:
 
     assert len(message) < len(large) + 2000
     assert results_from_bytes(message) == results
+
+
+def test_articles_whose_images_do_not_fit_into_a_message_fail_by_themselves() -> None:
+    def with_assets(*sizes: tuple[str, int]) -> Done:
+        assets = (Asset(name * 64, Format.JPEG, None, size, "https://news.example/") for name, size in sizes)
+        return replace(DONE, assets=tuple(assets))
+
+    results = (
+        with_assets(("a", 60)),
+        with_assets(("b", 41), ("c", 0)),
+        with_assets(("a", 60), ("d", 40)),
+        FAILED,
+        with_assets(("e", 1)),
+    )
+
+    fitting = that_fit(results, 100)
+
+    assert [fitting[place] for place in (0, 2, 3)] == [results[place] for place in (0, 2, 3)]
+    for place in (1, 4):
+        assert fitting[place].error is not None
+        assert fitting[place].error[::2] == ("store_failed", 4)
+        assert (fitting[place].content, fitting[place].assets) == (None, ())
+    assert that_fit(results, 142) == results
 
 
 @pytest.mark.parametrize(
