@@ -9,8 +9,8 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from mediasvc import logs, metrics
@@ -105,6 +105,8 @@ def _reason(error: Exception) -> str:
             return "out of memory"
         case ReadOnlyError():
             return "read-only"
+        case AuthenticationError():
+            return "the password is refused"
         case ResponseError():
             return str(error).split(" ")[0]  # the code of the error
         case _:

@@ -277,6 +277,20 @@ async def test_a_redis_that_takes_no_writes_still_answers(
     await flights.close()
 
 
+async def test_a_redis_that_wants_another_password_is_said_to_and_used_when_it_does_not(
+    own_valkey: Valkey, link: RedisLink
+) -> None:
+    own_valkey.ask("CONFIG", "SET", "requirepass", "another")
+    index = RedisIndex(link)
+    assert await index.health() == "Redis: the password is refused"
+
+    own_valkey.kill()
+    own_valkey.start()
+    async with asyncio.timeout(10):
+        while await index.health() is not None:
+            await asyncio.sleep(0.1)
+
+
 async def test_an_emptied_redis_is_an_empty_index(own_valkey: Valkey, link: RedisLink) -> None:
     index = RedisIndex(link)
     async with Load(lambda number: put_and_get(index, number)) as load:
