@@ -31,6 +31,7 @@ def rewrite_all(settings: Settings, options: Options, wheres: list[Plan], report
     """Every article of some plans; the exit code of the run. InvalidRequest, StoreFailed."""
     for where in wheres:
         files.check_writable(where.root)
+        files.check_folder(where.assets)
     totals = Totals(expected=sum(check(where) for where in wheres))
     return uvloop.run(_rewrite_all(settings, options, wheres, report, totals))
 

@@ -47,6 +47,7 @@ def rewrite_stdin(
             f"stdin is larger than {settings.max_article_bytes} bytes (MEDIASVC_MAX_ARTICLE_BYTES)"
         )
     folder = assets or Path("assets")
+    files.check_folder(folder)
     prefix = options.asset_url.rstrip("/") if options.asset_url is not None else quoted(folder.as_posix())
     article = ArticleOptions(
         type=ArticleType(kind) if kind else None,

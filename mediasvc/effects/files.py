@@ -275,6 +275,17 @@ def check_writable(folder: Path) -> None:
         raise InvalidRequest(f"cannot write into {shown(folder)}: {reason(error)}") from error
 
 
+def check_folder(folder: Path) -> None:
+    """InvalidRequest where a file stands in the way of a folder; makes nothing."""
+    try:
+        there = next(path for path in (folder, *folder.parents, Path()) if path.exists())
+        is_in_the_way = not there.is_dir()
+    except OSError as error:
+        raise InvalidRequest(f"cannot write into {shown(folder)}: {reason(error)}") from error
+    if is_in_the_way:
+        raise InvalidRequest(f"cannot write into {shown(folder)}: {shown(there)} is not a folder")
+
+
 def shown(path: Path) -> str:
     """A path as it can be printed, whatever bytes its name has."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
