@@ -130,7 +130,7 @@ def _head(summary: _Summary) -> str:
     total = sum(summary.articles.values())
     references = sum(summary.references.values())
     localised = summary.references.get("localised", 0)
-    saved = summary.original_bytes - summary.shown_bytes
+    saved = max(summary.original_bytes - summary.shown_bytes, 0)
     share = f"{saved / summary.original_bytes:.0%}" if summary.original_bytes else "0%"
     failed = summary.references.get("failed", 0)
     cells = [
@@ -142,7 +142,7 @@ def _head(summary: _Summary) -> str:
         ),
         (f"{summary.pictures:,}", "pictures", f"{_weight(summary.shown_bytes)} shown to readers"),
         (
-            _weight(max(saved, 0)),
+            _weight(saved),
             "saved by thumbnails",
             f"{share} of {_weight(summary.original_bytes)} originals",
         ),

@@ -160,6 +160,18 @@ def test_names_give_a_terminal_no_orders(tmp_path: Path) -> None:
     assert not set(ended.err) & {"\x1b", "\x07"}
 
 
+def test_pictures_that_grew_saved_nothing(tmp_path: Path) -> None:
+    image = {"source": "x", "origin": "x", "where": "img[src]", "status": "localised", "code": None}
+    image |= {"original": "a.jpg", "thumbnail": "b.webp", "width": 1, "height": 1}
+    image |= {"bytes": 1500, "original_bytes": 1000}
+    row = {"path": "a", "out": "a", "status": "rewritten", "error": None, "images": [image]}
+    (tmp_path / "r.jsonl").write_text(json.dumps(row) + "\n")
+
+    ended = mediasvc(["report", "r.jsonl", "--html", "-"], environment(tmp_path / "d"), cwd=tmp_path)
+
+    assert "<strong>0 bytes</strong><span>0% of 1.0 kB originals</span>" in ended.out.decode()
+
+
 def test_long_names_do_not_make_the_page_wider_than_a_telephone(tmp_path: Path) -> None:
     address = f"http://{'sub.' * 50}news.example/{'a' * 250}.jpg"
     image = {"source": address, "origin": address, "where": "img[src]", "status": "failed"}
