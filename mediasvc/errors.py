@@ -76,6 +76,10 @@ class Undecodable(MediaError):
     status, code, exit_code = 422, "undecodable", 3
 
 
+class Poisonous(Undecodable):
+    """The image ended the process that worked on it; worth remembering for longer than other failures."""
+
+
 class TooManyPixels(MediaError):
     """More pixels than allowed, by the image's header."""
 

@@ -12,6 +12,7 @@ from mediasvc.core.replies import Headers
 from mediasvc.core.retry import CIRCUIT, parse_date
 from mediasvc.errors import (
     MediaError,
+    Poisonous,
     ProcessingTimeout,
     SourceFailed,
     SourceMissing,
@@ -264,7 +265,7 @@ def negative_until(error: MediaError, now: datetime, rules: CacheRules) -> datet
     say for good, for missing_ttl; a picture that killed its process, for default_ttl. A host that is left alone
     is not kept: its circuit answers as fast, and knows when it is over.
     """
-    if getattr(error, "poison", False):
+    if isinstance(error, Poisonous):
         return now + max(rules.default_ttl, rules.missing_ttl)
     if isinstance(error, _LASTING):
         return now + rules.missing_ttl

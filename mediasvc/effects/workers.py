@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
 import mediasvc
 from mediasvc import logs, metrics
 from mediasvc.core import errand
 from mediasvc.core.errand import Errand, Outcome
 from mediasvc.core.picture import Limits, Picture, Rendered, ThumbnailSpec
-from mediasvc.errors import MediaError, Overloaded, ProcessingTimeout, Undecodable
+from mediasvc.errors import MediaError, Overloaded, Poisonous, ProcessingTimeout, Undecodable
 
 _MAIN = "mediasvc.effects.worker_main"
 _START_TIMEOUT_S = 30.0
@@ -46,12 +46,6 @@ class Processed:
     renditions: tuple[Rendered | MediaError, ...]
     thumbhash: str | None
     dominant: str | None
-
-
-class Poisonous(Undecodable):
-    """The image ended the process that worked on it; worth remembering for longer than other failures."""
-
-    poison: ClassVar[bool] = True
 
 
 class _Ended(Exception):

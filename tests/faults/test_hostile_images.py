@@ -12,8 +12,8 @@ from PIL import Image
 
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, Limits, OutputFormat, Rendered, ThumbnailSpec
-from mediasvc.effects.workers import ImageWorkers, Poisonous, Processed
-from mediasvc.errors import MediaError, TooManyPixels, Undecodable, UnsupportedMedia
+from mediasvc.effects.workers import ImageWorkers, Processed
+from mediasvc.errors import MediaError, Poisonous, TooManyPixels, Undecodable, UnsupportedMedia
 from tests import pictures
 
 LIMITS = Limits()

@@ -365,10 +365,7 @@ def test_each_class_of_failure_is_remembered_for_its_own_time(
 
 
 def test_a_picture_that_killed_its_process_is_remembered_longer() -> None:
-    class Deadly(errors.Undecodable):
-        poison = True
-
-    assert negative_until(Deadly("x"), NOW, RULES) == NOW + DAY
+    assert negative_until(errors.Poisonous("x"), NOW, RULES) == NOW + DAY
 
 
 # -- what is stored --------------------------------------------------------------------------------------
