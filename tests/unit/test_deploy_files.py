@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import fields
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,22 @@ def test_only_the_fronts_publish_ports_and_the_stores_cannot_reach_out() -> None
     assert published == {"front", "single-front"}
     assert COMPOSE["networks"]["back"]["internal"] is True
     assert set(SERVICES["valkey"]["networks"]) == set(SERVICES["seaweedfs"]["networks"]) == {"back"}
+
+
+def test_no_container_can_be_given_an_address_that_is_fixed_for_another() -> None:
+    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    (pool,) = yaml.safe_load(text)["networks"]["front"]["ipam"]["config"]
+    networks = [service["networks"] for service in yaml.safe_load(text)["services"].values()]
+    fixed = [
+        named["front"]["ipv4_address"] for named in networks if isinstance(named, dict) and named.get("front")
+    ]
+    taken = [ip_address(one) for one in (*fixed, pool["gateway"])]
+
+    assert len(fixed) == 3
+    assert len(set(taken)) == len(taken)
+    assert all(one in ip_network(pool["subnet"]) for one in taken)
+    assert not any(one in ip_network(pool["ip_range"]) for one in taken)
+    assert ip_network(pool["ip_range"]).subnet_of(ip_network(pool["subnet"]))
 
 
 def test_every_mounted_file_of_the_repository_is_there() -> None:
