@@ -99,13 +99,16 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:  # Any: as asyncio.run has it
 
 
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands have many shapes
-    """Adds --config, --data-dir and --log-level, handed on together as `common`."""
+    """Adds --config, --data-dir and --log-level, handed on together as `common`.
+
+    Flags of settings are read with the settings, so that all problems are told together.
+    """
 
     @click.option("--config", type=PathParameter(), help="Settings file (TOML); default mediasvc.toml.")
     @click.option("--data-dir", type=PathParameter(), help="Folder for originals, thumbnails and index.")
     @click.option(
         "--log-level",
-        type=click.Choice(["debug", "info", "warning", "error"]),
+        metavar="[debug|info|warning|error]",
         help="Least grave line that is logged.",
     )
     @wraps(command)
@@ -114,7 +117,8 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: c
     ) -> Any:
         context = click.get_current_context()
         before = context.obj if isinstance(context.obj, Common) else Common()
-        common = Common(config or before.config, data_dir or before.data_dir, log_level or before.log_level)
+        level = before.log_level if log_level is None else log_level
+        common = Common(config or before.config, data_dir or before.data_dir, level)
         return command(*arguments, common=common, **options)
 
     return with_common

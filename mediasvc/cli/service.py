@@ -18,10 +18,10 @@ _FOLDER_PREFIX = "mediasvc-demo-"
 
 @click.command(epilog="Example: mediasvc serve --port 8080")
 @click.option("--host", help="Address to listen on; default 127.0.0.1.")
-@click.option("--port", type=int, help="Port to listen on; default 8080, 0 takes a free one.")
-@click.option("--workers", type=int, help="Server processes; default: one for each core.")
+@click.option("--port", metavar="INTEGER", help="Port to listen on; default 8080, 0 takes a free one.")
+@click.option("--workers", metavar="INTEGER", help="Server processes; default: one for each core.")
 @common_options
-def serve(host: str | None, port: int | None, workers: int | None, common: Common) -> int:
+def serve(host: str | None, port: str | None, workers: str | None, common: Common) -> int:
     """Run the HTTP service until it is told to stop (SIGTERM finishes what is in flight)."""
     from mediasvc.server import launch
 
@@ -52,9 +52,9 @@ def worker(common: Common) -> int:
 @click.option(
     "--serve", "and_serve", is_flag=True, help="Leave the service running with the article on its page."
 )
-@click.option("--port", type=int, help="Port for --serve; default 8080, 0 takes a free one.")
+@click.option("--port", metavar="INTEGER", help="Port for --serve; default 8080, 0 takes a free one.")
 @common_options
-def demo(out: Path | None, and_serve: bool, port: int | None, common: Common) -> int:
+def demo(out: Path | None, and_serve: bool, port: str | None, common: Common) -> int:
     """Do the main job on a bundled article with a bundled origin, offline."""
     from mediasvc.demo import run as demo_run
 

@@ -37,6 +37,16 @@ def test_an_address_that_is_no_unicode_is_an_error_of_its_own_line(tmp_path: Pat
     assert resolved["origin"] == "http://a.test/b"
 
 
+def test_problems_of_flags_are_told_with_those_of_the_environment(tmp_path: Path) -> None:
+    flags = ["--log-level", "loud", "serve", "--port", "abc", "--workers", "-1"]
+
+    ended = mediasvc(flags, environment(tmp_path, MAX_PIXELS="x"))
+
+    told = [line.split(": ")[1] for line in ended.err.splitlines()]
+    names = ("LOG_LEVEL", "MAX_PIXELS", "PORT", "WORKERS")
+    assert (ended.code, sorted(told)) == (2, [f"MEDIASVC_{name}" for name in names])
+
+
 def test_output_that_has_no_room_is_told_as_that(tmp_path: Path) -> None:
     for arguments in (["resolve", "http://a.test/"], ["settings"]):
         with Path("/dev/full").open("wb") as full:
