@@ -1,5 +1,6 @@
 """Every expected failure and what each door says about it."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -143,3 +144,8 @@ BY_CODE: dict[str, type[MediaError]] = {
         InvalidSettings,
     )
 }
+
+
+def worst_exit_code(codes: Iterable[int]) -> int:
+    """The exit code that stands for several: a bug, then usage, then what may pass, then what will not."""
+    return min(codes, key=(1, 2, 4, 3, 0).index, default=0)

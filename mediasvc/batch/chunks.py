@@ -384,9 +384,4 @@ def exit_code_of(
     ]
     # An address that we cannot even read is a failure of the article's, not a wrong use of the command.
     codes = [3 if code == 2 else code for code in codes]
-    return worst([*codes, error[2]] if error else codes)
-
-
-def worst(codes: list[int]) -> int:
-    """The exit code that stands for several: a bug, then usage, then what may pass, then what will not."""
-    return min(codes, key=(1, 2, 4, 3, 0).index, default=0)
+    return errors.worst_exit_code([*codes, error[2]] if error else codes)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mediasvc import logs
 from mediasvc.batch import report
-from mediasvc.batch.chunks import Chunk, Done, Task, exit_code_of, worst
+from mediasvc.batch.chunks import Chunk, Done, Task, exit_code_of
 from mediasvc.batch.options import Options
 from mediasvc.batch.output import FindBlob, Output, Read
 from mediasvc.batch.report import ReportFile, Row
@@ -18,7 +18,7 @@ from mediasvc.batch.scan import Item, Plan, scan
 from mediasvc.effects import files
 from mediasvc.effects.index import Index
 from mediasvc.effects.journal import Journal, JournalRow
-from mediasvc.errors import BY_CODE, BodyTooLarge, MediaError, StoreFailed
+from mediasvc.errors import BY_CODE, BodyTooLarge, MediaError, StoreFailed, worst_exit_code
 
 # Small enough that a killed worker costs seconds, large enough that a thread hop or a message is shared by several.
 CHUNK_ARTICLES = 8
@@ -65,7 +65,7 @@ class Totals:
     @property
     def exit_code(self) -> int:
         """The worst of all articles."""
-        return worst(self.exit_codes)
+        return worst_exit_code(self.exit_codes)
 
 
 def _exit_code(told: Row) -> int:

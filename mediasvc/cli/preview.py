@@ -14,14 +14,13 @@ from pathlib import Path
 import click
 
 from mediasvc.articles.options import ArticleOptions
-from mediasvc.batch.chunks import worst
 from mediasvc.batch.options import Options
 from mediasvc.batch.output import quoted
 from mediasvc.batch.scan import Plan, check, scan
 from mediasvc.cli.context import printable
 from mediasvc.core.reference import ArticleType
 from mediasvc.effects import files
-from mediasvc.errors import InvalidRequest, MediaError
+from mediasvc.errors import InvalidRequest, MediaError, worst_exit_code
 from mediasvc.settings import Settings
 from mediasvc.wiring import Parts, open_parts
 
@@ -63,7 +62,7 @@ async def _preview_all(settings: Settings, options: Options, wheres: list[Plan])
                 codes.append(error.exit_code)
                 continue
             _print_diff(files.shown(item.path), seen.data, preview.content)
-    return worst(codes)
+    return worst_exit_code(codes)
 
 
 def _preview_options(options: Options, where: Plan, kind: ArticleType, folder: Path) -> ArticleOptions:

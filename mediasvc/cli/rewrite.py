@@ -16,8 +16,9 @@ from mediasvc.core.reference import FrontMatterUse
 
 
 @click.command(
+    short_help="Rewrite articles to local images.",
     epilog="Examples: mediasvc rewrite posts --out site/posts; mediasvc rewrite posts --in-place --report run.jsonl; "
-    "mediasvc rewrite - --type html < page.html"
+    "mediasvc rewrite - --type html < page.html",
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=PathParameter())
 @click.option("--out", type=PathParameter(), help="Write the tree there.")

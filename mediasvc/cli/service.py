@@ -16,7 +16,7 @@ from mediasvc.settings import check_serving, describe
 _FOLDER_PREFIX = "mediasvc-demo-"
 
 
-@click.command(epilog="Example: mediasvc serve --port 8080")
+@click.command(short_help="Run the HTTP service.", epilog="Example: mediasvc serve --port 8080")
 @click.option("--host", help="Address to listen on; default 127.0.0.1.")
 @click.option("--port", metavar="INTEGER", help="Port to listen on; default 8080, 0 takes a free one.")
 @click.option("--workers", metavar="INTEGER", help="Server processes; default: one for each core.")
@@ -29,7 +29,10 @@ def serve(host: str | None, port: str | None, workers: str | None, common: Commo
     return launch.serve(settings)
 
 
-@click.command(epilog="Example: MEDIASVC_QUEUE_URL=redis://127.0.0.1:6379 mediasvc worker")
+@click.command(
+    short_help="Take batch work from the queue.",
+    epilog="Example: MEDIASVC_QUEUE_URL=redis://127.0.0.1:6379 mediasvc worker",
+)
 @common_options
 def worker(common: Common) -> int:
     """Take batch work from the queue until told to stop (SIGTERM finishes what is in flight)."""
@@ -43,7 +46,10 @@ def worker(common: Common) -> int:
     return work(settings)
 
 
-@click.command(epilog="Examples: mediasvc demo --out demo; mediasvc demo --serve")
+@click.command(
+    short_help="Do the main job on a bundled article, offline.",
+    epilog="Examples: mediasvc demo --out demo; mediasvc demo --serve",
+)
 @click.option(
     "--out",
     type=PathParameter(file_okay=False),

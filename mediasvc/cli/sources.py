@@ -13,7 +13,7 @@ from mediasvc.cli.result import write_result
 from mediasvc.core import signing
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, OutputFormat, ThumbnailSpec
-from mediasvc.errors import InvalidSettings, MediaError
+from mediasvc.errors import InvalidSettings, MediaError, worst_exit_code
 from mediasvc.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ _DPR = "Device pixels for each CSS pixel; default: 1."
 
 
 @click.command(
-    epilog='Example: mediasvc resolve "https://cors.zfour.workers.dev/?http://news.example/a.jpeg"'
+    short_help="Print the origin behind each URL.",
+    epilog='Example: mediasvc resolve "https://cors.zfour.workers.dev/?http://news.example/a.jpeg"',
 )
 @click.argument("urls", nargs=-1, required=True, metavar="URL...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with every layer.")
@@ -45,7 +46,7 @@ def resolve(urls: tuple[str, ...], as_json: bool, common: Common) -> int:
             if as_json:
                 # In ASCII: what is refused need not be Unicode.
                 click.echo(json.dumps({"source": address, "origin": None, "error": error.code}))
-            code = max(code, error.exit_code)
+            code = worst_exit_code((code, error.exit_code))
             continue
         if as_json:
             layers = [{"wrapper": layer.wrapper, "url": layer.url} for layer in resolution.layers]
@@ -112,7 +113,10 @@ def _tell(served: "Served", output: str) -> None:
         click.echo(f"{output}: {what}, {served.format.value} {size}, {served.bytes} bytes", err=True)
 
 
-@click.command(epilog="Example: mediasvc sign https://news.example/a.jpeg --size 600,400")
+@click.command(
+    short_help="Print a signed /img path for one URL.",
+    epilog="Example: mediasvc sign https://news.example/a.jpeg --size 600,400",
+)
 @click.argument("url")
 @click.option("--size", type=SizeParameter(), help="The box of a thumbnail; without it, the original.")
 @click.option("--fit", type=_FITS, help=f"{_FIT}; default: fit.")

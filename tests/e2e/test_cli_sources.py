@@ -47,6 +47,15 @@ def test_problems_of_flags_are_told_with_those_of_the_environment(tmp_path: Path
     assert (ended.code, sorted(told)) == (2, [f"MEDIASVC_{name}" for name in names])
 
 
+def test_of_several_addresses_wrong_usage_says_more_than_a_refused_one(tmp_path: Path) -> None:
+    asked = ["resolve", "http://127.0.0.1/a.jpg", "no address"]
+
+    ended = mediasvc(asked, environment(tmp_path, ALLOWED_CIDRS=""))
+
+    assert len(ended.err.splitlines()) == 2
+    assert ended.code == 2
+
+
 def test_output_that_has_no_room_is_told_as_that(tmp_path: Path) -> None:
     for arguments in (["resolve", "http://a.test/"], ["settings"]):
         with Path("/dev/full").open("wb") as full:
