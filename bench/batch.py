@@ -80,9 +80,10 @@ class Run:
 
 
 @contextmanager
-def origin(delay_ms: int = 0) -> Iterator[str]:
-    """Host and port of an origin that runs until the end of the context."""
-    command = [sys.executable, str(Path(__file__).with_name("batch_origin.py")), str(delay_ms)]
+def origin(delay_ms: int = 0, quality: int = 85) -> Iterator[str]:
+    """Host and port of an origin that runs until the end of the context. quality: of its JPEGs."""
+    program = Path(__file__).with_name("batch_origin.py")
+    command = [sys.executable, str(program), str(delay_ms), str(quality)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

@@ -44,16 +44,16 @@ def _stated(size: str | None) -> str:
     return f' data-size="{size}"' if size else ""
 
 
-def picture() -> bytes:
+def picture(quality: int) -> bytes:
     """The JPEG of which all images are copies, but for a remark."""
     packed = io.BytesIO()
-    photograph(800, 533).save(packed, "JPEG", quality=85)
+    photograph(800, 533).save(packed, "JPEG", quality=quality)
     return packed.getvalue()
 
 
-async def serve(delay_s: float) -> None:
+async def serve(delay_s: float, quality: int) -> None:
     """Prints its host and port and answers until it is ended, each request after a delay."""
-    base = picture()
+    base = picture(quality)
     host = ""
 
     async def page(request: web.Request) -> web.Response:
@@ -86,4 +86,4 @@ async def serve(delay_s: float) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(float(sys.argv[1]) / 1000 if sys.argv[1:] else 0.0))
+    uvloop.run(serve(float(sys.argv[1]) / 1000, int(sys.argv[2])))
