@@ -26,8 +26,10 @@ ROOT = FOLDER.parent.parent
 _PLACE = re.compile(r"(<!-- figures: ([a-z0-9_, ]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 
 WIDTH = 860
-LABEL_X, BAR_X, BAR_WIDTH = 16, 300, 430
+LABEL_X, BAR_X, BAR_WIDTH, LABEL_WIDTH = 16, 300, 430, 110
 BAR, GAP, BETWEEN_ROWS = 13, 3, 14
+# Of the longest bar: a target beyond would leave no room for the bars.
+_FARTHEST_TARGET = 2
 
 # In both themes: ours stands out, peers are told apart by shade and by their name beside the bar.
 STYLE = """
@@ -97,7 +99,8 @@ def draw(report: dict[str, Any]) -> str:
 
 def _draw_axis(parts: list[str], rows: Sequence[dict[str, Any]], unit: str, y: float) -> float:
     most = max((figure for row in rows for _, figure, _ in _bars(row)), default=1.0)
-    top = _round_up(most)
+    targets = [row["target"] for row in rows if isinstance(row["target"], int | float)]
+    top = _round_up(max([most, *(target for target in targets if target <= _FARTHEST_TARGET * most)]))
     parts.append(f'<text class="unit" x="{BAR_X}" y="{y:.0f}">{escape(unit or "no unit")}</text>')
     y += 8
     for row in rows:
@@ -106,17 +109,20 @@ def _draw_axis(parts: list[str], rows: Sequence[dict[str, Any]], unit: str, y: f
         parts.append(f'<line class="axis" x1="{BAR_X}" x2="{BAR_X}" y1="{y:.0f}" y2="{y + height:.0f}"/>')
         for number, line in enumerate(_wrapped(row["name"])):
             parts.append(f'<text x="{LABEL_X}" y="{y + BAR - 2 + 15 * number:.0f}">{escape(line)}</text>')
+        stroke = 0.0
         if isinstance(row["target"], int | float) and row["target"] <= top:
-            x = BAR_X + row["target"] / top * BAR_WIDTH
+            stroke = row["target"] / top * BAR_WIDTH
+            x = BAR_X + stroke
             parts.append(
                 f'<line class="target" x1="{x:.1f}" x2="{x:.1f}" y1="{y - 3:.0f}" y2="{y + height:.0f}">'
                 f"<title>target {number_text(row['target'])}</title></line>"
             )
         for kind, figure, name in bars:
             width = max(1.0, figure / top * BAR_WIDTH)
+            end = stroke if width < stroke < width + LABEL_WIDTH else width  # no stroke goes through a label
             parts.append(
                 f'<rect class="{kind}" x="{BAR_X}" y="{y:.0f}" width="{width:.1f}" height="{BAR}" rx="2"/>'
-                f'<text x="{BAR_X + width + 6:.1f}" y="{y + BAR - 2:.0f}">{number_text(figure)} '
+                f'<text x="{BAR_X + end + 6:.1f}" y="{y + BAR - 2:.0f}">{number_text(figure)} '
                 f'<tspan class="faint">{escape(name)}</tspan></text>'
             )
             y += BAR + GAP
