@@ -260,22 +260,21 @@ class Batch:
         def whole(place: int, told: Row) -> Row:
             return report.joined(before[place], told, read[place].seen.data) if place in before else told
 
+        wholes = [whole(place, told) for place, told in enumerate(rows)]
         async with self._output.prepared(read, results) as ready:
             # First: a kill must not leave a rewritten article whose way back nobody knows.
             await self._record(
                 [
-                    (whole(place, told), results[place].settings or self.options.settings)
-                    for place, (told, trouble) in enumerate(zip(rows, ready.troubles, strict=True))
-                    if not trouble and not told["error"]
+                    (told, done.settings or self.options.settings)
+                    for told, done, trouble in zip(wholes, results, ready.troubles, strict=True)
+                    if not trouble and not done.error
                 ]
             )
             await self._output.publish(ready)
-        self._finish(
-            [
-                whole(place, report.unwritten(told, trouble) if trouble else told)
-                for place, (told, trouble) in enumerate(zip(rows, ready.troubles, strict=True))
-            ]
-        )
+        for place, trouble in enumerate(ready.troubles):
+            if trouble:
+                wholes[place] = whole(place, report.unwritten(rows[place], trouble))
+        self._finish(wholes)
 
     async def _before(self, read: list[Read]) -> dict[int, Row]:
         """What earlier runs in place have done to articles, by their place: a run goes on from there, and the way back
