@@ -7,12 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mediasvc.config.settings import Settings, make_data_dir
 from mediasvc.effects.file_locks import FileLocks
 from mediasvc.effects.flights import Locks
 from mediasvc.effects.index import Index, SqliteIndex
 from mediasvc.effects.journal import Journal, SqliteJournal
 from mediasvc.errors import InvalidSettings
-from mediasvc.settings import Settings, make_data_dir
 
 if TYPE_CHECKING:
     from mediasvc.effects.blobs.files import FileBlobs

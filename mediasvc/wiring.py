@@ -6,8 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mediasvc import logs, rules
+from mediasvc import logs
 from mediasvc.articles.walk import Articles
+from mediasvc.config import policies
+from mediasvc.config.settings import Settings
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.files import FileBlobs
 from mediasvc.effects.cores import usable_cores
@@ -20,7 +22,6 @@ from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import InvalidSettings, StoreFailed
 from mediasvc.images.walk import Images
 from mediasvc.records import Records, open_local_blobs, open_records
-from mediasvc.settings import Settings
 
 _TRIM_EVERY_S = 2.0
 
@@ -56,8 +57,8 @@ async def open_parts(
     until there is an image for them.
     InvalidSettings, StoreFailed.
     """
-    addresses = rules.make_addresses(settings)
-    headers = rules.host_headers(settings)
+    addresses = policies.make_addresses(settings)
+    headers = policies.host_headers(settings)
     async with AsyncExitStack() as stack:
         if records is None:
             records = await stack.enter_async_context(open_records(settings))
@@ -73,10 +74,10 @@ async def open_parts(
             processes=image_processes or usable_cores(),
             queue_depth=settings.queue_depth,
             timeout_s=settings.image_timeout,
-            limits=rules.limits(settings),
+            limits=policies.limits(settings),
             eager=image_work,
         )
-        fetch_rules = rules.fetch_rules(settings)
+        fetch_rules = policies.fetch_rules(settings)
         connections = Connections(
             addresses.policy,
             fetch_rules,
@@ -84,7 +85,9 @@ async def open_parts(
             ca_file=settings.ca_file,
             proxy=settings.fetch_proxy or None,
         )
-        fetcher = Fetcher(addresses.policy, fetch_rules, headers, connections, via=rules.via_name(settings))
+        fetcher = Fetcher(
+            addresses.policy, fetch_rules, headers, connections, via=policies.via_name(settings)
+        )
         # Closed in their turn, however late they were opened.
         at_work = await stack.enter_async_context(AsyncExitStack())
         flights = Flights(records.locks)
@@ -96,7 +99,7 @@ async def open_parts(
             blobs=blobs,
             index=records.index,
             flights=flights,
-            rules=rules.cache_rules(settings),
+            rules=policies.cache_rules(settings),
             clock=lambda: datetime.now(UTC),
         )
         stack.push_async_callback(images.close)

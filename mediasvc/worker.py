@@ -18,9 +18,9 @@ from mediasvc.batch.chunks import (
     with_all_data,
     with_local_data,
 )
+from mediasvc.config.settings import Settings
 from mediasvc.effects.queue import ACTOR, QUEUE, WorkingSide, make_broker, unpack
 from mediasvc.records import deciding, store_name
-from mediasvc.settings import Settings
 from mediasvc.wiring import Parts, open_parts
 
 # Chunks at once; each has several articles, so this keeps the image processes busy while others wait for origins.

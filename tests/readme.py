@@ -8,7 +8,7 @@ import click
 
 from mediasvc import errors
 from mediasvc.cli.main import program
-from mediasvc.settings import PREFIX, Settings
+from mediasvc.config.settings import PREFIX, Settings
 
 README = Path(__file__).parents[1] / "README.md"
 _WORDS = {

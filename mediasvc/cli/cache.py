@@ -6,7 +6,7 @@ import click
 import orjson
 
 from mediasvc.cli.context import Common, common_options, open_parts, wait_for
-from mediasvc.settings import Settings
+from mediasvc.config.settings import Settings
 
 _HOSTS = 20
 

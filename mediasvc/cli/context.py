@@ -16,7 +16,7 @@ import click
 
 from mediasvc import logs
 from mediasvc.cli.paths import PathParameter
-from mediasvc.settings import READ_FURTHER, Settings, find_exposure, read_settings
+from mediasvc.config.settings import READ_FURTHER, Settings, find_exposure, read_settings
 
 if TYPE_CHECKING:
     from mediasvc.images.addresses import Addresses
@@ -56,7 +56,7 @@ class Common:
 def _find_problems(settings: Settings) -> Iterator[str]:
     """As rules.find_problems; without any of these settings there is nothing to find."""
     if any(getattr(settings, name) for name in READ_FURTHER):
-        from mediasvc.rules import find_problems
+        from mediasvc.config.policies import find_problems
 
         yield from find_problems(settings)
 
@@ -75,9 +75,9 @@ def counted(number: int, noun: str) -> str:
 
 def make_addresses(settings: Settings) -> "Addresses":
     """See rules."""
-    from mediasvc import rules
+    from mediasvc.config import policies
 
-    return rules.make_addresses(settings)
+    return policies.make_addresses(settings)
 
 
 @asynccontextmanager

@@ -19,10 +19,10 @@ from mediasvc.batch.walk import Batch, Totals
 from mediasvc.cli.context import counted
 from mediasvc.cli.progress import Failures, Progress
 from mediasvc.cli.work import open_work
+from mediasvc.config.settings import Settings
 from mediasvc.effects import files
 from mediasvc.effects.flights import Locks
 from mediasvc.records import open_records, store_name
-from mediasvc.settings import Settings
 
 _TURN_TOLD_S = 1.0
 

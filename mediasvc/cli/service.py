@@ -10,8 +10,8 @@ import orjson
 
 from mediasvc.cli.context import Common, common_options, wait_for
 from mediasvc.cli.paths import PathParameter
+from mediasvc.config.settings import check_serving, describe
 from mediasvc.errors import InvalidSettings
-from mediasvc.settings import check_serving, describe
 
 _FOLDER_PREFIX = "mediasvc-demo-"
 

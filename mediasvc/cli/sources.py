@@ -10,11 +10,11 @@ import orjson
 from mediasvc.cli.context import Common, common_options, make_addresses, open_parts, printable, wait_for
 from mediasvc.cli.parameters import SizeParameter
 from mediasvc.cli.result import write_result
+from mediasvc.config.settings import Settings
 from mediasvc.core import signing
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, OutputFormat, ThumbnailSpec
 from mediasvc.errors import InvalidSettings, MediaError, worst_exit_code
-from mediasvc.settings import Settings
 
 if TYPE_CHECKING:
     from mediasvc.images.renditions import Served

@@ -18,11 +18,11 @@ from mediasvc.batch.report import ReportFile, row
 from mediasvc.batch.scan import Item
 from mediasvc.cli.context import printable
 from mediasvc.cli.preview import preview_stdin
+from mediasvc.config.settings import Settings
 from mediasvc.core import urls
 from mediasvc.core.reference import ArticleType
 from mediasvc.effects import files
 from mediasvc.errors import BodyTooLarge, InvalidRequest, SourceRefused
-from mediasvc.settings import Settings
 from mediasvc.wiring import open_parts
 
 

@@ -12,9 +12,9 @@ import click
 from mediasvc.batch.chunks import Chunk, Done, results_from_bytes, rewrite_chunk
 from mediasvc.batch.walk import Run
 from mediasvc.cli.context import open_parts
+from mediasvc.config.settings import Settings
 from mediasvc.errors import StoreFailed
 from mediasvc.records import Records
-from mediasvc.settings import Settings
 
 if TYPE_CHECKING:
     from mediasvc.wiring import Parts

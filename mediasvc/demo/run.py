@@ -17,10 +17,10 @@ from mediasvc.batch.options import Options
 from mediasvc.batch.report import ReportFile, Row, read_report
 from mediasvc.batch.scan import Plan, plans
 from mediasvc.batch.walk import Batch, Totals
+from mediasvc.config.settings import Settings
 from mediasvc.demo.origin import connect_to, open_origin, origin_beside
 from mediasvc.demo.summary import AssetFile, Place, summarise
 from mediasvc.effects import files
-from mediasvc.settings import Settings
 from mediasvc.wiring import Parts, open_parts
 
 ARTICLE: Final = "article.md"

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from mediasvc import logs
+from mediasvc.config.policies import via_name
+from mediasvc.config.settings import Settings
 from mediasvc.errors import StoreFailed
 from mediasvc.images.walk import Images
-from mediasvc.rules import via_name
 from mediasvc.server import bodies, pages, tracing
 from mediasvc.server.articles import ArticleRoutes
 from mediasvc.server.gate import Gate
@@ -21,7 +22,6 @@ from mediasvc.server.options import Guard
 from mediasvc.server.pages import PageRoutes
 from mediasvc.server.sources import SourceRoutes
 from mediasvc.server.tokens import guarded
-from mediasvc.settings import Settings
 from mediasvc.wiring import Parts
 
 LANE = web.AppKey("lane", Lane)

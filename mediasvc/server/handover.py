@@ -14,7 +14,7 @@ import mediasvc
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """settings: packed (mediasvc.settings), secrets included. image_processes: for this server process.
+    """settings: packed (mediasvc.config.settings), secrets included. image_processes: for this server process.
 
     socket_fd: listening, kept open by the supervisor too. ready_fd: a byte goes there once requests are taken.
     """

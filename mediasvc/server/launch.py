@@ -7,11 +7,11 @@ import tempfile
 from dataclasses import asdict, replace
 from typing import IO
 
+from mediasvc.config.settings import Settings, check_serving, find_open_doors, make_data_dir, pack
 from mediasvc.effects.cores import usable_cores
 from mediasvc.errors import InvalidSettings
 from mediasvc.server import handover, listening
 from mediasvc.server.supervisor import Charge, supervise
-from mediasvc.settings import Settings, check_serving, find_open_doors, make_data_dir, pack
 
 
 def serve(settings: Settings, *, stay: bool = False) -> int:

@@ -15,12 +15,12 @@ import uvloop
 from aiohttp import web
 
 from mediasvc import logs
+from mediasvc.config.settings import Settings, unpack
 from mediasvc.errors import MediaError
 from mediasvc.server import app as application
 from mediasvc.server import handover
 from mediasvc.server.app import GATE, LANE, OBSERVER
 from mediasvc.server.connection import Connection
-from mediasvc.settings import Settings, unpack
 from mediasvc.wiring import open_parts
 
 # Requests under way when the process is told to leave get so long to finish.

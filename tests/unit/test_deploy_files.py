@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from prometheus_client.metrics import MetricWrapperBase
 
 import mediasvc.metrics.named
-from mediasvc.settings import PREFIX, Settings
+from mediasvc.config.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from mediasvc.cli.context import Common
-from mediasvc.errors import InvalidSettings
-from mediasvc.rules import find_problems
-from mediasvc.settings import (
+from mediasvc.config.policies import find_problems
+from mediasvc.config.settings import (
     Settings,
     check_serving,
     describe,
@@ -20,7 +19,8 @@ from mediasvc.settings import (
     read_settings,
     unpack,
 )
-from mediasvc.units import parse_bytes, parse_count, parse_duration
+from mediasvc.config.values import parse_bytes, parse_count, parse_duration
+from mediasvc.errors import InvalidSettings
 
 
 @pytest.fixture(autouse=True)

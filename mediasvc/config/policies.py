@@ -9,6 +9,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mediasvc.config.settings import READ_FURTHER, Settings
 from mediasvc.core import hostheaders, urls, wrapperrules
 from mediasvc.core.caching import CacheRules
 from mediasvc.core.picture import Limits
@@ -16,7 +17,6 @@ from mediasvc.core.policy import FetchPolicy, parse_connect_to
 from mediasvc.core.replies import FetchRules
 from mediasvc.errors import InvalidSettings, MediaError
 from mediasvc.images.addresses import Addresses
-from mediasvc.settings import READ_FURTHER, Settings
 
 
 def make_addresses(settings: Settings) -> Addresses:

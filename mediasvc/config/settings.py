@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from mediasvc import readers
+from mediasvc.config import values
 from mediasvc.errors import InvalidSettings
 
 T = TypeVar("T")
 
 
 PREFIX = "MEDIASVC_"
-# Of which only their readers in rules.py can tell whether they are well written.
+# Of which only their readers in config/policies.py can tell whether they are well written.
 READ_FURTHER = (
     "public_url",
     "connect_to",
@@ -50,97 +50,93 @@ def _default_data_dir() -> Path:
 class Settings:
     """What one run of mediasvc goes by. Sizes in bytes, durations in seconds, all addresses as text."""
 
-    host: str = _setting("127.0.0.1", readers.text, "Address to listen on")
-    port: int = _setting(8080, readers.whole(0, 65535), "Port to listen on; 0 takes a free one")
-    workers: int = _setting(0, readers.whole(0, 256), "Server processes; 0 is one for each core")
+    host: str = _setting("127.0.0.1", values.text, "Address to listen on")
+    port: int = _setting(8080, values.whole(0, 65535), "Port to listen on; 0 takes a free one")
+    workers: int = _setting(0, values.whole(0, 256), "Server processes; 0 is one for each core")
     public_url: str = _setting(
-        "", readers.public_url, "Address by which readers reach the service; stands before /img paths"
+        "", values.public_url, "Address by which readers reach the service; stands before /img paths"
     )
     data_dir: Path = field(
         default_factory=_default_data_dir,
-        metadata=_about(readers.path, "Folder for originals, thumbnails and the index"),
+        metadata=_about(values.path, "Folder for originals, thumbnails and the index"),
     )
     store_url: str = _setting(
         "",
-        readers.url("s3", "s3a", "gs", "az"),
+        values.url("s3", "s3a", "gs", "az"),
         "Object store for originals and thumbnails, such as s3://bucket/prefix; empty: DATA_DIR",
     )
-    index_url: str = _setting("", readers.redis_url, "Redis for index and locks; empty: SQLite in DATA_DIR")
+    index_url: str = _setting("", values.redis_url, "Redis for index and locks; empty: SQLite in DATA_DIR")
     queue_url: str = _setting(
-        "", readers.redis_url, "Redis for batch work on many machines; empty: in process"
+        "", values.redis_url, "Redis for batch work on many machines; empty: in process"
     )
-    cache_max_bytes: int = _setting(10 * 1024**3, readers.size(1024**2), "Most bytes kept in DATA_DIR")
+    cache_max_bytes: int = _setting(10 * 1024**3, values.size(1024**2), "Most bytes kept in DATA_DIR")
     memory_cache_bytes: int = _setting(
-        128 * 1024**2, readers.size(), "Most bytes of ready replies kept in memory, per process"
+        128 * 1024**2, values.size(), "Most bytes of ready replies kept in memory, per process"
     )
     signing_keys: tuple[bytes, ...] = _setting(
-        (), readers.keys, "Hexadecimal keys, comma separated; the first signs, all verify", is_secret=True
+        (), values.keys, "Hexadecimal keys, comma separated; the first signs, all verify", is_secret=True
     )
     allow_unsigned: bool | None = _setting(
-        None, readers.claim, "Whether unsigned image requests are answered; default: on loopback only"
+        None, values.claim, "Whether unsigned image requests are answered; default: on loopback only"
     )
     api_token: str = _setting(
-        "", readers.token, "Bearer token for rewrite, info, warm and purge; empty: open", is_secret=True
+        "", values.token, "Bearer token for rewrite, info, warm and purge; empty: open", is_secret=True
     )
     wrappers_file: Path | None = _setting(
-        None, readers.path, "TOML file with further wrapper rules, tried first"
+        None, values.path, "TOML file with further wrapper rules, tried first"
     )
     headers_file: Path | None = _setting(
-        None, readers.path, "TOML file with request headers per host, tried first"
+        None, values.path, "TOML file with request headers per host, tried first"
     )
     allowed_hosts: tuple[str, ...] = _setting(
-        (), readers.names, "Hosts that may be fetched (label-wise, *.example.com); empty: all"
+        (), values.names, "Hosts that may be fetched (label-wise, *.example.com); empty: all"
     )
-    denied_hosts: tuple[str, ...] = _setting((), readers.names, "Hosts that may not be fetched")
+    denied_hosts: tuple[str, ...] = _setting((), values.names, "Hosts that may not be fetched")
     allowed_ports: frozenset[int] = _setting(
-        frozenset({80, 443}), readers.ports, "Ports that may be fetched from"
+        frozenset({80, 443}), values.ports, "Ports that may be fetched from"
     )
-    allowed_cidrs: tuple[readers.Network, ...] = _setting(
-        (), readers.networks, "Private address ranges that may be fetched from"
+    allowed_cidrs: tuple[values.Network, ...] = _setting(
+        (), values.networks, "Private address ranges that may be fetched from"
     )
     connect_to: str = _setting(
-        "", readers.text, "host:port=addr:port, comma separated: connect there instead; trusted"
+        "", values.text, "host:port=addr:port, comma separated: connect there instead; trusted"
     )
-    ca_file: Path | None = _setting(None, readers.path, "PEM file with further certificate authorities")
-    fetch_proxy: str = _setting("", readers.url("http", "https"), "HTTP proxy for all fetches")
-    fetch_timeout: float = _setting(20.0, readers.deadline, "Deadline of a fetch, retries included")
-    fetch_connect_timeout: float = _setting(5.0, readers.deadline, "Deadline of one connect")
+    ca_file: Path | None = _setting(None, values.path, "PEM file with further certificate authorities")
+    fetch_proxy: str = _setting("", values.url("http", "https"), "HTTP proxy for all fetches")
+    fetch_timeout: float = _setting(20.0, values.deadline, "Deadline of a fetch, retries included")
+    fetch_connect_timeout: float = _setting(5.0, values.deadline, "Deadline of one connect")
     fetch_min_speed: int = _setting(
-        1024, readers.speed, "Slowest transfer allowed over 10 s, a second; 0: any"
+        1024, values.speed, "Slowest transfer allowed over 10 s, a second; 0: any"
     )
-    fetch_retries: int = _setting(2, readers.whole(0, 20), "Further tries for failures that may pass")
-    fetch_concurrency: int = _setting(64, readers.whole(1, 4096), "Fetches at once, per process")
-    fetch_per_host: int = _setting(8, readers.whole(1, 4096), "Fetches at once from one host, per process")
-    max_redirects: int = _setting(5, readers.whole(0, 20), "Redirects followed")
-    max_source_bytes: int = _setting(32 * 1024**2, readers.size(1), "Largest original")
-    max_pixels: int = _setting(64_000_000, readers.count, "Most pixels of a picture")
+    fetch_retries: int = _setting(2, values.whole(0, 20), "Further tries for failures that may pass")
+    fetch_concurrency: int = _setting(64, values.whole(1, 4096), "Fetches at once, per process")
+    fetch_per_host: int = _setting(8, values.whole(1, 4096), "Fetches at once from one host, per process")
+    max_redirects: int = _setting(5, values.whole(0, 20), "Redirects followed")
+    max_source_bytes: int = _setting(32 * 1024**2, values.size(1), "Largest original")
+    max_pixels: int = _setting(64_000_000, values.count, "Most pixels of a picture")
     max_frames_pixels: int = _setting(
-        256_000_000, readers.count, "Most pixels of all frames of an animation together"
+        256_000_000, values.count, "Most pixels of all frames of an animation together"
     )
-    max_article_bytes: int = _setting(8 * 1024**2, readers.size(1), "Largest article")
-    image_timeout: float = _setting(20.0, readers.deadline, "Deadline of the work on one picture")
+    max_article_bytes: int = _setting(8 * 1024**2, values.size(1), "Largest article")
+    image_timeout: float = _setting(20.0, values.deadline, "Deadline of the work on one picture")
     queue_depth: int = _setting(
-        256, readers.whole(1, 1_000_000), "Requests waiting for image work, per process"
+        256, values.whole(1, 1_000_000), "Requests waiting for image work, per process"
     )
     min_ttl: float = _setting(
-        3600.0, readers.seconds, "Shortest time that an original is served without asking again"
+        3600.0, values.seconds, "Shortest time that an original is served without asking again"
     )
-    default_ttl: float = _setting(86400.0, readers.seconds, "The same where the origin says nothing")
+    default_ttl: float = _setting(86400.0, values.seconds, "The same where the origin says nothing")
     stale_if_error: float = _setting(
-        7 * 86400.0, readers.seconds, "How long a stale original serves while its origin fails"
+        7 * 86400.0, values.seconds, "How long a stale original serves while its origin fails"
     )
-    error_ttl: float = _setting(60.0, readers.seconds, "How long a failure that may pass is remembered")
-    missing_ttl: float = _setting(
-        600.0, readers.seconds, "How long a missing or unusable image is remembered"
-    )
-    allow_svg: bool = _setting(False, readers.claim, "Pass SVG through, sanitised")
+    error_ttl: float = _setting(60.0, values.seconds, "How long a failure that may pass is remembered")
+    missing_ttl: float = _setting(600.0, values.seconds, "How long a missing or unusable image is remembered")
+    allow_svg: bool = _setting(False, values.claim, "Pass SVG through, sanitised")
     redirect_assets: bool = _setting(
-        False, readers.claim, "Answer /assets with a redirect into the object store"
+        False, values.claim, "Answer /assets with a redirect into the object store"
     )
-    log_format: Literal["text", "json"] = _setting(
-        "text", readers.choice("text", "json"), "Form of log lines"
-    )
-    log_level: readers.Level = _setting("info", readers.level, "Least grave line that is logged")
+    log_format: Literal["text", "json"] = _setting("text", values.choice("text", "json"), "Form of log lines")
+    log_level: values.Level = _setting("info", values.level, "Least grave line that is logged")
 
     @property
     def listens_on_loopback(self) -> bool:

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from mediasvc import units
-
 Word = TypeVar("Word", bound=str)
 Level = Literal["debug", "info", "warning", "error"]
 Network = IPv4Network | IPv6Network
@@ -24,6 +22,10 @@ _ENDS_A_URL = re.compile(r"[\s\"'<>\\^`{|}]")
 _REDIS_OPTIONS = frozenset(
     f"ssl_{name}" for name in ("ca_certs", "ca_path", "cert_reqs", "certfile", "check_hostname", "keyfile")
 ) | {"db", "username", "password", "client_name"}
+_BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
+_COUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?)\s*", re.IGNORECASE)
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?\s*", re.IGNORECASE)
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST_S = 10 * 365 * 86400
 
 
@@ -133,22 +135,22 @@ def whole(least: int, most: int | None = None) -> Callable[[object], int]:
 def size(least: int = 0) -> Callable[[object], int]:
     """Bytes, of which "10MiB" has many."""
     read = whole(least)
-    return lambda value: read(units.parse_bytes(value))
+    return lambda value: read(parse_bytes(value))
 
 
 def speed(value: object) -> int:
     """Bytes a second, such as "1KiB/s"."""
-    return whole(0)(units.parse_speed(value))
+    return whole(0)(parse_speed(value))
 
 
 def count(value: object) -> int:
     """At least one; "64M" are millions."""
-    return whole(1)(units.parse_count(value))
+    return whole(1)(parse_count(value))
 
 
 def seconds(value: object) -> float:
     """A duration such as "30s", of ten years at most; 0 is one."""
-    number = units.parse_duration(value)
+    number = parse_duration(value)
     if isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number <= _LONGEST_S:
         return float(number)
     raise ValueError("write a duration such as 30s, from 0 to ten years")
@@ -222,3 +224,45 @@ def _parts(value: object) -> tuple[object, ...]:
     if isinstance(value, list | tuple | frozenset):
         return tuple(value)
     raise ValueError("write a list, comma separated")
+
+
+def parse_bytes(value: object) -> object:
+    """ "10MiB" or "10MB" to a number of bytes; numbers pass. ValueError says what to write."""
+    if not isinstance(value, str):
+        return value
+    match = _BYTES.fullmatch(value)
+    if match is None:
+        raise ValueError("write a size such as 512KiB, 10MiB or 2GiB")
+    base = 1000 if match[2] and not match[3] and value.strip().lower().endswith("b") else 1024
+    return _whole(float(match[1]) * base ** " kmgt".index(match[2].lower() or " "))
+
+
+def parse_count(value: object) -> object:
+    """ "64M" (millions) to a number; numbers pass."""
+    if not isinstance(value, str):
+        return value
+    match = _COUNT.fullmatch(value)
+    if match is None:
+        raise ValueError("write a number such as 64M or 64000000")
+    return _whole(float(match[1]) * 1000 ** " kmg".index(match[2].lower() or " "))
+
+
+def _whole(number: float) -> int:
+    if number == float("inf"):
+        raise ValueError("write a smaller number")
+    return int(number)
+
+
+def parse_duration(value: object) -> object:
+    """ "30s", "10m", "24h", "7d" to seconds; numbers are seconds."""
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value)
+    if match is None:
+        raise ValueError("write a duration such as 500ms, 30s, 10m, 24h or 7d")
+    return float(match[1]) * _SECONDS[(match[2] or "s").lower()]
+
+
+def parse_speed(value: object) -> object:
+    """ "1KiB/s" to bytes a second; numbers pass."""
+    return parse_bytes(re.sub(r"/s\s*$", "", value)) if isinstance(value, str) else value
