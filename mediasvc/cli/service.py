@@ -36,7 +36,7 @@ def serve(host: str | None, port: str | None, workers: str | None, common: Commo
 @common_options
 def worker(common: Common) -> int:
     """Take batch work from the queue until told to stop (SIGTERM finishes what is in flight)."""
-    from mediasvc.worker import work
+    from mediasvc.queue_worker import work
 
     settings = common.settings()
     if not settings.queue_url:

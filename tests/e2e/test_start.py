@@ -19,7 +19,7 @@ HEAVY = {
 WORKING = {
     "mediasvc.wiring", "mediasvc.config.policies", "mediasvc.images", "mediasvc.articles.walk", "mediasvc.core.rewrite",
     "mediasvc.effects.fetch", "mediasvc.effects.sockets", "mediasvc.effects.workers", "mediasvc.effects.queue",
-    "mediasvc.effects.blobs.files", "mediasvc.server", "mediasvc.demo", "mediasvc.worker",
+    "mediasvc.effects.blobs.files", "mediasvc.server", "mediasvc.demo", "mediasvc.queue_worker",
 }  # fmt: skip
 WAITING = {"asyncio", "uvloop", "sqlite3"}
 

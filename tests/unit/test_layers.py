@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "mediasvc"
 LAYERS: list[tuple[str, ...]] = [
     ("__main__",),
     ("cli", "cli.*"),
-    ("worker",),
+    ("queue_worker",),
     ("server.launch",),
     ("server.supervisor",),
     ("server.*", "server"),
