@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from mediasvc.batch.report import Row
-from mediasvc.batch.walk import Totals
+from mediasvc.batch.run import Totals
 from mediasvc.effects import files
 
 if TYPE_CHECKING:

@@ -42,8 +42,8 @@ def restore(paths: tuple[Path, ...], report: Path, common: Common) -> int:
 @common_options
 def report(file: Path, page: Path, root: Path | None, common: Common) -> int:
     """Make one self-contained page of a report, to look at."""
-    from mediasvc.batch.page import make_page
     from mediasvc.batch.report import read_report
+    from mediasvc.batch.report_page import make_page
 
     del common
     if page.exists() and file.exists() and page.samefile(file):

@@ -14,8 +14,8 @@ import uvloop
 
 from mediasvc.batch.options import Options
 from mediasvc.batch.report import ReportFile
+from mediasvc.batch.run import Batch, Totals
 from mediasvc.batch.scan import Plan, check
-from mediasvc.batch.walk import Batch, Totals
 from mediasvc.cli.context import counted
 from mediasvc.cli.progress import Failures, Progress
 from mediasvc.cli.work import open_work

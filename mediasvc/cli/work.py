@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mediasvc.batch.chunks import Chunk, Done, results_from_bytes, rewrite_chunk
-from mediasvc.batch.walk import Run
+from mediasvc.batch.run import Run
 from mediasvc.cli.context import open_parts
 from mediasvc.config.settings import Settings
 from mediasvc.errors import StoreFailed
@@ -32,7 +32,7 @@ class Work:
         self._elsewhere: Run | None = None
 
     async def run_chunk(self, chunk: Chunk) -> tuple[Done, ...]:
-        """See batch.walk.Batch."""
+        """See batch.run.Batch."""
         if self._settings.queue_url:
             return await (await self._queue())(chunk)
         parts = await self._opened()
@@ -40,7 +40,7 @@ class Work:
         return await rewrite_chunk(parts.articles, chunk)
 
     async def find_blob(self, digest: str) -> Path | None:
-        """See batch.walk.Batch."""
+        """See batch.run.Batch."""
         return await (await self._opened()).blobs.path(digest)
 
     async def _opened(self) -> "Parts":

@@ -15,8 +15,8 @@ from PIL import Image
 from mediasvc.batch.chunks import Chunk, Done, rewrite_chunk
 from mediasvc.batch.options import Options
 from mediasvc.batch.report import ReportFile, Row, read_report
+from mediasvc.batch.run import Batch, Totals
 from mediasvc.batch.scan import Plan, plans
-from mediasvc.batch.walk import Batch, Totals
 from mediasvc.config.settings import Settings
 from mediasvc.demo.origin import connect_to, open_origin, origin_beside
 from mediasvc.demo.summary import AssetFile, Place, summarise

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from mediasvc.batch.walk import Totals
+from mediasvc.batch.run import Totals
 from mediasvc.cli.progress import Progress
 from tests.origin import Gate, Origin, Reply, Request, jpeg
 from tests.programs import environment, mediasvc, peak_rss

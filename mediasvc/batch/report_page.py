@@ -114,7 +114,7 @@ def make_page(rows: Iterable[Row], root: Path | None) -> tuple[int, bytes]:
 
 
 def _html(summary: _Summary) -> str:
-    style = package_files("mediasvc.batch").joinpath("page.css").read_text(encoding="utf-8")
+    style = package_files("mediasvc.batch").joinpath("report_page.css").read_text(encoding="utf-8")
     body = "\n".join([_head(summary), _gallery(summary), _failures(summary)])
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
