@@ -19,7 +19,7 @@ from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError, StoreFa
 _COMMANDS = {
     "cache": ("cache",),
     "reports": ("report", "restore"),
-    "rewrite": ("rewrite",),
+    "rewrite.command": ("rewrite",),
     "service": ("demo", "serve", "settings", "worker"),
     "sources": ("fetch", "resolve", "sign", "thumb"),
 }

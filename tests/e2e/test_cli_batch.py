@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from mediasvc.batch.run import Totals
-from mediasvc.cli.progress import Progress
+from mediasvc.cli.rewrite.progress import Progress
 from tests.origin import Gate, Origin, Reply, Request, jpeg
 from tests.programs import environment, mediasvc, peak_rss
 

@@ -89,7 +89,7 @@ def rewrite(
     if paths == (Path("-"),):
         if out or in_place:
             raise click.UsageError('"-" writes to stdout; leave out --out and --in-place')
-        from mediasvc.cli.stdin import rewrite_stdin
+        from mediasvc.cli.rewrite.stdin import rewrite_stdin
 
         return rewrite_stdin(settings, options, assets, kind, base_url, dry_run, report)
     if Path("-") in paths:
@@ -99,10 +99,10 @@ def rewrite(
     if kind or base_url is not None:
         raise click.UsageError('--type and --base-url go with "-" alone')
     if dry_run:
-        from mediasvc.cli.preview import preview_all
+        from mediasvc.cli.rewrite.preview import preview_all
 
         return preview_all(settings, options, plans(paths, None, assets))
-    from mediasvc.cli.run import rewrite_all
+    from mediasvc.cli.rewrite.files import rewrite_all
 
     return rewrite_all(settings, options, plans(paths, out, assets), report)
 

@@ -17,8 +17,8 @@ from mediasvc.batch.report import ReportFile
 from mediasvc.batch.run import Batch, Totals
 from mediasvc.batch.scan import Plan, check
 from mediasvc.cli.context import counted
-from mediasvc.cli.progress import Failures, Progress
-from mediasvc.cli.work import open_work
+from mediasvc.cli.rewrite.progress import Failures, Progress
+from mediasvc.cli.rewrite.work import open_work
 from mediasvc.config.settings import Settings
 from mediasvc.effects import files
 from mediasvc.effects.flights import Locks

@@ -10,7 +10,7 @@ from mediasvc.batch.run import Totals
 from mediasvc.effects import files
 
 if TYPE_CHECKING:
-    from mediasvc.cli.bar import Bar
+    from mediasvc.cli.rewrite.bar import Bar
 
 _BAR_AFTER_S = 0.5
 _LINE_EVERY_S = 30.0
@@ -61,7 +61,7 @@ class Progress:
     def _show(self, line: str, now: float) -> None:
         if self._bar is None and now - self._began >= _BAR_AFTER_S:
             # Here: what is over sooner needs no bar, and none of what draws it.
-            from mediasvc.cli.bar import Bar
+            from mediasvc.cli.rewrite.bar import Bar
 
             self._bar = Bar(self._stream)
         if self._bar is not None:

@@ -17,7 +17,7 @@ from mediasvc.batch.output import quoted
 from mediasvc.batch.report import ReportFile, row
 from mediasvc.batch.scan import Item
 from mediasvc.cli.context import printable
-from mediasvc.cli.preview import preview_stdin
+from mediasvc.cli.rewrite.preview import preview_stdin
 from mediasvc.config.settings import Settings
 from mediasvc.core import urls
 from mediasvc.core.reference import ArticleType
