@@ -26,7 +26,7 @@ from bench import results
 from bench.cold import started_origin
 from bench.cold_origin import encoded
 from bench.tree import cpu_s, pss_bytes
-from mediasvc.core import signing
+from mediasvc.core.addresses import signing
 from tests.e2e.compose import Topology
 
 IN_FLIGHT = 8

@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import results
 from mediasvc import logs
+from mediasvc.core.addresses.policy import FetchPolicy
+from mediasvc.core.addresses.urls import normalise
 from mediasvc.core.hostheaders import HostHeaders, parse_rules
-from mediasvc.core.policy import FetchPolicy
 from mediasvc.core.replies import FetchRules
-from mediasvc.core.urls import normalise
 from mediasvc.effects.fetch import Fetcher
 from mediasvc.effects.names import SystemNames
 from mediasvc.effects.sockets import Connections

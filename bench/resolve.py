@@ -10,10 +10,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench.results import save  # noqa: E402
-from mediasvc.core.urls import Resolver, parse_rules  # noqa: E402
+from mediasvc.core.addresses.urls import Resolver, parse_rules  # noqa: E402
 from mediasvc.errors import MediaError  # noqa: E402
 
-RULES = parse_rules((ROOT / "mediasvc/core/wrappers.toml").read_text(encoding="utf-8"), "wrappers.toml")
+RULES = parse_rules(
+    (ROOT / "mediasvc/core/addresses/wrappers/wrappers.toml").read_text(encoding="utf-8"), "wrappers.toml"
+)
 RESOLVER = Resolver(RULES)
 HOSTILE_LENGTH = 100_000
 ROUNDS = 15

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from aiohttp.abc import AbstractResolver
 
+from mediasvc.core.addresses.policy import FetchPolicy, parse_connect_to
 from mediasvc.core.breaker import BreakerRules
 from mediasvc.core.hostheaders import HostHeaders
-from mediasvc.core.policy import FetchPolicy, parse_connect_to
 from mediasvc.core.replies import FetchRules
 from mediasvc.effects.fetch import Fetcher
 from mediasvc.effects.names import SystemNames

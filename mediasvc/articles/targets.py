@@ -7,13 +7,14 @@ from urllib.parse import unquote, urlsplit
 
 from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import ImageReport, Status
-from mediasvc.core import rewrite, urls
+from mediasvc.core import rewrite
+from mediasvc.core.addresses import urls
+from mediasvc.core.addresses.lookup import Addresses
 from mediasvc.core.assetnames import parse_asset_name
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat, ThumbnailSpec
 from mediasvc.core.rewrite import FindOptions, Reference, Wants
 from mediasvc.errors import InvalidRequest, MediaError, SourceRefused
-from mediasvc.images.addresses import Addresses
 
 # Sites have folders called /img as well.
 _IMAGE_PATH = re.compile(

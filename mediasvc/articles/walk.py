@@ -10,7 +10,8 @@ from mediasvc import logs, metrics
 from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import Asset, ImageReport, Rewritten, Status
 from mediasvc.articles.targets import Sorted, Target, sort_references
-from mediasvc.core import background, rewrite, signing
+from mediasvc.core import background, rewrite
+from mediasvc.core.addresses import signing
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import EXTENSIONS, OutputFormat, ThumbnailSpec
 from mediasvc.core.rewrite import Edit

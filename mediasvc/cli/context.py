@@ -19,7 +19,7 @@ from mediasvc.cli.paths import PathParameter
 from mediasvc.config.settings import READ_FURTHER, Settings, find_exposure, read_settings
 
 if TYPE_CHECKING:
-    from mediasvc.images.addresses import Addresses
+    from mediasvc.core.addresses.lookup import Addresses
     from mediasvc.records import Records
     from mediasvc.wiring import Parts
 

@@ -11,7 +11,7 @@ from mediasvc.cli.context import Common, common_options, make_addresses, open_pa
 from mediasvc.cli.parameters import SizeParameter
 from mediasvc.cli.result import write_result
 from mediasvc.config.settings import Settings
-from mediasvc.core import signing
+from mediasvc.core.addresses import signing
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, OutputFormat, ThumbnailSpec
 from mediasvc.errors import InvalidSettings, MediaError, worst_exit_code

@@ -10,18 +10,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mediasvc.config.settings import READ_FURTHER, Settings
-from mediasvc.core import hostheaders, urls, wrapperrules
+from mediasvc.core import hostheaders
+from mediasvc.core.addresses import urls
+from mediasvc.core.addresses.lookup import Addresses
+from mediasvc.core.addresses.policy import FetchPolicy, parse_connect_to
+from mediasvc.core.addresses.wrappers.rules import Rule
 from mediasvc.core.caching import CacheRules
 from mediasvc.core.picture import Limits
-from mediasvc.core.policy import FetchPolicy, parse_connect_to
 from mediasvc.core.replies import FetchRules
 from mediasvc.errors import InvalidSettings, MediaError
-from mediasvc.images.addresses import Addresses
 
 
 def make_addresses(settings: Settings) -> Addresses:
     """What resolves and checks addresses; needs nothing open. InvalidSettings."""
-    rules = urls.parse_rules(_packaged("wrappers.toml"), "built-in wrappers.toml")
+    rules = urls.parse_rules(_packaged("addresses/wrappers", "wrappers.toml"), "built-in wrappers.toml")
     return Addresses(urls.Resolver(_own_wrappers(settings) + rules), _policy(settings))
 
 
@@ -81,7 +83,7 @@ def find_problems(settings: Settings) -> Iterator[str]:
                 )
 
 
-def _own_wrappers(settings: Settings) -> tuple[wrapperrules.Rule, ...]:
+def _own_wrappers(settings: Settings) -> tuple[Rule, ...]:
     path = settings.wrappers_file
     return urls.parse_rules(_text_of(path), str(path)) if path is not None and path.is_file() else ()
 
@@ -100,8 +102,8 @@ def _own_authorities(settings: Settings) -> None:
             raise InvalidSettings(f"{path} holds no certificates (PEM)") from error
 
 
-def _packaged(name: str) -> str:
-    return package_files("mediasvc.core").joinpath(name).read_text(encoding="utf-8")
+def _packaged(folder: str, name: str) -> str:
+    return package_files("mediasvc.core").joinpath(folder, name).read_text(encoding="utf-8")
 
 
 def _text_of(path: Path) -> str:
@@ -113,7 +115,7 @@ def _text_of(path: Path) -> str:
 
 def host_headers(settings: Settings) -> hostheaders.HostHeaders:
     """What requests to each host carry. InvalidSettings."""
-    rules = hostheaders.parse_rules(_packaged("hotlink.toml"), "hotlink.toml")
+    rules = hostheaders.parse_rules(_packaged("", "hotlink.toml"), "hotlink.toml")
     return hostheaders.HostHeaders(_own_headers(settings) + rules)
 
 

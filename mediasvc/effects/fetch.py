@@ -15,12 +15,13 @@ from typing import Final, Protocol, assert_never
 from urllib.parse import urlsplit
 
 from mediasvc import __version__, logs, metrics
-from mediasvc.core import codings, replies, retry, urls
+from mediasvc.core import codings, replies, retry
+from mediasvc.core.addresses import urls
+from mediasvc.core.addresses.policy import FetchPolicy
+from mediasvc.core.addresses.urls import SourceUrl
 from mediasvc.core.breaker import BreakerRules, Circuits
 from mediasvc.core.hostheaders import HostHeaders, HostRule, request_fields
-from mediasvc.core.policy import FetchPolicy
 from mediasvc.core.replies import FetchRules, Headers
-from mediasvc.core.urls import SourceUrl
 from mediasvc.errors import MediaError, SourceFailed, SourceRefused, SourceTimeout, SourceTooLarge
 
 AGENT: Final = f"mediasvc/{__version__} (+https://pypi.org/project/mediasvc/)"

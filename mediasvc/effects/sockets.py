@@ -20,10 +20,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from mediasvc.core import replies, retry
+from mediasvc.core.addresses.policy import FetchPolicy
+from mediasvc.core.addresses.urls import split_origin
 from mediasvc.core.hostheaders import request_head
-from mediasvc.core.policy import FetchPolicy
 from mediasvc.core.replies import FetchRules, Headers
-from mediasvc.core.urls import split_origin
 from mediasvc.errors import MediaError, Overloaded, SourceFailed, SourceRefused, SourceTimeout
 
 _BUFFER_BYTES = 256 * 1024

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import assert_never
 
 from mediasvc import errors, logs, metrics
-from mediasvc.core import caching, svg, urls
+from mediasvc.core import caching, svg
+from mediasvc.core.addresses import urls
 from mediasvc.core.caching import CacheRules, Entry
 from mediasvc.core.entries import Rendition
 from mediasvc.core.picture import Format, ThumbnailSpec

@@ -8,7 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from mediasvc import errors, logs, metrics
-from mediasvc.core import caching, urls
+from mediasvc.core import caching
+from mediasvc.core.addresses import urls
 from mediasvc.core.assetnames import asset_name
 from mediasvc.core.caching import CacheRules, Entry, Rendition
 from mediasvc.core.entries import PLACEHOLDER_KEY

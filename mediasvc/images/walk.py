@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from mediasvc import errors, metrics
-from mediasvc.core import urls
+from mediasvc.core.addresses import urls
+from mediasvc.core.addresses.lookup import Addresses
 from mediasvc.core.assetnames import asset_name
 from mediasvc.core.caching import CacheRules
 from mediasvc.core.picture import Format, ThumbnailSpec, is_own_thumbnail
@@ -18,7 +19,6 @@ from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import Index
 from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import SourceMissing, StoreFailed
-from mediasvc.images.addresses import Addresses
 from mediasvc.images.originals import Originals, Wish
 from mediasvc.images.renditions import CacheStatus, Held, Renditions, Served, original
 

@@ -11,7 +11,7 @@ from mediasvc import metrics
 from mediasvc.articles.options import ArticleOptions, Mode
 from mediasvc.articles.reports import Rewritten
 from mediasvc.articles.walk import Articles
-from mediasvc.core import urls
+from mediasvc.core.addresses import urls
 from mediasvc.core.picture import OutputFormat
 from mediasvc.core.reference import ArticleType
 from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, SourceRefused

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from mediasvc.core import signing
+from mediasvc.core.addresses import signing
 from tests.origin import Origin, Reply, jpeg
 from tests.service import Reply as Answer
 from tests.service import Service, eventually

@@ -10,7 +10,7 @@ from email.utils import formatdate, parsedate_to_datetime
 import pytest
 from PIL import Image
 
-from mediasvc.core import signing
+from mediasvc.core.addresses import signing
 from tests import pictures
 from tests.origin import LAST_MODIFIED, Origin, Reply, jpeg, picture
 from tests.service import Service, ask, eventually, image_path, image_query

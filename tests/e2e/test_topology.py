@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from mediasvc.core import signing
+from mediasvc.core.addresses import signing
 from tests.e2e.compose import Topology
 from tests.origin import Origin, Reply, jpeg
 

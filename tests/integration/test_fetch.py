@@ -12,10 +12,10 @@ import pytest
 import trustme
 
 from mediasvc.core import retry
+from mediasvc.core.addresses.urls import SourceUrl, normalise
 from mediasvc.core.breaker import BreakerRules
 from mediasvc.core.hostheaders import HostHeaders, parse_rules
 from mediasvc.core.replies import FetchRules
-from mediasvc.core.urls import SourceUrl, normalise
 from mediasvc.effects.fetch import AGENT, Validators
 from mediasvc.errors import (
     Overloaded,

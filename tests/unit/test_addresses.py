@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasvc.core.addresses import SPECIAL_IPV4, SPECIAL_IPV6, embedded_ipv4, is_public
+from mediasvc.core.addresses.ip_ranges import SPECIAL_IPV4, SPECIAL_IPV6, embedded_ipv4, is_public
 
 PUBLIC = [
     "1.1.1.1",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mediasvc.core import signing
+from mediasvc.core.addresses import signing
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, Format, OutputFormat, ThumbnailSpec
 from mediasvc.errors import BadSignature, InvalidRequest

@@ -4,8 +4,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from mediasvc.core.policy import ConnectTo, FetchPolicy, is_public, parse_connect_to
-from mediasvc.core.urls import SourceUrl, normalise
+from mediasvc.core.addresses.policy import ConnectTo, FetchPolicy, is_public, parse_connect_to
+from mediasvc.core.addresses.urls import SourceUrl, normalise
 from mediasvc.errors import InvalidRequest, InvalidSettings, SourceRefused
 
 DEFAULT = FetchPolicy()

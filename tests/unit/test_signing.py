@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasvc.core.signing import decode_source, encode_source, options_path, sign, verify
+from mediasvc.core.addresses.signing import decode_source, encode_source, options_path, sign, verify
 from mediasvc.errors import InvalidRequest
 
 KEY = bytes.fromhex("943b421c9eb07c830af81030552c86009268de4e532ba2ee2eab8247c6da0881")

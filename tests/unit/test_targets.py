@@ -7,10 +7,10 @@ from mediasvc.articles.reports import Status
 from mediasvc.articles.targets import Target, is_local, is_relative, sort_references
 from mediasvc.config.policies import make_addresses
 from mediasvc.config.settings import Settings
+from mediasvc.core.addresses.lookup import Addresses
 from mediasvc.core.geometry import Size
 from mediasvc.core.rewrite import ArticleType
 from mediasvc.errors import InvalidRequest, SourceRefused
-from mediasvc.images.addresses import Addresses
 
 HASH = "0" * 64
 

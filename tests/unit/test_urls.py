@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasvc.core.policy import FetchPolicy
+from mediasvc.core.addresses.policy import FetchPolicy
+from mediasvc.core.addresses.urls import MAX_LAYERS, Layer, Resolver, normalise, parse_rules
 from mediasvc.core.reference import is_fetchable
-from mediasvc.core.urls import MAX_LAYERS, Layer, Resolver, normalise, parse_rules
 from mediasvc.errors import InvalidRequest, MediaError, SourceRefused
 
 ROOT = Path(__file__).parents[2]
-BUILT_IN = (ROOT / "mediasvc/core/wrappers.toml").read_text(encoding="utf-8")
+BUILT_IN = (ROOT / "mediasvc/core/addresses/wrappers/wrappers.toml").read_text(encoding="utf-8")
 RESOLVER = Resolver(parse_rules(BUILT_IN, "wrappers.toml"))
 WORKER = "https://cors.zfour.workers.dev/?"
 

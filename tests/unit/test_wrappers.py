@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from mediasvc.core.urls import Resolver, parse_rules
-from mediasvc.core.wrapperfields import FRAGMENTS
-from mediasvc.core.wrapperrules import KEYS, Rule
+from mediasvc.core.addresses.urls import Resolver, parse_rules
+from mediasvc.core.addresses.wrappers.fields import FRAGMENTS
+from mediasvc.core.addresses.wrappers.rules import KEYS, Rule
 from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError, SourceRefused
 
-BUILT_IN = (Path(__file__).parents[2] / "mediasvc/core/wrappers.toml").read_text(encoding="utf-8")
+BUILT_IN = (Path(__file__).parents[2] / "mediasvc/core/addresses/wrappers/wrappers.toml").read_text(
+    encoding="utf-8"
+)
 RULES = parse_rules(BUILT_IN, "wrappers.toml")
 RESOLVER = Resolver(RULES)
 

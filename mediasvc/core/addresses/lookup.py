@@ -3,8 +3,8 @@
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from mediasvc.core import urls
-from mediasvc.core.policy import FetchPolicy
+from mediasvc.core.addresses import urls
+from mediasvc.core.addresses.policy import FetchPolicy
 from mediasvc.errors import MediaError
 
 _ADDRESSES_KEPT = 4096

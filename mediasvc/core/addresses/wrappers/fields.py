@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import can_ada
 
-from mediasvc.core.hosts import HostPattern, parse_host_pattern
+from mediasvc.core.addresses.host_patterns import HostPattern, parse_host_pattern
 
 _DECODE: Mapping[str, tuple[int, int]] = {"query": (0, 2), "parameter": (1, 2), "path": (0, 1)}
 _GROUPS = frozenset({"host", "scheme", "tls", "query"})

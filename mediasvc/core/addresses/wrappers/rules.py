@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from mediasvc.core import wrapperfields as fields
-from mediasvc.core.hosts import HostPattern
+from mediasvc.core.addresses.host_patterns import HostPattern
+from mediasvc.core.addresses.wrappers import fields
 from mediasvc.errors import InvalidSettings
 
 Place = Literal["query", "parameter", "path", "host", "none"]

@@ -8,10 +8,10 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import can_ada
 
-from mediasvc.core.addresses import Address, embedded_ipv4
-from mediasvc.core.addresses import is_public as is_public
-from mediasvc.core.hosts import LITERAL, HostPattern, parse_host_pattern
-from mediasvc.core.urls import SourceUrl
+from mediasvc.core.addresses.host_patterns import LITERAL, HostPattern, parse_host_pattern
+from mediasvc.core.addresses.ip_ranges import Address, embedded_ipv4
+from mediasvc.core.addresses.ip_ranges import is_public as is_public
+from mediasvc.core.addresses.urls import SourceUrl
 from mediasvc.errors import InvalidSettings, SourceRefused
 
 DEFAULT_PORTS = {"http:": 80, "https:": 443}

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 
-from mediasvc.core.hosts import HostPattern
-from mediasvc.core.wrapperrules import Rule
+from mediasvc.core.addresses.host_patterns import HostPattern
+from mediasvc.core.addresses.wrappers.rules import Rule
 
 # Of one file, the rules that name the host, or those for any; each behind what its URLs must contain.
 Stage = tuple[tuple[frozenset[str], Rule], ...]

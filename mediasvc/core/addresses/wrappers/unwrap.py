@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import can_ada
 
-from mediasvc.core.wrapperrules import Rule
+from mediasvc.core.addresses.wrappers.rules import Rule
 from mediasvc.errors import InvalidRequest, SourceRefused
 
 _WEB = ("http://", "https://")

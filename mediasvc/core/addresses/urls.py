@@ -6,10 +6,10 @@ from typing import NamedTuple, NewType
 
 import can_ada
 
-from mediasvc.core.hosts import is_host
-from mediasvc.core.rulebook import Rulebook
-from mediasvc.core.unwrapping import Outer, carried_by
-from mediasvc.core.wrapperrules import Rule, read_rules
+from mediasvc.core.addresses.host_patterns import is_host
+from mediasvc.core.addresses.wrappers.rulebook import Rulebook
+from mediasvc.core.addresses.wrappers.rules import Rule, read_rules
+from mediasvc.core.addresses.wrappers.unwrap import Outer, carried_by
 from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError, SourceRefused
 
 SourceUrl = NewType("SourceUrl", str)

@@ -1,0 +1,1 @@
+"""Addresses: how they are written, unwrapped, signed, and which may be fetched."""

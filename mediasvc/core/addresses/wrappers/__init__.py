@@ -1,0 +1,1 @@
+"""Wrappers: services whose URL carries another URL, as a table of rules."""
