@@ -30,8 +30,8 @@ from bench import results
 from mediasvc import logs
 from mediasvc.core.addresses.policy import FetchPolicy
 from mediasvc.core.addresses.urls import normalise
-from mediasvc.core.hostheaders import HostHeaders, parse_rules
-from mediasvc.core.replies import FetchRules
+from mediasvc.core.http.host_headers import HostHeaders, parse_rules
+from mediasvc.core.http.origin_reply import FetchRules
 from mediasvc.effects.fetch import Fetcher
 from mediasvc.effects.names import SystemNames
 from mediasvc.effects.sockets import Connections

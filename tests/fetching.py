@@ -9,9 +9,9 @@ from pathlib import Path
 from aiohttp.abc import AbstractResolver
 
 from mediasvc.core.addresses.policy import FetchPolicy, parse_connect_to
-from mediasvc.core.breaker import BreakerRules
-from mediasvc.core.hostheaders import HostHeaders
-from mediasvc.core.replies import FetchRules
+from mediasvc.core.http.breaker import BreakerRules
+from mediasvc.core.http.host_headers import HostHeaders
+from mediasvc.core.http.origin_reply import FetchRules
 from mediasvc.effects.fetch import Fetcher
 from mediasvc.effects.names import SystemNames
 from mediasvc.effects.sockets import Connections

@@ -10,14 +10,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mediasvc.config.settings import READ_FURTHER, Settings
-from mediasvc.core import hostheaders
 from mediasvc.core.addresses import urls
 from mediasvc.core.addresses.lookup import Addresses
 from mediasvc.core.addresses.policy import FetchPolicy, parse_connect_to
 from mediasvc.core.addresses.wrappers.rules import Rule
-from mediasvc.core.caching import CacheRules
+from mediasvc.core.http.caching import CacheRules
+from mediasvc.core.http.host_headers import HostHeaders, HostRule
+from mediasvc.core.http.host_headers import parse_rules as parse_host_rules
+from mediasvc.core.http.origin_reply import FetchRules
 from mediasvc.core.picture import Limits
-from mediasvc.core.replies import FetchRules
 from mediasvc.errors import InvalidSettings, MediaError
 
 
@@ -88,9 +89,9 @@ def _own_wrappers(settings: Settings) -> tuple[Rule, ...]:
     return urls.parse_rules(_text_of(path), str(path)) if path is not None and path.is_file() else ()
 
 
-def _own_headers(settings: Settings) -> tuple[hostheaders.HostRule, ...]:
+def _own_headers(settings: Settings) -> tuple[HostRule, ...]:
     path = settings.headers_file
-    return hostheaders.parse_rules(_text_of(path), str(path)) if path is not None and path.is_file() else ()
+    return parse_host_rules(_text_of(path), str(path)) if path is not None and path.is_file() else ()
 
 
 def _own_authorities(settings: Settings) -> None:
@@ -113,10 +114,10 @@ def _text_of(path: Path) -> str:
         raise InvalidSettings(f"{path}: cannot be read as text") from error
 
 
-def host_headers(settings: Settings) -> hostheaders.HostHeaders:
+def host_headers(settings: Settings) -> HostHeaders:
     """What requests to each host carry. InvalidSettings."""
-    rules = hostheaders.parse_rules(_packaged("", "hotlink.toml"), "hotlink.toml")
-    return hostheaders.HostHeaders(_own_headers(settings) + rules)
+    rules = parse_host_rules(_packaged("http", "hotlink.toml"), "hotlink.toml")
+    return HostHeaders(_own_headers(settings) + rules)
 
 
 def fetch_rules(settings: Settings) -> FetchRules:

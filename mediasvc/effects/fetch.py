@@ -15,13 +15,13 @@ from typing import Final, Protocol, assert_never
 from urllib.parse import urlsplit
 
 from mediasvc import __version__, logs, metrics
-from mediasvc.core import codings, replies, retry
 from mediasvc.core.addresses import urls
 from mediasvc.core.addresses.policy import FetchPolicy
 from mediasvc.core.addresses.urls import SourceUrl
-from mediasvc.core.breaker import BreakerRules, Circuits
-from mediasvc.core.hostheaders import HostHeaders, HostRule, request_fields
-from mediasvc.core.replies import FetchRules, Headers
+from mediasvc.core.http import content_coding, origin_reply, retry
+from mediasvc.core.http.breaker import BreakerRules, Circuits
+from mediasvc.core.http.host_headers import HostHeaders, HostRule, request_fields
+from mediasvc.core.http.origin_reply import FetchRules, Headers
 from mediasvc.errors import MediaError, SourceFailed, SourceRefused, SourceTimeout, SourceTooLarge
 
 AGENT: Final = f"mediasvc/{__version__} (+https://pypi.org/project/mediasvc/)"
@@ -270,7 +270,7 @@ class Fetcher:
         rule = self._headers.rule_for(parts.hostname or "")
         return _Host(parts.netloc, rule, request_fields(rule, self._agent, self._via, {}))
 
-    async def _ask(self, errand: _Errand, here: SourceUrl, host: _Host) -> Fetched | replies.Redirect:
+    async def _ask(self, errand: _Errand, here: SourceUrl, host: _Host) -> Fetched | origin_reply.Redirect:
         """One hop, with its host's place in line and its circuit."""
         errand.host = name = host.name
         if host.rule.placeholder_paths and host.rule.is_placeholder(urlsplit(here).path):
@@ -289,7 +289,9 @@ class Fetcher:
             self._circuits.answered(name)
             return result
 
-    async def _exchange(self, errand: _Errand, here: SourceUrl, host: _Host) -> Fetched | replies.Redirect:
+    async def _exchange(
+        self, errand: _Errand, here: SourceUrl, host: _Host
+    ) -> Fetched | origin_reply.Redirect:
         conditions = errand.conditions(here)
         fields = {**host.fields, **conditions} if conditions else host.fields
         watch: _SpeedWatch | None = None
@@ -298,7 +300,7 @@ class Fetcher:
                 asyncio.timeout_at(errand.deadline) as scope,
                 self._connections.exchange(here, fields) as reply,
             ):
-                verdict = replies.judge(
+                verdict = origin_reply.judge(
                     reply.status,
                     reply.headers,
                     self._today(),
@@ -306,16 +308,16 @@ class Fetcher:
                     max_bytes=self._rules.max_bytes,
                 )
                 match verdict:
-                    case replies.Redirect():
+                    case origin_reply.Redirect():
                         return verdict
-                    case replies.NotModified():
-                        return Fetched(304, replies.kept(reply.headers), here, 0, not_modified=True)
-                    case replies.Body(length=length):
+                    case origin_reply.NotModified():
+                        return Fetched(304, origin_reply.kept(reply.headers), here, 0, not_modified=True)
+                    case origin_reply.Body(length=length):
                         watch = _SpeedWatch(self._rules, scope)
                         size = await self._receive(
                             errand, reply, watch, length, host.rule.placeholder_digests
                         )
-                        return Fetched(200, replies.kept(reply.headers), here, size, not_modified=False)
+                        return Fetched(200, origin_reply.kept(reply.headers), here, size, not_modified=False)
                     case _:
                         assert_never(verdict)
         except TimeoutError as error:
@@ -340,7 +342,7 @@ class Fetcher:
         stand_ins: frozenset[str],
     ) -> int:
         """The body into the sink; its bytes, counted after the content coding is taken off."""
-        decoder = codings.decoder_for(reply.headers.get("content-encoding", ""), self._rules.max_bytes)
+        decoder = content_coding.decoder_for(reply.headers.get("content-encoding", ""), self._rules.max_bytes)
         digest = hashlib.sha256() if stand_ins else None
         write = errand.sink.write if digest is None else _noting(digest, errand.sink.write)
         size = 0

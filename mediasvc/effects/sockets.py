@@ -19,11 +19,11 @@ from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from mediasvc.core import replies, retry
 from mediasvc.core.addresses.policy import FetchPolicy
 from mediasvc.core.addresses.urls import split_origin
-from mediasvc.core.hostheaders import request_head
-from mediasvc.core.replies import FetchRules, Headers
+from mediasvc.core.http import origin_reply, retry
+from mediasvc.core.http.host_headers import request_head
+from mediasvc.core.http.origin_reply import FetchRules, Headers
 from mediasvc.errors import MediaError, Overloaded, SourceFailed, SourceRefused, SourceTimeout
 
 _BUFFER_BYTES = 256 * 1024
@@ -75,7 +75,9 @@ class Reply:
         headers: dict[str, str] = {}
         for raw_name, raw_value in message.raw_headers:
             name = raw_name.decode("latin-1").lower()
-            value = replies.location_text(raw_value) if name == "location" else raw_value.decode("latin-1")
+            value = (
+                origin_reply.location_text(raw_value) if name == "location" else raw_value.decode("latin-1")
+            )
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         self.headers: Headers = headers
 
@@ -259,7 +261,7 @@ class Connections:
         """A GET; leaving gives the connection back if the reply was read whole, else closes it.
 
         url: normalised, and already allowed by the policy. SourceRefused: its address is forbidden.
-        SourceFailed, SourceTimeout (of connecting): with the words of core/retry.py as reason. Redirects are not followed.
+        SourceFailed, SourceTimeout (of connecting): with the words of core/http/retry.py as reason. Redirects are not followed.
         """
         origin, target = split_origin(url)
         try:

@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from mediasvc import logs, metrics
-from mediasvc.core.breaker import BreakerRules, Circuits
+from mediasvc.core.http.breaker import BreakerRules, Circuits
 from mediasvc.errors import StoreFailed
 
 T = TypeVar("T")

@@ -8,11 +8,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from mediasvc import errors, logs, metrics
-from mediasvc.core import caching
 from mediasvc.core.addresses import urls
 from mediasvc.core.assetnames import asset_name
-from mediasvc.core.caching import CacheRules, Entry, Rendition
 from mediasvc.core.entries import PLACEHOLDER_KEY
+from mediasvc.core.http import caching
+from mediasvc.core.http.caching import CacheRules, Entry, Rendition
 from mediasvc.core.picture import Format, Picture, Rendered, ThumbnailSpec, is_own_thumbnail
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.index import Index

@@ -10,7 +10,7 @@ from mediasvc import errors, metrics
 from mediasvc.core.addresses import urls
 from mediasvc.core.addresses.lookup import Addresses
 from mediasvc.core.assetnames import asset_name
-from mediasvc.core.caching import CacheRules
+from mediasvc.core.http.caching import CacheRules
 from mediasvc.core.picture import Format, ThumbnailSpec, is_own_thumbnail
 from mediasvc.core.upkeep import Tally
 from mediasvc.effects.blobs import Blobs

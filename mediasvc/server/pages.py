@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 
 from mediasvc import __version__
-from mediasvc.core import conditional
+from mediasvc.core.http import conditional
 from mediasvc.errors import MediaError
 from mediasvc.server.sending import lower_case
 

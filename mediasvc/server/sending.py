@@ -11,9 +11,9 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_request import BaseRequest
 
-from mediasvc.core import conditional
-from mediasvc.core.conditional import ByteRange, Unsatisfiable
-from mediasvc.core.retry import parse_date
+from mediasvc.core.http import conditional
+from mediasvc.core.http.conditional import ByteRange, Unsatisfiable
+from mediasvc.core.http.retry import parse_date
 from mediasvc.server import problem
 from mediasvc.server.replies import Representation
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from mediasvc.core import retry
 from mediasvc.core.addresses.urls import SourceUrl, normalise
-from mediasvc.core.replies import FetchRules
+from mediasvc.core.http import retry
+from mediasvc.core.http.origin_reply import FetchRules
 from mediasvc.errors import MediaError, SourceFailed, SourceTimeout, SourceTooLarge
 from tests.fetching import Kept, allows, fetcher, sends_here
 from tests.origin import Origin, Reply, jpeg

@@ -8,10 +8,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from mediasvc.core import retry
 from mediasvc.core.addresses.policy import ConnectTo, FetchPolicy
 from mediasvc.core.addresses.urls import SourceUrl, normalise
-from mediasvc.core.replies import FetchRules
+from mediasvc.core.http import retry
+from mediasvc.core.http.origin_reply import FetchRules
 from mediasvc.effects.names import SystemNames
 from mediasvc.effects.sockets import Connections
 from mediasvc.errors import MediaError, SourceFailed, SourceRefused

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from mediasvc.core import retry
 from mediasvc.core.addresses.urls import SourceUrl, normalise
-from mediasvc.core.breaker import BreakerRules
-from mediasvc.core.hostheaders import HostHeaders, parse_rules
-from mediasvc.core.replies import FetchRules
+from mediasvc.core.http import retry
+from mediasvc.core.http.breaker import BreakerRules
+from mediasvc.core.http.host_headers import HostHeaders, parse_rules
+from mediasvc.core.http.origin_reply import FetchRules
 from mediasvc.effects.fetch import AGENT, Validators
 from mediasvc.errors import (
     Overloaded,

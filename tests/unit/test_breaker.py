@@ -2,7 +2,7 @@
 
 import pytest
 
-from mediasvc.core.breaker import BreakerRules, Circuits
+from mediasvc.core.http.breaker import BreakerRules, Circuits
 
 RULES = BreakerRules(failures=3, window_s=60, first_s=5, longest_s=20, hosts=100)
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediasvc import errors
-from mediasvc.core import caching, retry
-from mediasvc.core.caching import (
+from mediasvc.core.http import caching, retry
+from mediasvc.core.http.caching import (
     CacheRules,
     Entry,
     Fetch,

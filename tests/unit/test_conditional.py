@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasvc.core.conditional import ByteRange, Unsatisfiable, not_modified, parse_range, range_applies
+from mediasvc.core.http.conditional import ByteRange, Unsatisfiable, not_modified, parse_range, range_applies
 
 ETAG = '"abc"'
 MODIFIED = datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mediasvc.core.hostheaders import (
+from mediasvc.core.http.host_headers import (
     NO_RULE,
     HostHeaders,
     HostRule,
@@ -16,7 +16,7 @@ from mediasvc.core.hostheaders import (
 )
 from mediasvc.errors import InvalidSettings
 
-BUILT_IN = resources.files("mediasvc.core").joinpath("hotlink.toml").read_text(encoding="utf-8")
+BUILT_IN = resources.files("mediasvc.core.http").joinpath("hotlink.toml").read_text(encoding="utf-8")
 AGENT = "mediasvc/1 (+https://example.org)"
 
 

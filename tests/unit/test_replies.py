@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasvc.core import codings, retry
-from mediasvc.core.replies import Body, NotModified, Redirect, judge, kept, location_text
+from mediasvc.core.http import content_coding, retry
+from mediasvc.core.http.origin_reply import Body, NotModified, Redirect, judge, kept, location_text
 from mediasvc.errors import MediaError, SourceFailed, SourceMissing, SourceTooLarge
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -80,7 +80,7 @@ def test_a_location_is_read_as_browsers_read_it(raw: bytes, text: str) -> None:
 
 
 def _decoded(coding: str, pieces: list[bytes], max_bytes: int = 10_000_000) -> bytes:
-    decoder = codings.decoder_for(coding, max_bytes)
+    decoder = content_coding.decoder_for(coding, max_bytes)
     assert decoder is not None
     out = b"".join(piece for arrived in pieces for piece in decoder.feed(arrived))
     return out + b"".join(decoder.end())
@@ -95,20 +95,20 @@ def test_a_coding_comes_off_however_it_is_cut_up(data: bytes, step: int, coding:
 
 @pytest.mark.parametrize("coding", ["", "identity", " Identity , ", "identity, identity"])
 def test_no_coding_needs_no_decoder(coding: str) -> None:
-    assert codings.decoder_for(coding, 100) is None
+    assert content_coding.decoder_for(coding, 100) is None
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "gzip, br", "x", "gzip;q=1"])
 def test_other_codings_and_several_are_refused(coding: str) -> None:
     with pytest.raises(SourceFailed) as failure:
-        codings.decoder_for(coding, 100)
+        content_coding.decoder_for(coding, 100)
 
     assert failure.value.reason == retry.CODING
 
 
 def test_a_large_body_comes_in_bounded_pieces() -> None:
     data = bytes(range(256)) * 4096
-    decoder = codings.decoder_for("gzip", 10_000_000)
+    decoder = content_coding.decoder_for("gzip", 10_000_000)
     assert decoder is not None
 
     pieces = decoder.feed(gzip.compress(data))

@@ -7,8 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediasvc import errors
-from mediasvc.core import retry
-from mediasvc.core.retry import Backoff, host_is_down, may_pass, parse_date, retry_after_s, status_may_pass
+from mediasvc.core.http import retry
+from mediasvc.core.http.retry import (
+    Backoff,
+    host_is_down,
+    may_pass,
+    parse_date,
+    retry_after_s,
+    status_may_pass,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 PASSING = errors.SourceFailed("x", reason=retry.RESET)

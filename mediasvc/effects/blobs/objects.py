@@ -15,7 +15,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from mediasvc import logs, metrics
-from mediasvc.core.breaker import BreakerRules, Circuits
+from mediasvc.core.http.breaker import BreakerRules, Circuits
 from mediasvc.effects.blobs import Blobs, Incoming, Method
 from mediasvc.errors import InvalidSettings, StoreFailed
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from mediasvc.core.entries import Entry as Entry
 from mediasvc.core.entries import Rendition as Rendition
-from mediasvc.core.replies import Headers
-from mediasvc.core.retry import CIRCUIT, parse_date
+from mediasvc.core.http.origin_reply import Headers
+from mediasvc.core.http.retry import CIRCUIT, parse_date
 from mediasvc.errors import (
     MediaError,
     Poisonous,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from mediasvc.core import retry
+from mediasvc.core.http import retry
 from mediasvc.errors import SourceFailed, SourceMissing, SourceTooLarge
 
 Headers = Mapping[str, str]

@@ -4,7 +4,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Protocol
 
-from mediasvc.core import retry
+from mediasvc.core.http import retry
 from mediasvc.errors import SourceFailed, SourceTooLarge
 
 _FREE_BYTES = 1024 * 1024

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from mediasvc.core.retry import parse_date
+from mediasvc.core.http.retry import parse_date
 
 Headers = Mapping[str, str]
 """Names in lower case, repeated fields joined with ", "."""
