@@ -10,10 +10,11 @@ from mediasvc import logs, metrics
 from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import Asset, ImageReport, Rewritten, Status
 from mediasvc.articles.targets import Sorted, Target, sort_references
-from mediasvc.core import background, rewrite
+from mediasvc.core import rewrite
 from mediasvc.core.addresses import signing
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import EXTENSIONS, OutputFormat, ThumbnailSpec
+from mediasvc.core.pictures import css_background
 from mediasvc.core.rewrite import Edit
 from mediasvc.errors import MediaError
 from mediasvc.images.renditions import Held, Served
@@ -204,7 +205,7 @@ class Articles:
         yield rewrite.write(target.reference, options.prefix + outcome.shown.name)
         if options.placeholder and outcome.thumbhash is not None:
             placeholder = rewrite.write_background(
-                target.reference, background.declarations(outcome.thumbhash)
+                target.reference, css_background.declarations(outcome.thumbhash)
             )
             if placeholder is not None:
                 yield placeholder

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from mediasvc.core import errand, jpeg, resample, thumbnail
+from mediasvc.core import errand
 from mediasvc.core.errand import Errand, Outcome
-from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import Limits, Rendered, ThumbnailSpec
+from mediasvc.core.pictures import jpeg, resample, thumbnail
+from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import MediaError, StoreFailed, Undecodable
 
 READY = b"\x06"

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from mediasvc.core.geometry import Size
-from mediasvc.core.imageheader import Header
-from mediasvc.core.thumbnail import (
+from mediasvc.core.pictures.headers.header import Header
+from mediasvc.core.pictures.thumbnail import (
     Fit,
     Format,
     Limits,

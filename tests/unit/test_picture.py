@@ -8,7 +8,6 @@ from functools import lru_cache
 import pytest
 from PIL import Image
 
-from mediasvc.core import sniff
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import (
     EXTENSIONS,
@@ -22,7 +21,8 @@ from mediasvc.core.picture import (
     is_own_thumbnail,
     output_size,
 )
-from mediasvc.core.sniff import inspect
+from mediasvc.core.pictures.headers import sniff
+from mediasvc.core.pictures.headers.sniff import inspect
 from mediasvc.errors import MediaError, TooManyPixels, Undecodable, UnsupportedMedia
 from tests import pictures
 

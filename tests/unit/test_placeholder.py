@@ -5,8 +5,8 @@ import base64
 import pytest
 from PIL import Image
 
-from mediasvc.core import placeholder
-from mediasvc.core.thumbnail import Limits, placeholders, read_header
+from mediasvc.core.pictures import placeholder
+from mediasvc.core.pictures.thumbnail import Limits, placeholders, read_header
 from tests import pictures
 
 LIMITS = Limits()

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from mediasvc.core import jpeg, png, resample
+from mediasvc.core.pictures import jpeg, png, resample
 from tests import pictures
 
 

@@ -4,9 +4,9 @@ import gzip
 
 import pytest
 
-from mediasvc.core import svg
 from mediasvc.core.picture import Format, Limits
-from mediasvc.core.sniff import inspect
+from mediasvc.core.pictures import svg
+from mediasvc.core.pictures.headers.sniff import inspect
 from mediasvc.errors import MediaError, Undecodable, UnsupportedMedia
 
 ALLOWED = Limits(allow_svg=True)

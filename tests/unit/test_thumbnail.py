@@ -10,9 +10,17 @@ import pytest
 from PIL import Image
 
 from bench.ssim import ssim
-from mediasvc.core import encode
 from mediasvc.core.geometry import Size
-from mediasvc.core.thumbnail import Fit, Format, Limits, OutputFormat, Rendered, ThumbnailSpec, render
+from mediasvc.core.pictures import encode
+from mediasvc.core.pictures.thumbnail import (
+    Fit,
+    Format,
+    Limits,
+    OutputFormat,
+    Rendered,
+    ThumbnailSpec,
+    render,
+)
 from mediasvc.errors import MediaError, TooManyPixels, Undecodable
 from tests import pictures
 

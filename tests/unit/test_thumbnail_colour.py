@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from mediasvc.core.geometry import Size
-from mediasvc.core.thumbnail import Limits, OutputFormat, ThumbnailSpec, render
+from mediasvc.core.pictures.thumbnail import Limits, OutputFormat, ThumbnailSpec, render
 from tests import pictures
 
 LIMITS = Limits()

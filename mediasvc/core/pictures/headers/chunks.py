@@ -3,9 +3,9 @@
 import struct
 import zlib
 
-from mediasvc.core import sniff_exif
-from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import Format
+from mediasvc.core.pictures.headers import exif
+from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import Undecodable
 
 _MAX_METADATA_BYTES = 16 << 20
@@ -44,7 +44,7 @@ def parse_png(data: bytes) -> Header:
         elif kind == b"acTL" and length >= 8 and not seen_data:
             frames = max(1, int.from_bytes(data[start : start + 4], "big"))
         elif kind == b"eXIf":
-            orientation = sniff_exif.orientation(data[start : start + length])
+            orientation = exif.orientation(data[start : start + length])
         elif kind == b"iCCP":
             _check_profile(data[start : start + length])
         if kind in _PNG_TEXT or kind in (b"eXIf", b"iCCP"):
@@ -158,7 +158,7 @@ def parse_webp(data: bytes) -> Header:
             if frames == 1:  # around a smaller one there is nothing, whatever the flag says
                 has_alpha |= (_u24(data, start + 6) + 1, _u24(data, start + 9) + 1) != (width, height)
         elif kind == b"EXIF":
-            orientation = sniff_exif.orientation(data[start : start + length])
+            orientation = exif.orientation(data[start : start + length])
         if kind in (b"EXIF", b"ICCP", b"XMP "):
             metadata += length
             if metadata > _MAX_METADATA_BYTES:

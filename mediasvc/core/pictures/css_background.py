@@ -5,7 +5,7 @@ import io
 
 
 def declarations(thumbhash: str) -> str:
-    """CSS declarations, ASCII, without a semicolon at the end. thumbhash: base64, as core.placeholder makes it."""
+    """CSS declarations, ASCII, without a semicolon at the end. thumbhash: base64, as core.pictures.placeholder makes it."""
     # Here, since a server that is never asked for placeholders has no other use for these libraries.
     from fast_thumbhash import thumb_hash_to_rgba
     from PIL import Image

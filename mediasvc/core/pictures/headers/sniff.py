@@ -4,9 +4,10 @@ import struct
 from dataclasses import replace
 from importlib.util import find_spec
 
-from mediasvc.core import sniff_boxes, sniff_chunks, sniff_jpeg, sniff_tiff, svg
-from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import Format, Limits, Picture
+from mediasvc.core.pictures import svg
+from mediasvc.core.pictures.headers import boxes, chunks, jpeg, tiff
+from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import TooManyPixels, Undecodable, UnsupportedMedia
 
 MAX_SIDE_PX = 65_535
@@ -82,7 +83,7 @@ def kind(data: bytes) -> Format | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return Format.WEBP
     if head[4:8] == b"ftyp":
-        brand = sniff_boxes.brand(data)
+        brand = boxes.brand(data)
         return None if brand is None else Format.HEIC if brand == "heic" else Format.AVIF
     return Format.SVG if svg.looks_like_svg(data) else None
 
@@ -90,19 +91,19 @@ def kind(data: bytes) -> Format | None:
 def _parse(data: bytes, limits: Limits) -> Header:
     match kind(data):
         case Format.JPEG:
-            return sniff_jpeg.parse(data)
+            return jpeg.parse(data)
         case Format.PNG:
-            return sniff_chunks.parse_png(data)
+            return chunks.parse_png(data)
         case Format.GIF:
-            return sniff_chunks.parse_gif(data)
+            return chunks.parse_gif(data)
         case Format.WEBP:
-            return sniff_chunks.parse_webp(data)
+            return chunks.parse_webp(data)
         case Format.AVIF | Format.HEIC:
             return _parse_boxes(data)
         case Format.BMP if len(data) >= 26:
-            return sniff_tiff.parse_bmp(data)
+            return tiff.parse_bmp(data)
         case Format.TIFF:
-            return sniff_tiff.parse_tiff(data)
+            return tiff.parse_tiff(data)
         case Format.SVG:
             if not limits.allow_svg:
                 raise UnsupportedMedia("SVG is not allowed here", reason="svg")
@@ -112,9 +113,9 @@ def _parse(data: bytes, limits: Limits) -> Header:
 
 
 def _parse_boxes(data: bytes) -> Header:
-    kind = sniff_boxes.brand(data)
+    kind = boxes.brand(data)
     if kind is None:
         raise UnsupportedMedia("not an image of an allowed format", reason="unknown")
     if kind == "heic" and not _HEIC_READABLE:
         raise UnsupportedMedia("HEIC cannot be read here", reason="heic")
-    return sniff_boxes.parse(data, kind)
+    return boxes.parse(data, kind)

@@ -6,11 +6,11 @@ from typing import Any
 
 from PIL import Image
 
-from mediasvc.core import colour, decode, encode, resample
-from mediasvc.core.decode import Cut
-from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import Format, OutputFormat, Picture, Rendered, ThumbnailSpec
-from mediasvc.core.sniff_chunks import webp_with_alpha
+from mediasvc.core.pictures import colour, decode, encode, resample
+from mediasvc.core.pictures.decode import Cut
+from mediasvc.core.pictures.headers.chunks import webp_with_alpha
+from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import TooManyPixels, Undecodable
 
 # What a GIF can state.

@@ -16,10 +16,10 @@ from PIL import (  # named, so that Pillow does not load all of its plugins at t
     WebPImagePlugin,
 )
 
-from mediasvc.core import colour, jpeg, png, resample
-from mediasvc.core.imageheader import DECODED_UPRIGHT, Header
 from mediasvc.core.picture import Format
-from mediasvc.core.sniff_chunks import webp_with_alpha, without_png_text
+from mediasvc.core.pictures import colour, jpeg, png, resample
+from mediasvc.core.pictures.headers.chunks import webp_with_alpha, without_png_text
+from mediasvc.core.pictures.headers.header import DECODED_UPRIGHT, Header
 from mediasvc.errors import Undecodable
 
 _DECODERS = {

@@ -2,9 +2,9 @@
 
 import re
 
-from mediasvc.core import sniff_exif
-from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import Format
+from mediasvc.core.pictures.headers import exif
+from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import Undecodable, UnsupportedMedia
 
 # SOF0 to SOF15 without DHT, JPG and DAC; 12-bit and lossless ones are the decoder's to refuse.
@@ -43,7 +43,7 @@ def parse(data: bytes) -> Header:
                 int.from_bytes(data[start + 1 : start + 3], "big"),
             )
         elif marker == _APP1 and data[start : start + 6] == b"Exif\x00\x00" and turned == 1:
-            turned = sniff_exif.orientation(data[start:end])
+            turned = exif.orientation(data[start:end])
         if marker >= 0xE0:
             metadata += end - start
             if metadata > _MAX_METADATA_BYTES:

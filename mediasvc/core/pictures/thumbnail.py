@@ -2,9 +2,8 @@
 
 from PIL import Image
 
-from mediasvc.core import animation, attention, decode, encode, geometry, placeholder
+from mediasvc.core import geometry
 from mediasvc.core.geometry import Size
-from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import (
     WEB_FORMATS,
     Fit,
@@ -17,7 +16,9 @@ from mediasvc.core.picture import (
     is_own_thumbnail,
     shows_itself,
 )
-from mediasvc.core.sniff import describe, inspect, read_header
+from mediasvc.core.pictures import animation, attention, decode, encode, placeholder
+from mediasvc.core.pictures.headers.header import Header
+from mediasvc.core.pictures.headers.sniff import describe, inspect, read_header
 
 __all__ = [
     "Fit",

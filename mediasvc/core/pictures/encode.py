@@ -6,8 +6,8 @@ from typing import Any
 
 from PIL import Image
 
-from mediasvc.core import png
 from mediasvc.core.picture import Format
+from mediasvc.core.pictures import png
 from mediasvc.errors import TooManyPixels
 
 DEFAULT_QUALITY = 80

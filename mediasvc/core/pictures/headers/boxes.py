@@ -4,8 +4,8 @@ import struct
 from collections.abc import Iterator
 from typing import Literal
 
-from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import Format
+from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import Undecodable
 
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})

@@ -2,8 +2,8 @@
 
 import struct
 
-from mediasvc.core.imageheader import Header
 from mediasvc.core.picture import Format
+from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import Undecodable, UnsupportedMedia
 
 _WIDTH, _HEIGHT, _COMPRESSION, _STRIPS, _ORIENTATION, _STRIP_BYTES, _TILES, _TILE_BYTES, _EXTRA = (

@@ -1,0 +1,1 @@
+"""What the first bytes of an image file say, read without decoding it."""
