@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import results
 from mediasvc import logs
-from mediasvc.core.entries import Entry
 from mediasvc.core.picture import Format, Picture
+from mediasvc.core.records.index_entry import Entry
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.files import FileBlobs
 from mediasvc.effects.blobs.objects import ObjectBlobs, open_store

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mediasvc.core.assetnames import asset_name
 from mediasvc.core.edits import Edit, restorable, splice
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format
+from mediasvc.core.records.asset_name import asset_name
 
 
 class Status(StrEnum):

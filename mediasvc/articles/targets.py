@@ -10,9 +10,9 @@ from mediasvc.articles.reports import ImageReport, Status
 from mediasvc.core import rewrite
 from mediasvc.core.addresses import urls
 from mediasvc.core.addresses.lookup import Addresses
-from mediasvc.core.assetnames import parse_asset_name
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat, ThumbnailSpec
+from mediasvc.core.records.asset_name import parse_asset_name
 from mediasvc.core.rewrite import FindOptions, Reference, Wants
 from mediasvc.errors import InvalidRequest, MediaError, SourceRefused
 

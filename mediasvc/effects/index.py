@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from mediasvc import logs, metrics
-from mediasvc.core.entries import PLACEHOLDER_KEY, Entry, Rendition
-from mediasvc.core.upkeep import HostUse, Purged, Tally
+from mediasvc.core.records.cache_news import HostUse, Purged, Tally
+from mediasvc.core.records.index_entry import PLACEHOLDER_KEY, Entry, Rendition
 from mediasvc.engines.sqlite import Database
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
 from mediasvc import logs, metrics
-from mediasvc.core.compression import compress, decompress
+from mediasvc.core.records.compression import compress, decompress
 from mediasvc.errors import StoreFailed
 
 QUEUE: Final = "mediasvc"

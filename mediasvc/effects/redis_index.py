@@ -12,8 +12,8 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
 from mediasvc import logs, metrics
-from mediasvc.core.entries import PLACEHOLDER_KEY, Entry, Rendition
-from mediasvc.core.upkeep import HostUse, Purged, Tally
+from mediasvc.core.records.cache_news import HostUse, Purged, Tally
+from mediasvc.core.records.index_entry import PLACEHOLDER_KEY, Entry, Rendition
 from mediasvc.engines import redis_stream
 from mediasvc.engines.redis import RedisLink
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from mediasvc.core import errand
-from mediasvc.core.errand import Errand, Outcome
 from mediasvc.core.picture import Limits, Rendered, ThumbnailSpec
 from mediasvc.core.pictures import jpeg, resample, thumbnail
 from mediasvc.core.pictures.headers.header import Header
+from mediasvc.core.records import image_messages
+from mediasvc.core.records.image_messages import Errand, Outcome
 from mediasvc.errors import MediaError, StoreFailed, Undecodable
 
 READY = b"\x06"
@@ -26,9 +26,9 @@ _KEPT_BLOCKS = 1
 
 
 def main() -> None:
-    """argv: the socket's descriptor, the parent's process id, the settings (core.errand)."""
+    """argv: the socket's descriptor, the parent's process id, the settings (core.records.image_messages)."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
-    limits, timeout_s, memory_bytes = errand.unpack_settings(sys.argv[3])
+    limits, timeout_s, memory_bytes = image_messages.unpack_settings(sys.argv[3])
     _confine(parent, memory_bytes)
     _silence_decoders()
     Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]  # documented, but not exported
@@ -40,7 +40,7 @@ def main() -> None:
         channel.sendall(READY)
         while (received := _receive(channel)) is not None:
             _allow_cpu(timeout_s)
-            channel.sendall(errand.pack_outcome(run(errand.unpack_errand(*received), limits)))
+            channel.sendall(image_messages.pack_outcome(run(image_messages.unpack_errand(*received), limits)))
 
 
 def run(errand: Errand, limits: Limits) -> Outcome:
@@ -83,10 +83,10 @@ def _read(path: str) -> bytes:
 
 def _receive(channel: socket.socket) -> tuple[bytes, bytes] | None:
     """One frame; None when the parent has gone or wants no more."""
-    head = _exactly(channel, errand.HEAD.size)
+    head = _exactly(channel, image_messages.HEAD.size)
     if head is None:
         return None
-    text_bytes, blob_bytes = errand.HEAD.unpack(head)
+    text_bytes, blob_bytes = image_messages.HEAD.unpack(head)
     text, blobs = _exactly(channel, text_bytes), _exactly(channel, blob_bytes)
     return None if text is None or blobs is None else (text, blobs)
 

@@ -15,9 +15,9 @@ from typing import Self
 
 import mediasvc
 from mediasvc import logs, metrics
-from mediasvc.core import errand
-from mediasvc.core.errand import Errand, Outcome
 from mediasvc.core.picture import Limits, Picture, Rendered, ThumbnailSpec
+from mediasvc.core.records import image_messages
+from mediasvc.core.records.image_messages import Errand, Outcome
 from mediasvc.errors import MediaError, Overloaded, Poisonous, ProcessingTimeout, Undecodable
 
 _MAIN = "mediasvc.effects.worker_main"
@@ -85,7 +85,7 @@ class ImageWorkers:
         self._queue_depth = queue_depth
         self._timeout_s = timeout_s
         self._max_rss_bytes, self._max_errands = max_rss_bytes, max_errands
-        self._settings = errand.pack_settings(limits, timeout_s, memory_bytes)
+        self._settings = image_messages.pack_settings(limits, timeout_s, memory_bytes)
         self._eager = eager
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._runners: list[asyncio.Task[None]] = []
@@ -156,7 +156,7 @@ class ImageWorkers:
             wait_s = math.ceil(self._mean_s * max(1, waiting) / self._processes)
             raise Overloaded("too many images are waiting", retry_after_s=max(1, wait_s), reason="queue")
         path, data = (str(source.absolute()), b"") if isinstance(source, Path) else (None, source)
-        request = errand.pack_errand(Errand(path, data, tuple(specs), placeholder))
+        request = image_messages.pack_errand(Errand(path, data, tuple(specs), placeholder))
         job = _Job(request, asyncio.get_running_loop().create_future())
         self._pending += 1
         job.done.add_done_callback(self._settled)
@@ -321,15 +321,15 @@ class _Process:
         self.errands += 1
         try:
             await loop.sock_sendall(self._channel, request)
-            head = await self._exactly(errand.HEAD.size)
-            text, blobs = errand.HEAD.unpack(head)
+            head = await self._exactly(image_messages.HEAD.size)
+            text, blobs = image_messages.HEAD.unpack(head)
             if text + blobs > _MAX_ANSWER_BYTES:
                 raise ValueError("answer too large")
             body = await self._exactly(text + blobs)
         except (BrokenPipeError, ConnectionResetError) as error:
             # A reset means that it left some of what we sent unread (unix(7)).
             raise _Ended(errand_taken=False) from error
-        return errand.unpack_outcome(body[:text], body[text:])
+        return image_messages.unpack_outcome(body[:text], body[text:])
 
     async def _exactly(self, length: int) -> bytes:
         loop = asyncio.get_running_loop()

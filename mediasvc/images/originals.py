@@ -11,11 +11,11 @@ from typing import assert_never
 
 from mediasvc import errors, logs, metrics
 from mediasvc.core.addresses import urls
-from mediasvc.core.entries import Rendition
 from mediasvc.core.http import caching
 from mediasvc.core.http.caching import CacheRules, Entry
 from mediasvc.core.picture import Format, ThumbnailSpec
 from mediasvc.core.pictures import svg
+from mediasvc.core.records.index_entry import Rendition
 from mediasvc.effects.blobs import Blobs, Incoming
 from mediasvc.effects.fetch import Fetched, Fetcher, Validators
 from mediasvc.effects.flights import Flights

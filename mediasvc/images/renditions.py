@@ -9,11 +9,11 @@ from pathlib import Path
 
 from mediasvc import errors, logs, metrics
 from mediasvc.core.addresses import urls
-from mediasvc.core.assetnames import asset_name
-from mediasvc.core.entries import PLACEHOLDER_KEY
 from mediasvc.core.http import caching
 from mediasvc.core.http.caching import CacheRules, Entry, Rendition
 from mediasvc.core.picture import Format, Picture, Rendered, ThumbnailSpec, is_own_thumbnail
+from mediasvc.core.records.asset_name import asset_name
+from mediasvc.core.records.index_entry import PLACEHOLDER_KEY
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.index import Index
 from mediasvc.effects.workers import ImageWorkers, Processed

@@ -9,10 +9,10 @@ from typing import TypeVar
 from mediasvc import errors, metrics
 from mediasvc.core.addresses import urls
 from mediasvc.core.addresses.lookup import Addresses
-from mediasvc.core.assetnames import asset_name
 from mediasvc.core.http.caching import CacheRules
 from mediasvc.core.picture import Format, ThumbnailSpec, is_own_thumbnail
-from mediasvc.core.upkeep import Tally
+from mediasvc.core.records.asset_name import asset_name
+from mediasvc.core.records.cache_news import Tally
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.fetch import Fetcher
 from mediasvc.effects.flights import Flights

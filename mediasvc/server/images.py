@@ -12,11 +12,11 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from mediasvc import logs, metrics
-from mediasvc.core.assetnames import parse_asset_name
 from mediasvc.core.http.host_headers import has_passed
 from mediasvc.core.http.retry import parse_date
 from mediasvc.core.picture import EXTENSIONS, MEDIA_TYPES, Format
 from mediasvc.core.pictures.headers import sniff
+from mediasvc.core.records.asset_name import parse_asset_name
 from mediasvc.effects.blobs import Blobs, Method
 from mediasvc.errors import InvalidRequest, SourceMissing, SourceRefused, StoreFailed
 from mediasvc.images.renditions import CacheStatus, Held, Served

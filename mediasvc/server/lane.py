@@ -8,7 +8,7 @@ from secrets import token_hex
 from prometheus_client import Histogram
 
 from mediasvc import logs, metrics
-from mediasvc.core.upkeep import Tally
+from mediasvc.core.records.cache_news import Tally
 from mediasvc.server.accept import parse_accept
 from mediasvc.server.memory import Memory
 

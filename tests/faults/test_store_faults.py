@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mediasvc.core.entries import Entry
 from mediasvc.core.picture import Format, Picture
+from mediasvc.core.records.index_entry import Entry
 from mediasvc.effects.blobs.files import FileBlobs
 from mediasvc.effects.blobs.objects import ObjectBlobs, open_store
 from mediasvc.effects.flights import Flights

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mediasvc.core.entries import PLACEHOLDER_KEY, Entry, Rendition
 from mediasvc.core.picture import Format, Picture
-from mediasvc.core.upkeep import HostUse, Purged, Tally
+from mediasvc.core.records.cache_news import HostUse, Purged, Tally
+from mediasvc.core.records.index_entry import PLACEHOLDER_KEY, Entry, Rendition
 from mediasvc.effects.index import Index, SqliteIndex
 from mediasvc.effects.redis_index import RedisIndex
 from mediasvc.engines.redis import RedisLink

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mediasvc.core.assetnames import asset_name, parse_asset_name
 from mediasvc.core.picture import Format
+from mediasvc.core.records.asset_name import asset_name, parse_asset_name
 
 DIGEST = "0123456789abcdef" * 4
 

@@ -11,9 +11,9 @@ import pytest
 
 from mediasvc.articles.reports import Asset
 from mediasvc.batch.chunks import Chunk, Done, Task, results_from_bytes, results_to_bytes, that_fit
-from mediasvc.core.compression import compress
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat
+from mediasvc.core.records.compression import compress
 from mediasvc.core.reference import ArticleType
 
 DATA = b"\xff\xd8\xff\0of a picture"

@@ -4,7 +4,7 @@ import zlib
 
 import pytest
 
-from mediasvc.core.compression import compress, decompress
+from mediasvc.core.records.compression import compress, decompress
 
 
 @pytest.mark.parametrize("data", [b"", b"a", "湖边".encode() * 50_000])

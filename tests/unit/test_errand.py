@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from mediasvc.core.errand import (
+from mediasvc.core.geometry import Size
+from mediasvc.core.picture import Fit, Format, Limits, OutputFormat, Picture, Rendered, ThumbnailSpec
+from mediasvc.core.records.image_messages import (
     HEAD,
     Errand,
     Outcome,
@@ -15,8 +17,6 @@ from mediasvc.core.errand import (
     unpack_outcome,
     unpack_settings,
 )
-from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Fit, Format, Limits, OutputFormat, Picture, Rendered, ThumbnailSpec
 from mediasvc.errors import TooManyPixels, Undecodable
 
 

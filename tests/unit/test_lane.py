@@ -6,7 +6,7 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from mediasvc.core.upkeep import Tally
+from mediasvc.core.records.cache_news import Tally
 from mediasvc.server import lane
 from mediasvc.server.accept import Accepts
 from mediasvc.server.lane import Lane, RequestIds

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from mediasvc.core.entries import Entry as Entry
-from mediasvc.core.entries import Rendition as Rendition
 from mediasvc.core.http.origin_reply import Headers
 from mediasvc.core.http.retry import CIRCUIT, parse_date
+from mediasvc.core.records.index_entry import Entry as Entry
+from mediasvc.core.records.index_entry import Rendition as Rendition
 from mediasvc.errors import (
     MediaError,
     Poisonous,
