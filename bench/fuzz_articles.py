@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from mediasvc.core.reference import is_fetchable
-from mediasvc.core.rewrite import ArticleType, find_references, restorable, restore, splice, write
+from mediasvc.core.text.reference import is_fetchable
+from mediasvc.core.text.references import ArticleType, find_references, restorable, restore, splice, write
 from mediasvc.errors import InvalidRequest
 
 SAMPLES = Path(__file__).parents[1] / "tests" / "samples" / "articles"

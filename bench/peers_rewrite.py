@@ -24,7 +24,7 @@ import lxml.html  # noqa: E402
 
 from bench.results import save  # noqa: E402
 from bench.rewrite import ASSET, image, page, rewrite  # noqa: E402
-from mediasvc.core.rewrite import ArticleType  # noqa: E402
+from mediasvc.core.text.references import ArticleType  # noqa: E402
 
 ROUNDS = 5
 IMAGE = re.compile(rb"(<img[^>]*?src=\")[^\"]*", re.IGNORECASE)  # enough for these pages

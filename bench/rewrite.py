@@ -26,7 +26,7 @@ from mediasvc.articles.targets import sort_references  # noqa: E402
 from mediasvc.config.policies import make_addresses  # noqa: E402
 from mediasvc.config.settings import Settings  # noqa: E402
 from mediasvc.core.addresses.lookup import Addresses  # noqa: E402
-from mediasvc.core.rewrite import ArticleType, find_references, splice, write  # noqa: E402
+from mediasvc.core.text.references import ArticleType, find_references, splice, write  # noqa: E402
 
 ASSET = "assets/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08.jpg"
 ROUNDS = 15

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import OutputFormat
-from mediasvc.core.reference import ArticleType, FrontMatterUse
+from mediasvc.core.text.reference import ArticleType, FrontMatterUse
 
 
 class Mode(StrEnum):

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mediasvc.core.edits import Edit, restorable, splice
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format
 from mediasvc.core.records.asset_name import asset_name
+from mediasvc.core.text.edits import Edit, restorable, splice
 
 
 class Status(StrEnum):
@@ -94,7 +94,7 @@ class Rewritten:
 
     @property
     def way_back(self) -> list[list[int | str]]:
-        """What brings the input back, ready for JSON (see core.edits.restore)."""
+        """What brings the input back, ready for JSON (see core.text.edits.restore)."""
         return restorable(self.edits, self.article)
 
     @property

@@ -7,13 +7,12 @@ from urllib.parse import unquote, urlsplit
 
 from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import ImageReport, Status
-from mediasvc.core import rewrite
 from mediasvc.core.addresses import urls
 from mediasvc.core.addresses.lookup import Addresses
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat, ThumbnailSpec
 from mediasvc.core.records.asset_name import parse_asset_name
-from mediasvc.core.rewrite import FindOptions, Reference, Wants
+from mediasvc.core.text.references import FindOptions, Reference, Wants, detect_type, find_references
 from mediasvc.errors import InvalidRequest, MediaError, SourceRefused
 
 # Sites have folders called /img as well.
@@ -53,9 +52,9 @@ def sort_references(
     prefix: what will stand before names in the article. public_url: of our own service, "" where it has none.
     InvalidRequest for UTF-16, and for a page with <base href> unless the prefix is absolute.
     """
-    found = rewrite.find_references(
+    found = find_references(
         article,
-        options.type or rewrite.detect_type(article),
+        options.type or detect_type(article),
         FindOptions(options.front_matter, options.default_size),
     )
     base = options.base_url

@@ -10,12 +10,12 @@ from mediasvc import logs, metrics
 from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import Asset, ImageReport, Rewritten, Status
 from mediasvc.articles.targets import Sorted, Target, sort_references
-from mediasvc.core import rewrite
 from mediasvc.core.addresses import signing
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import EXTENSIONS, OutputFormat, ThumbnailSpec
 from mediasvc.core.pictures import css_background
-from mediasvc.core.rewrite import Edit
+from mediasvc.core.text import references
+from mediasvc.core.text.references import Edit
 from mediasvc.errors import MediaError
 from mediasvc.images.renditions import Held, Served
 from mediasvc.images.walk import Images
@@ -61,7 +61,7 @@ class Articles:
             origin = target.resolution.origin
             original = self._path(paths, origin, None, options)
             thumbnail = self._path(paths, origin, target.spec.box, options) if target.spec else None
-            edits.append(rewrite.write(target.reference, thumbnail or original))
+            edits.append(references.write(target.reference, thumbnail or original))
             reports.append(_report(target, Status.LOCALISED, original=original, thumbnail=thumbnail))
         return _finish(article, edits, reports, (), found.warnings)
 
@@ -102,7 +102,7 @@ class Articles:
                 continue
             name = await self.images.known_name(target.resolution.origin, target.spec)
             name = name or _name_before_fetching(target.resolution.origin)
-            edits.append(rewrite.write(target.reference, options.prefix + name))
+            edits.append(references.write(target.reference, options.prefix + name))
             path = options.report_prefix + name
             thumbnail = path if target.spec is not None else None
             reports.append(
@@ -202,9 +202,9 @@ class Articles:
             return None, None
 
     def _edits(self, target: Target, outcome: _Outcome, options: ArticleOptions) -> Iterable[Edit]:
-        yield rewrite.write(target.reference, options.prefix + outcome.shown.name)
+        yield references.write(target.reference, options.prefix + outcome.shown.name)
         if options.placeholder and outcome.thumbhash is not None:
-            placeholder = rewrite.write_background(
+            placeholder = references.write_background(
                 target.reference, css_background.declarations(outcome.thumbhash)
             )
             if placeholder is not None:

@@ -20,7 +20,7 @@ from mediasvc.articles.reports import Asset, Rewritten
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat
 from mediasvc.core.records.compression import compress, decompress
-from mediasvc.core.reference import ArticleType, FrontMatterUse
+from mediasvc.core.text.reference import ArticleType, FrontMatterUse
 from mediasvc.effects.blobs import Blobs
 from mediasvc.errors import MediaError
 
@@ -141,7 +141,7 @@ class Done:
     """What became of one article. content None: nothing was changed.
 
     error: (code, message for people, exit code) where the article as a whole failed.
-    images: objects of the report's schema. edits: see core.edits.restore.
+    images: objects of the report's schema. edits: see core.text.edits.restore.
     """
 
     content: bytes | None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mediasvc.batch.scan import Plan
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import OutputFormat
-from mediasvc.core.reference import FrontMatterUse
+from mediasvc.core.text.reference import FrontMatterUse
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 from mediasvc.batch.chunks import Done, are_images, dump, holds, load
 from mediasvc.batch.scan import Item
-from mediasvc.core import edits
-from mediasvc.core.reference import ArticleType
+from mediasvc.core.text import edits
+from mediasvc.core.text.reference import ArticleType
 from mediasvc.effects.files import reason, shown
 from mediasvc.errors import InvalidRequest, StoreFailed
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediasvc.batch.report import Row, digest, inside, read_report
-from mediasvc.core import edits
+from mediasvc.core.text import edits
 from mediasvc.effects import files
 from mediasvc.errors import MediaError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from pathlib import Path
 
-from mediasvc.core.reference import ArticleType
+from mediasvc.core.text.reference import ArticleType
 from mediasvc.errors import InvalidRequest
 
 MARKDOWN_ENDINGS = frozenset({".md", ".markdown"})

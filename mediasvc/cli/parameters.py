@@ -3,7 +3,7 @@
 import click
 
 from mediasvc.core.geometry import Size, parse_size
-from mediasvc.core.reference import FrontMatterUse
+from mediasvc.core.text.reference import FrontMatterUse
 
 _WANTS: dict[str, FrontMatterUse] = {"thumbnail": "thumbnail", "original": "original", "skip": "skip"}
 

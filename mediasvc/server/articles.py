@@ -13,7 +13,7 @@ from mediasvc.articles.reports import Rewritten
 from mediasvc.articles.walk import Articles
 from mediasvc.core.addresses import urls
 from mediasvc.core.picture import OutputFormat
-from mediasvc.core.reference import ArticleType
+from mediasvc.core.text.reference import ArticleType
 from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, SourceRefused
 from mediasvc.server import bodies, options
 from mediasvc.server.gate import Gate

@@ -17,7 +17,7 @@ HEAVY = {
     "prometheus_client", "pyromark", "redis", "rich", "structlog", "turbohtml", "yaml", "yarl",
 }  # fmt: skip
 WORKING = {
-    "mediasvc.wiring", "mediasvc.config.policies", "mediasvc.images", "mediasvc.articles.walk", "mediasvc.core.rewrite",
+    "mediasvc.wiring", "mediasvc.config.policies", "mediasvc.images", "mediasvc.articles.walk", "mediasvc.core.text.references",
     "mediasvc.effects.fetch", "mediasvc.effects.sockets", "mediasvc.effects.workers", "mediasvc.effects.queue",
     "mediasvc.effects.blobs.files", "mediasvc.server", "mediasvc.demo", "mediasvc.queue_worker",
 }  # fmt: skip

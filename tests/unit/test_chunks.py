@@ -14,7 +14,7 @@ from mediasvc.batch.chunks import Chunk, Done, Task, results_from_bytes, results
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, OutputFormat
 from mediasvc.core.records.compression import compress
-from mediasvc.core.reference import ArticleType
+from mediasvc.core.text.reference import ArticleType
 
 DATA = b"\xff\xd8\xff\0of a picture"
 CARRIED = Asset(hashlib.sha256(DATA).hexdigest(), Format.JPEG, DATA, len(DATA), "https://news.example/a.jpg")

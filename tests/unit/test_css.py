@@ -2,7 +2,7 @@
 
 import pytest
 
-from mediasvc.core.css import find_urls, unescape_css
+from mediasvc.core.text.css import find_urls, unescape_css
 
 
 @pytest.mark.parametrize(

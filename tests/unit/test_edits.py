@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from mediasvc.core.edits import Edit, join, restorable, restore, splice
+from mediasvc.core.text.edits import Edit, join, restorable, restore, splice
 
 ARTICLE = b"one two three"
 EDITS = [Edit(8, 13, b"3"), Edit(0, 3, b"first"), Edit(4, 4, b"[\xff\x00]")]

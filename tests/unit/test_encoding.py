@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasvc.core.encoding import read_source
+from mediasvc.core.text.encoding import read_source
 from mediasvc.errors import InvalidRequest
 
 SIMPLIFIED = "港口的夜晚很安静，我们沿着码头走了很久，灯火在水面上摇晃。许功盖"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasvc.core.entities import Unescaped, unescape_attribute
+from mediasvc.core.text.entities import Unescaped, unescape_attribute
 
 NAMES = sorted({name.rstrip(";") for name in html5})
 pieces = st.one_of(

@@ -5,9 +5,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasvc.core.encoding import read_source
-from mediasvc.core.frontmatter import find_front_matter, find_in_front_matter
-from mediasvc.core.reference import Reference, Syntax, Wants
+from mediasvc.core.text.encoding import read_source
+from mediasvc.core.text.front_matter import find_front_matter, find_in_front_matter
+from mediasvc.core.text.reference import Reference, Syntax, Wants
 
 FIELDS = {"cover": Wants.ORIGINAL, "thumbnail": Wants.THUMBNAIL}
 

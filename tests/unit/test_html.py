@@ -2,10 +2,10 @@
 
 import pytest
 
-from mediasvc.core.encoding import read_source
 from mediasvc.core.geometry import Size
-from mediasvc.core.html import FoundInHtml, find_in_html, html_page
-from mediasvc.core.reference import Reference, Syntax, Wants
+from mediasvc.core.text.encoding import read_source
+from mediasvc.core.text.html import FoundInHtml, find_in_html, html_page
+from mediasvc.core.text.reference import Reference, Syntax, Wants
 
 
 def _found(article: str, *, size: Size | None = None) -> FoundInHtml:

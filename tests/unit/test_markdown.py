@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasvc.core.encoding import read_source
-from mediasvc.core.markdown import _OPTIONS, find_in_markdown
-from mediasvc.core.reference import Reference
+from mediasvc.core.text.encoding import read_source
+from mediasvc.core.text.markdown import _OPTIONS, find_in_markdown
+from mediasvc.core.text.reference import Reference
 
 
 def _images(article: bytes) -> list[Reference]:

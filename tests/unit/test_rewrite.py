@@ -5,7 +5,7 @@ import time
 import pytest
 
 from mediasvc.core.geometry import Size
-from mediasvc.core.rewrite import ArticleType, FindOptions, Wants, detect_type, find_references
+from mediasvc.core.text.references import ArticleType, FindOptions, Wants, detect_type, find_references
 from mediasvc.errors import InvalidRequest
 
 P = "http://pics.example/"

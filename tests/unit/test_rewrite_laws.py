@@ -11,7 +11,7 @@ import pyromark
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasvc.core.rewrite import (
+from mediasvc.core.text.references import (
     ArticleType,
     Edit,
     Found,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mediasvc.core.geometry import Size, parse_size
-from mediasvc.core.rewrite import (
+from mediasvc.core.text.references import (
     ArticleType,
     Edit,
     FindOptions,

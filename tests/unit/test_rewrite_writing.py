@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasvc.core.rewrite import ArticleType, Reference, find_references, splice, write, write_background
+from mediasvc.core.text.references import (
+    ArticleType,
+    Reference,
+    find_references,
+    splice,
+    write,
+    write_background,
+)
 
 OLD = "http://a/b"
 TEMPLATES = {

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasvc.core.srcset import candidates
+from mediasvc.core.text.srcset import candidates
 
 
 @pytest.mark.parametrize(

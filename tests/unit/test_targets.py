@@ -9,7 +9,7 @@ from mediasvc.config.policies import make_addresses
 from mediasvc.config.settings import Settings
 from mediasvc.core.addresses.lookup import Addresses
 from mediasvc.core.geometry import Size
-from mediasvc.core.rewrite import ArticleType
+from mediasvc.core.text.references import ArticleType
 from mediasvc.errors import InvalidRequest, SourceRefused
 
 HASH = "0" * 64

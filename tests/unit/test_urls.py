@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mediasvc.core.addresses.policy import FetchPolicy
 from mediasvc.core.addresses.urls import MAX_LAYERS, Layer, Resolver, normalise, parse_rules
-from mediasvc.core.reference import is_fetchable
+from mediasvc.core.text.reference import is_fetchable
 from mediasvc.errors import InvalidRequest, MediaError, SourceRefused
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from mediasvc.cli.parameters import FrontMatterParameter, SizeParameter
 from mediasvc.cli.paths import PathParameter
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import OutputFormat
-from mediasvc.core.reference import FrontMatterUse
+from mediasvc.core.text.reference import FrontMatterUse
 
 
 @click.command(

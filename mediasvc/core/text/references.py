@@ -5,12 +5,12 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from operator import attrgetter
 
-from mediasvc.core.edits import Edit, restorable, restore, splice
-from mediasvc.core.encoding import Source, read_source
-from mediasvc.core.frontmatter import find_front_matter, find_in_front_matter
-from mediasvc.core.html import FoundInHtml, find_in_html, html_page
-from mediasvc.core.markdown import find_in_markdown, html_in_markdown
-from mediasvc.core.reference import (
+from mediasvc.core.text.edits import Edit, restorable, restore, splice
+from mediasvc.core.text.encoding import Source, read_source
+from mediasvc.core.text.front_matter import find_front_matter, find_in_front_matter
+from mediasvc.core.text.html import FoundInHtml, find_in_html, html_page
+from mediasvc.core.text.markdown import find_in_markdown, html_in_markdown
+from mediasvc.core.text.reference import (
     FRONT_MATTER_FIELDS,
     ArticleType,
     Background,
@@ -24,7 +24,7 @@ from mediasvc.core.reference import (
     Wants,
     may_be_picture,
 )
-from mediasvc.core.writing import write, write_background
+from mediasvc.core.text.writing import write, write_background
 
 __all__ = [
     "FRONT_MATTER_FIELDS",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mediasvc.core.reference import Syntax
+from mediasvc.core.text.reference import Syntax
 
 _TOKEN = re.compile(
     r"""

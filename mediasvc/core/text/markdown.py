@@ -8,10 +8,10 @@ from typing import Generic, NamedTuple, TypeVar
 import pyromark
 from pyromark import Options
 
-from mediasvc.core.encoding import Source
 from mediasvc.core.geometry import Size
-from mediasvc.core.parsertext import ParserText
-from mediasvc.core.reference import LinkSpan, Reference, Syntax, Wants, is_fetchable
+from mediasvc.core.text.encoding import Source
+from mediasvc.core.text.parser_view import ParserText
+from mediasvc.core.text.reference import LinkSpan, Reference, Syntax, Wants, is_fetchable
 
 _OPTIONS = (
     Options.ENABLE_TABLES | Options.ENABLE_STRIKETHROUGH | Options.ENABLE_FOOTNOTES | Options.ENABLE_TASKLISTS

@@ -3,7 +3,7 @@
 import codecs
 import re
 
-from mediasvc.core.encoding import Source
+from mediasvc.core.text.encoding import Source
 
 _LONE_CR = re.compile(rb"\r(?!\n)")
 # Bytes that are not UTF-8 become letters of two UTF-8 bytes each, which no case folding makes equal.

@@ -8,12 +8,12 @@ from functools import lru_cache
 import turbohtml
 from turbohtml import Element, SourceLocation, SourceSpan
 
-from mediasvc.core.css import find_urls, unescape_css
-from mediasvc.core.encoding import Source
-from mediasvc.core.entities import Unescaped, unescape_attribute
 from mediasvc.core.geometry import Size, declared_size, parse_size
-from mediasvc.core.lazy import LAZY, SRCSETS, UNSURE
-from mediasvc.core.reference import (
+from mediasvc.core.text.css import find_urls, unescape_css
+from mediasvc.core.text.encoding import Source
+from mediasvc.core.text.entities import Unescaped, unescape_attribute
+from mediasvc.core.text.lazy_attributes import LAZY, SRCSETS, UNSURE
+from mediasvc.core.text.reference import (
     Background,
     Form,
     LinkSpan,
@@ -24,7 +24,7 @@ from mediasvc.core.reference import (
     may_be_picture,
     trimmed,
 )
-from mediasvc.core.srcset import candidates
+from mediasvc.core.text.srcset import candidates
 
 _TAGS = ("img", "source", "video", "input", "image", "a", "base", "style")
 _SIZES = ("data-size", "data-width", "data-height", "width", "height")

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import yaml
 
-from mediasvc.core.encoding import Source
-from mediasvc.core.reference import Form, Reference, Syntax, Wants, is_fetchable, trimmed
+from mediasvc.core.text.encoding import Source
+from mediasvc.core.text.reference import Form, Reference, Syntax, Wants, is_fetchable, trimmed
 
 # Blank lines may come first; a line that is no "key:" right after the dashes means a thematic break, not a fence.
 _OPENING = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*+(?:\r\n?+|\n))*+---[ \t]*+(?:\r\n?+|\n)")

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable
 
-from mediasvc.core.edits import Edit
-from mediasvc.core.reference import Reference, Syntax
+from mediasvc.core.text.edits import Edit
+from mediasvc.core.text.reference import Reference, Syntax
 
 # Needs no escape in any notation of Syntax.
 _SAFE = re.compile(r"[A-Za-z0-9/.][A-Za-z0-9/._~:%+-]*/[A-Za-z0-9._~%+-]*")

@@ -1,0 +1,1 @@
+"""Articles as texts: finding references in them, and splicing new values in."""
