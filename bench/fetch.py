@@ -32,9 +32,9 @@ from mediasvc.core.addresses.policy import FetchPolicy
 from mediasvc.core.addresses.urls import normalise
 from mediasvc.core.http.host_headers import HostHeaders, parse_rules
 from mediasvc.core.http.origin_reply import FetchRules
-from mediasvc.effects.fetch import Fetcher
-from mediasvc.effects.names import SystemNames
-from mediasvc.effects.sockets import Connections
+from mediasvc.effects.fetch.fetcher import Fetcher
+from mediasvc.effects.fetch.names import SystemNames
+from mediasvc.effects.fetch.sockets import Connections
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = {"30 kB": 30_000, "256 kB": 256_000, "4 MB": 4_000_000, "16 MB": 16_000_000}

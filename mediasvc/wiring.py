@@ -13,11 +13,11 @@ from mediasvc.config.settings import Settings
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.files import FileBlobs
 from mediasvc.effects.cores import usable_cores
-from mediasvc.effects.fetch import Fetcher
+from mediasvc.effects.fetch.fetcher import Fetcher
+from mediasvc.effects.fetch.names import SystemNames
+from mediasvc.effects.fetch.sockets import Connections
 from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import Index
-from mediasvc.effects.names import SystemNames
-from mediasvc.effects.sockets import Connections
 from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import InvalidSettings, StoreFailed
 from mediasvc.images.walk import Images

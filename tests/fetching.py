@@ -12,9 +12,9 @@ from mediasvc.core.addresses.policy import FetchPolicy, parse_connect_to
 from mediasvc.core.http.breaker import BreakerRules
 from mediasvc.core.http.host_headers import HostHeaders
 from mediasvc.core.http.origin_reply import FetchRules
-from mediasvc.effects.fetch import Fetcher
-from mediasvc.effects.names import SystemNames
-from mediasvc.effects.sockets import Connections
+from mediasvc.effects.fetch.fetcher import Fetcher
+from mediasvc.effects.fetch.names import SystemNames
+from mediasvc.effects.fetch.sockets import Connections
 from tests.origin import Origin
 
 

@@ -17,7 +17,8 @@ from mediasvc.core.picture import Format, ThumbnailSpec
 from mediasvc.core.pictures import svg
 from mediasvc.core.records.index_entry import Rendition
 from mediasvc.effects.blobs import Blobs, Incoming
-from mediasvc.effects.fetch import Fetched, Fetcher, Validators
+from mediasvc.effects.fetch import Fetched, Validators
+from mediasvc.effects.fetch.fetcher import Fetcher
 from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import Index
 from mediasvc.effects.workers import ImageWorkers

@@ -14,7 +14,7 @@ from mediasvc.core.picture import Format, ThumbnailSpec, is_own_thumbnail
 from mediasvc.core.records.asset_name import asset_name
 from mediasvc.core.records.cache_news import Tally
 from mediasvc.effects.blobs import Blobs
-from mediasvc.effects.fetch import Fetcher
+from mediasvc.effects.fetch.fetcher import Fetcher
 from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import Index
 from mediasvc.effects.workers import ImageWorkers

@@ -12,8 +12,8 @@ from mediasvc.core.addresses.policy import ConnectTo, FetchPolicy
 from mediasvc.core.addresses.urls import SourceUrl, normalise
 from mediasvc.core.http import retry
 from mediasvc.core.http.origin_reply import FetchRules
-from mediasvc.effects.names import SystemNames
-from mediasvc.effects.sockets import Connections
+from mediasvc.effects.fetch.names import SystemNames
+from mediasvc.effects.fetch.sockets import Connections
 from mediasvc.errors import MediaError, SourceFailed, SourceRefused
 from tests.dns import Answer, Dns, DnsNames
 from tests.fetching import Kept, allows, fetcher, sends_here

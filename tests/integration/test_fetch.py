@@ -16,7 +16,8 @@ from mediasvc.core.http import retry
 from mediasvc.core.http.breaker import BreakerRules
 from mediasvc.core.http.host_headers import HostHeaders, parse_rules
 from mediasvc.core.http.origin_reply import FetchRules
-from mediasvc.effects.fetch import AGENT, Validators
+from mediasvc.effects.fetch import Validators
+from mediasvc.effects.fetch.fetcher import AGENT
 from mediasvc.errors import (
     Overloaded,
     SourceFailed,

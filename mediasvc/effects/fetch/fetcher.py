@@ -1,7 +1,6 @@
 """A bounded GET: policy on every hop, guard on every socket, caps on the stream, retries within one deadline."""
 
 import asyncio
-import contextlib
 import functools
 import hashlib
 import logging
@@ -11,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 from urllib.parse import urlsplit
 
 from mediasvc import __version__, logs, metrics
@@ -21,7 +20,8 @@ from mediasvc.core.addresses.urls import SourceUrl
 from mediasvc.core.http import content_coding, origin_reply, retry
 from mediasvc.core.http.breaker import BreakerRules, Circuits
 from mediasvc.core.http.host_headers import HostHeaders, HostRule, request_fields
-from mediasvc.core.http.origin_reply import FetchRules, Headers
+from mediasvc.core.http.origin_reply import FetchRules
+from mediasvc.effects.fetch import Connections, Fetched, Reply, Sink, Validators
 from mediasvc.errors import MediaError, SourceFailed, SourceRefused, SourceTimeout, SourceTooLarge
 
 AGENT: Final = f"mediasvc/{__version__} (+https://pypi.org/project/mediasvc/)"
@@ -30,55 +30,6 @@ _OK: Final = "ok"
 _NOT_MODIFIED: Final = "not_modified"
 _GOES_WELL: Final = (_OK, _NOT_MODIFIED)
 _HOSTS: Final = 1024  # remembered
-
-
-@dataclass(frozen=True, slots=True)
-class Validators:
-    """What we hold, in the origin's words. url: where redirects led when it was fetched; None: the source URL."""
-
-    etag: str | None
-    last_modified: str | None
-    url: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """status: 200, or 304 where not_modified. headers: what caching needs of the reply. bytes: given to the sink."""
-
-    status: int
-    headers: Headers
-    final_url: str
-    bytes: int
-    not_modified: bool
-
-
-class Sink(Protocol):
-    """Where the bytes go. restart: another try begins anew, so what was written is void."""
-
-    async def write(self, chunk: bytes) -> None: ...
-
-    async def restart(self) -> None: ...
-
-
-class Reply(Protocol):
-    """A reply of which the head has come."""
-
-    status: int
-    headers: Headers
-
-    async def read(self) -> bytes:
-        """The next bytes; empty at the end."""
-        ...
-
-
-class Connections(Protocol):
-    """What opens exchanges; see effects/sockets.py."""
-
-    def slot(self, host: str) -> contextlib.AbstractAsyncContextManager[float]: ...
-
-    def exchange(
-        self, url: str, headers: Mapping[str, str]
-    ) -> contextlib.AbstractAsyncContextManager[Reply]: ...
 
 
 @dataclass(frozen=True, slots=True)
