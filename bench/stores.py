@@ -28,8 +28,8 @@ from mediasvc import logs
 from mediasvc.core.picture import Format, Picture
 from mediasvc.core.records.index_entry import Entry
 from mediasvc.effects.blobs import Blobs
-from mediasvc.effects.blobs.files import FileBlobs
-from mediasvc.effects.blobs.objects import ObjectBlobs, open_store
+from mediasvc.effects.blobs.file_store import FileBlobs
+from mediasvc.effects.blobs.object_store import ObjectBlobs, open_store
 from mediasvc.effects.file_locks import FileLocks
 from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import Index, SqliteIndex

@@ -15,7 +15,7 @@ from mediasvc.effects.journal import Journal, SqliteJournal
 from mediasvc.errors import InvalidSettings
 
 if TYPE_CHECKING:
-    from mediasvc.effects.blobs.files import FileBlobs
+    from mediasvc.effects.blobs.file_store import FileBlobs
 
 # With another value, an image that failed for good may be had.
 _DECIDING = (
@@ -65,7 +65,7 @@ async def open_local_blobs(settings: Settings) -> "AsyncIterator[FileBlobs]":
     Every store has one of its own, for what lies in it counts as being in the store.
     InvalidSettings where the data folder cannot be made.
     """
-    from mediasvc.effects.blobs.files import FileBlobs
+    from mediasvc.effects.blobs.file_store import FileBlobs
 
     make_data_dir(settings)
     of_store = f"-{hashlib.sha256(settings.store_url.encode()).hexdigest()[:8]}" if settings.store_url else ""

@@ -11,7 +11,7 @@ from mediasvc.articles.walk import Articles
 from mediasvc.config import policies
 from mediasvc.config.settings import Settings
 from mediasvc.effects.blobs import Blobs
-from mediasvc.effects.blobs.files import FileBlobs
+from mediasvc.effects.blobs.file_store import FileBlobs
 from mediasvc.effects.cores import usable_cores
 from mediasvc.effects.fetch.fetcher import Fetcher
 from mediasvc.effects.fetch.names import SystemNames
@@ -66,7 +66,7 @@ async def open_parts(
         blobs: Blobs = local_blobs
         if settings.store_url:
             # Here, as Redis in records: on a single machine their libraries would be a sixth of every process, for nothing.
-            from mediasvc.effects.blobs.objects import ObjectBlobs, open_store
+            from mediasvc.effects.blobs.object_store import ObjectBlobs, open_store
 
             blobs = ObjectBlobs(open_store(settings.store_url), local_blobs)
             stack.push_async_callback(blobs.close)

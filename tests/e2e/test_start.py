@@ -19,7 +19,7 @@ HEAVY = {
 WORKING = {
     "mediasvc.wiring", "mediasvc.config.policies", "mediasvc.images", "mediasvc.articles.walk", "mediasvc.core.text.references",
     "mediasvc.effects.fetch.fetcher", "mediasvc.effects.fetch.sockets", "mediasvc.effects.workers", "mediasvc.effects.queue",
-    "mediasvc.effects.blobs.files", "mediasvc.server", "mediasvc.demo", "mediasvc.queue_worker",
+    "mediasvc.effects.blobs.file_store", "mediasvc.server", "mediasvc.demo", "mediasvc.queue_worker",
 }  # fmt: skip
 WAITING = {"asyncio", "uvloop", "sqlite3"}
 
@@ -76,8 +76,8 @@ def test_looking_after_the_cache_reads_in_nothing_that_fills_it(
 ) -> None:
     names = _read_in(environment(tmp_path / "data"), *arguments)
 
-    assert "mediasvc.effects.blobs.files" in names
-    assert names & (HEAVY | WORKING) <= {"aiofiles", "prometheus_client", "mediasvc.effects.blobs.files"}
+    assert "mediasvc.effects.blobs.file_store" in names
+    assert names & (HEAVY | WORKING) <= {"aiofiles", "prometheus_client", "mediasvc.effects.blobs.file_store"}
 
 
 def test_a_run_that_finds_everything_done_reads_in_nothing_that_works(tmp_path: Path, origin: Origin) -> None:

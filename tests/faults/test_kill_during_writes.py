@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mediasvc.effects.blobs.files import FileBlobs
+from mediasvc.effects.blobs.file_store import FileBlobs
 from mediasvc.effects.index import SqliteIndex
 from mediasvc.effects.journal import SqliteJournal
 

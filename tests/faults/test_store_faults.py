@@ -13,8 +13,8 @@ import pytest
 
 from mediasvc.core.picture import Format, Picture
 from mediasvc.core.records.index_entry import Entry
-from mediasvc.effects.blobs.files import FileBlobs
-from mediasvc.effects.blobs.objects import ObjectBlobs, open_store
+from mediasvc.effects.blobs.file_store import FileBlobs
+from mediasvc.effects.blobs.object_store import ObjectBlobs, open_store
 from mediasvc.effects.flights import Flights
 from mediasvc.effects.redis_index import RedisIndex
 from mediasvc.effects.redis_locks import RedisLocks

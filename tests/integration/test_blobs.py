@@ -13,8 +13,8 @@ import obstore
 import pytest
 
 from mediasvc.effects.blobs import Blobs
-from mediasvc.effects.blobs.files import FileBlobs
-from mediasvc.effects.blobs.objects import ObjectBlobs, Store, open_store
+from mediasvc.effects.blobs.file_store import FileBlobs
+from mediasvc.effects.blobs.object_store import ObjectBlobs, Store, open_store
 from mediasvc.errors import InvalidSettings, StoreFailed
 from tests.clouds import Azurite, FakeGcs
 from tests.servers import SeaweedS3

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from mediasvc import logs, metrics
-from mediasvc.effects.blobs.ledger import BOOKED, LENT_NS, Ledger, footprint, scan
+from mediasvc.effects.blobs.quota import BOOKED, LENT_NS, Ledger, footprint, scan
 
 _CHECKED: Final = 8192  # some 300 bytes each; others are checked again when they are read
 _QUARANTINED: Final = 20  # files, at most; they are not counted in the limit

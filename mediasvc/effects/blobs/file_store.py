@@ -13,7 +13,7 @@ from mediasvc import logs, metrics
 from mediasvc.effects.blobs import Incoming, Method
 from mediasvc.effects.blobs.folder import BlobFolder, Collected, Usage, Verified
 from mediasvc.effects.blobs.incoming import FileIncoming
-from mediasvc.effects.blobs.ledger import footprint
+from mediasvc.effects.blobs.quota import footprint
 from mediasvc.errors import StoreFailed
 
 T = TypeVar("T")
