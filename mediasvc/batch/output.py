@@ -16,8 +16,8 @@ from mediasvc.articles.reports import Asset
 from mediasvc.batch.chunks import Done
 from mediasvc.batch.report import digest
 from mediasvc.batch.scan import Item, Plan
-from mediasvc.effects import files
-from mediasvc.effects.disks import Disks, device_of
+from mediasvc.effects.disk import files
+from mediasvc.effects.disk.sync import Disks, device_of
 from mediasvc.errors import MediaError, StoreFailed
 
 _NAMES_KEPT = 4096

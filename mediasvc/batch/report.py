@@ -15,7 +15,7 @@ from mediasvc.batch.chunks import Done, are_images, dump, holds, load
 from mediasvc.batch.scan import Item
 from mediasvc.core.text import edits
 from mediasvc.core.text.reference import ArticleType
-from mediasvc.effects.files import reason, shown
+from mediasvc.effects.disk.files import reason, shown
 from mediasvc.errors import InvalidRequest, StoreFailed
 
 Row = dict[str, Any]  # Any: a JSON object of the report's schema

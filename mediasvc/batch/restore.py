@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mediasvc.batch.report import Row, digest, inside, read_report
 from mediasvc.core.text import edits
-from mediasvc.effects import files
+from mediasvc.effects.disk import files
 from mediasvc.errors import MediaError
 
 _MAX_BYTES = 1024 * 1024 * 1024

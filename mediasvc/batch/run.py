@@ -15,7 +15,7 @@ from mediasvc.batch.options import Options
 from mediasvc.batch.output import FindBlob, Output, Read
 from mediasvc.batch.report import ReportFile, Row
 from mediasvc.batch.scan import Item, Plan, scan
-from mediasvc.effects import files
+from mediasvc.effects.disk import files
 from mediasvc.effects.index import Index
 from mediasvc.effects.journal import Journal, JournalRow
 from mediasvc.errors import BY_CODE, BodyTooLarge, MediaError, StoreFailed, worst_exit_code

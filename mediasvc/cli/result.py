@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from mediasvc.effects import files
+from mediasvc.effects.disk import files
 from mediasvc.errors import InvalidRequest, MediaError
 
 

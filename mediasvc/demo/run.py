@@ -20,7 +20,7 @@ from mediasvc.batch.scan import Plan, plans
 from mediasvc.config.settings import Settings
 from mediasvc.demo.origin import connect_to, open_origin, origin_beside
 from mediasvc.demo.summary import AssetFile, Place, summarise
-from mediasvc.effects import files
+from mediasvc.effects.disk import files
 from mediasvc.wiring import Parts, open_parts
 
 ARTICLE: Final = "article.md"

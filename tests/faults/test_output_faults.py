@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mediasvc.effects import files
+from mediasvc.effects.disk import files
 from mediasvc.errors import StoreFailed
 from tests.origin import Gate, Origin, Reply, Request, jpeg
 from tests.programs import environment, mediasvc

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mediasvc.effects import files
-from mediasvc.effects.disks import Disks, device_of
+from mediasvc.effects.disk import files
+from mediasvc.effects.disk.sync import Disks, device_of
 from mediasvc.errors import BodyTooLarge, InvalidRequest, StoreFailed
 
 

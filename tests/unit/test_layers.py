@@ -36,6 +36,7 @@ PEERS = (
     "batch.*",
     "demo.*",
     "effects.blobs.*",
+    "effects.disk.*",
     "effects.fetch.*",
     "images.*",
     "articles.*",

@@ -20,7 +20,7 @@ from mediasvc.cli.context import counted
 from mediasvc.cli.rewrite.progress import Failures, Progress
 from mediasvc.cli.rewrite.work import open_work
 from mediasvc.config.settings import Settings
-from mediasvc.effects import files
+from mediasvc.effects.disk import files
 from mediasvc.effects.flights import Locks
 from mediasvc.records import open_records, store_name
 

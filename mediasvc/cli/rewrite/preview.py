@@ -20,7 +20,7 @@ from mediasvc.batch.scan import Plan, check, scan
 from mediasvc.cli.context import printable
 from mediasvc.config.settings import Settings
 from mediasvc.core.text.reference import ArticleType
-from mediasvc.effects import files
+from mediasvc.effects.disk import files
 from mediasvc.errors import InvalidRequest, MediaError, worst_exit_code
 from mediasvc.wiring import Parts, open_parts
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from mediasvc.batch.report import Row
 from mediasvc.batch.run import Totals
-from mediasvc.effects import files
+from mediasvc.effects.disk import files
 
 if TYPE_CHECKING:
     from mediasvc.cli.rewrite.bar import Bar

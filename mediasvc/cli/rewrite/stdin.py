@@ -21,7 +21,7 @@ from mediasvc.cli.rewrite.preview import preview_stdin
 from mediasvc.config.settings import Settings
 from mediasvc.core.addresses import urls
 from mediasvc.core.text.reference import ArticleType
-from mediasvc.effects import files
+from mediasvc.effects.disk import files
 from mediasvc.errors import BodyTooLarge, InvalidRequest, SourceRefused
 from mediasvc.wiring import open_parts
 

@@ -1,0 +1,1 @@
+"""Files of people: read and written whole or not at all, and brought to the disk."""
