@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from mediasvc.core.picture import Limits, OutputFormat, ThumbnailSpec
-from mediasvc.effects.workers import ImageWorkers
+from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.errors import MediaError
 from tests.faults.test_hostile_images import SMALL, mutated, rss_bytes, seeds
 

@@ -29,7 +29,7 @@ from tests.pictures import animated_gif, photograph
 
 BOX = Size(600, 400)
 LIMITS = Limits()
-# The settings that the image processes run with (effects.workers); every contender has them.
+# The settings that the image processes run with (effects.imaging.pool); every contender has them.
 ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TRIM_THRESHOLD_": "134217728",

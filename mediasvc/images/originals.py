@@ -20,8 +20,8 @@ from mediasvc.effects.blobs import Blobs, Incoming
 from mediasvc.effects.fetch import Fetched, Validators
 from mediasvc.effects.fetch.fetcher import Fetcher
 from mediasvc.effects.flights import Flights
+from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.effects.index import Index
-from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import MediaError, StoreFailed
 from mediasvc.images.renditions import CacheStatus, Held, Made, Renditions, placeholder_record, remembered
 

@@ -15,8 +15,8 @@ from mediasvc.core.picture import Format, Picture, Rendered, ThumbnailSpec, is_o
 from mediasvc.core.records.asset_name import asset_name
 from mediasvc.core.records.index_entry import PLACEHOLDER_KEY
 from mediasvc.effects.blobs import Blobs
+from mediasvc.effects.imaging.pool import ImageWorkers, Processed
 from mediasvc.effects.index import Index
-from mediasvc.effects.workers import ImageWorkers, Processed
 from mediasvc.errors import MediaError, StoreFailed
 
 

@@ -16,8 +16,8 @@ from mediasvc.core.records.cache_news import Tally
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.fetch.fetcher import Fetcher
 from mediasvc.effects.flights import Flights
+from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.effects.index import Index
-from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import SourceMissing, StoreFailed
 from mediasvc.images.originals import Originals, Wish
 from mediasvc.images.renditions import CacheStatus, Held, Renditions, Served, original

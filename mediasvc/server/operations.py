@@ -11,8 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from mediasvc.effects.blobs import Blobs
+from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.effects.index import Index
-from mediasvc.effects.workers import ImageWorkers
 from mediasvc.errors import MediaError
 from mediasvc.server import problem
 from mediasvc.server.gate import Gate

@@ -18,7 +18,7 @@ HEAVY = {
 }  # fmt: skip
 WORKING = {
     "mediasvc.wiring", "mediasvc.config.policies", "mediasvc.images", "mediasvc.articles.walk", "mediasvc.core.text.references",
-    "mediasvc.effects.fetch.fetcher", "mediasvc.effects.fetch.sockets", "mediasvc.effects.workers", "mediasvc.effects.queue",
+    "mediasvc.effects.fetch.fetcher", "mediasvc.effects.fetch.sockets", "mediasvc.effects.imaging.pool", "mediasvc.effects.queue",
     "mediasvc.effects.blobs.file_store", "mediasvc.server", "mediasvc.demo", "mediasvc.queue_worker",
 }  # fmt: skip
 WAITING = {"asyncio", "uvloop", "sqlite3"}

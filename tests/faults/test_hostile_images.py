@@ -12,7 +12,7 @@ from PIL import Image
 
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, Limits, OutputFormat, Rendered, ThumbnailSpec
-from mediasvc.effects.workers import ImageWorkers, Processed
+from mediasvc.effects.imaging.pool import ImageWorkers, Processed
 from mediasvc.errors import MediaError, Poisonous, TooManyPixels, Undecodable, UnsupportedMedia
 from tests import pictures
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Limits, OutputFormat, ThumbnailSpec
-from mediasvc.effects.workers import ImageWorkers
+from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.errors import MediaError, Poisonous, Undecodable
 from tests import pictures
 

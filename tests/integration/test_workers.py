@@ -13,7 +13,7 @@ import uvloop
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, Format, Limits, OutputFormat, Rendered, ThumbnailSpec
 from mediasvc.core.pictures.thumbnail import inspect, placeholders, read_header, render
-from mediasvc.effects.workers import ImageWorkers
+from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.errors import (
     MediaError,
     Overloaded,

@@ -36,6 +36,7 @@ PEERS = (
     "batch.*",
     "demo.*",
     "effects.blobs.*",
+    "effects.imaging.*",
     "effects.disk.*",
     "effects.fetch.*",
     "images.*",

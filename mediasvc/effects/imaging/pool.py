@@ -20,7 +20,7 @@ from mediasvc.core.records import image_messages
 from mediasvc.core.records.image_messages import Errand, Outcome
 from mediasvc.errors import MediaError, Overloaded, Poisonous, ProcessingTimeout, Undecodable
 
-_MAIN = "mediasvc.effects.worker_main"
+_MAIN = "mediasvc.effects.imaging.process"
 _START_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 2.0
 _MAX_ANSWER_BYTES = 1 << 30

@@ -1,0 +1,1 @@
+"""Image work in processes that may die: the pool and the program of one process."""
