@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from mediasvc.config.settings import Settings, make_data_dir
 from mediasvc.effects.file_locks import FileLocks
 from mediasvc.effects.flights import Locks
-from mediasvc.effects.index import Index, SqliteIndex
+from mediasvc.effects.index import Index
+from mediasvc.effects.index.sqlite import SqliteIndex
 from mediasvc.effects.journal import Journal, SqliteJournal
 from mediasvc.errors import InvalidSettings
 
@@ -94,7 +95,7 @@ def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, 
     index: Index
     locks: Locks
     if settings.index_url:
-        from mediasvc.effects.redis_index import RedisIndex
+        from mediasvc.effects.index.redis import RedisIndex
         from mediasvc.effects.redis_locks import RedisLocks
         from mediasvc.engines.redis import RedisLink
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mediasvc.effects.blobs.file_store import FileBlobs
-from mediasvc.effects.index import SqliteIndex
+from mediasvc.effects.index.sqlite import SqliteIndex
 from mediasvc.effects.journal import SqliteJournal
 
 ROUNDS = 20

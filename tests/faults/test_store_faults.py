@@ -16,7 +16,7 @@ from mediasvc.core.records.index_entry import Entry
 from mediasvc.effects.blobs.file_store import FileBlobs
 from mediasvc.effects.blobs.object_store import ObjectBlobs, open_store
 from mediasvc.effects.flights import Flights
-from mediasvc.effects.redis_index import RedisIndex
+from mediasvc.effects.index.redis import RedisIndex
 from mediasvc.effects.redis_locks import RedisLocks
 from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import StoreFailed

@@ -13,8 +13,9 @@ import pytest
 from mediasvc.core.picture import Format, Picture
 from mediasvc.core.records.cache_news import HostUse, Purged, Tally
 from mediasvc.core.records.index_entry import PLACEHOLDER_KEY, Entry, Rendition
-from mediasvc.effects.index import Index, SqliteIndex
-from mediasvc.effects.redis_index import RedisIndex
+from mediasvc.effects.index import Index
+from mediasvc.effects.index.redis import RedisIndex
+from mediasvc.effects.index.sqlite import SqliteIndex
 from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import StoreFailed
 from tests.servers import Valkey
