@@ -30,13 +30,13 @@ from mediasvc.core.records.index_entry import Entry
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.file_store import FileBlobs
 from mediasvc.effects.blobs.object_store import ObjectBlobs, open_store
-from mediasvc.effects.file_locks import FileLocks
-from mediasvc.effects.flights import Flights
 from mediasvc.effects.index import Index
 from mediasvc.effects.index.redis import RedisIndex
 from mediasvc.effects.index.sqlite import SqliteIndex
 from mediasvc.effects.journal import JournalRow, SqliteJournal
-from mediasvc.effects.redis_locks import RedisLocks
+from mediasvc.effects.locks.files import FileLocks
+from mediasvc.effects.locks.redis import RedisLocks
+from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.engines.redis import RedisLink
 from tests.servers import SeaweedS3, Valkey
 

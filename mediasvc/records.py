@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mediasvc.config.settings import Settings, make_data_dir
-from mediasvc.effects.file_locks import FileLocks
-from mediasvc.effects.flights import Locks
 from mediasvc.effects.index import Index
 from mediasvc.effects.index.sqlite import SqliteIndex
 from mediasvc.effects.journal import Journal, SqliteJournal
+from mediasvc.effects.locks import Locks
+from mediasvc.effects.locks.files import FileLocks
 from mediasvc.errors import InvalidSettings
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, 
     locks: Locks
     if settings.index_url:
         from mediasvc.effects.index.redis import RedisIndex
-        from mediasvc.effects.redis_locks import RedisLocks
+        from mediasvc.effects.locks.redis import RedisLocks
         from mediasvc.engines.redis import RedisLink
 
         try:

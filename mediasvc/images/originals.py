@@ -19,9 +19,9 @@ from mediasvc.core.records.index_entry import Rendition
 from mediasvc.effects.blobs import Blobs, Incoming
 from mediasvc.effects.fetch import Fetched, Validators
 from mediasvc.effects.fetch.fetcher import Fetcher
-from mediasvc.effects.flights import Flights
 from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.effects.index import Index
+from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.errors import MediaError, StoreFailed
 from mediasvc.images.renditions import CacheStatus, Held, Made, Renditions, placeholder_record, remembered
 

@@ -15,9 +15,9 @@ from mediasvc.core.records.asset_name import asset_name
 from mediasvc.core.records.cache_news import Tally
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.fetch.fetcher import Fetcher
-from mediasvc.effects.flights import Flights
 from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.effects.index import Index
+from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.errors import SourceMissing, StoreFailed
 from mediasvc.images.originals import Originals, Wish
 from mediasvc.images.renditions import CacheStatus, Held, Renditions, Served, original

@@ -15,9 +15,9 @@ from mediasvc.core.picture import Format, Picture
 from mediasvc.core.records.index_entry import Entry
 from mediasvc.effects.blobs.file_store import FileBlobs
 from mediasvc.effects.blobs.object_store import ObjectBlobs, open_store
-from mediasvc.effects.flights import Flights
 from mediasvc.effects.index.redis import RedisIndex
-from mediasvc.effects.redis_locks import RedisLocks
+from mediasvc.effects.locks.redis import RedisLocks
+from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import StoreFailed
 from tests.servers import TAKES_NO_WRITES, SeaweedS3, Valkey

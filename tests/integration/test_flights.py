@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from mediasvc.effects.file_locks import FileLocks
-from mediasvc.effects.flights import Flights, Locks
-from mediasvc.effects.redis_locks import RedisLocks
+from mediasvc.effects.locks import Locks
+from mediasvc.effects.locks.files import FileLocks
+from mediasvc.effects.locks.redis import RedisLocks
+from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import SourceFailed
 from tests.servers import Valkey

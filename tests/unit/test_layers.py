@@ -36,6 +36,7 @@ PEERS = (
     "batch.*",
     "demo.*",
     "effects.blobs.*",
+    "effects.locks.*",
     "effects.index.*",
     "effects.imaging.*",
     "effects.disk.*",

@@ -21,7 +21,7 @@ from mediasvc.cli.rewrite.progress import Failures, Progress
 from mediasvc.cli.rewrite.work import open_work
 from mediasvc.config.settings import Settings
 from mediasvc.effects.disk import files
-from mediasvc.effects.flights import Locks
+from mediasvc.effects.locks import Locks
 from mediasvc.records import open_records, store_name
 
 _TURN_TOLD_S = 1.0

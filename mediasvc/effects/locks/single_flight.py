@@ -2,23 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from mediasvc import metrics
+from mediasvc.effects.locks import Locks
 
 T = TypeVar("T")
-
-
-class Locks(Protocol):
-    """Exclusion among processes. Trouble with the lock itself is counted, and the work goes on without it."""
-
-    def hold(self, key: str) -> AbstractAsyncContextManager[None]:
-        """Waits until nobody else holds the key, or its holder has died."""
-
-    async def close(self) -> None:
-        """Lets go of connections."""
 
 
 @dataclass(slots=True)
