@@ -12,13 +12,13 @@ from mediasvc.config import policies
 from mediasvc.config.settings import Settings
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.file_store import FileBlobs
-from mediasvc.effects.cores import usable_cores
 from mediasvc.effects.fetch.fetcher import Fetcher
 from mediasvc.effects.fetch.names import SystemNames
 from mediasvc.effects.fetch.sockets import Connections
 from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.effects.index import Index
 from mediasvc.effects.locks.single_flight import Flights
+from mediasvc.effects.machine import usable_cores
 from mediasvc.errors import InvalidSettings, StoreFailed
 from mediasvc.images.walk import Images
 from mediasvc.records import Records, open_local_blobs, open_records

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import IO
 
 from mediasvc.config.settings import Settings, check_serving, find_open_doors, make_data_dir, pack
-from mediasvc.effects.cores import usable_cores
+from mediasvc.effects.machine import usable_cores
 from mediasvc.errors import InvalidSettings
 from mediasvc.server import handover, listening
 from mediasvc.server.supervisor import Charge, supervise

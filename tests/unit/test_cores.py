@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mediasvc.effects.cores import usable_cores
+from mediasvc.effects.machine import usable_cores
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 # glibc aligns the heap of a thread to 64 MiB, and the first mapping of it starts there.
 _PROGRAM = """
 import sys, threading
-from mediasvc.effects.heaps import share_one_heap
+from mediasvc.effects.machine import share_one_heap
 if sys.argv[1] == "shared":
     assert share_one_heap()
 held, done = [], threading.Barrier(9)

@@ -47,7 +47,7 @@ class Work:
         async with self._opening:
             if self._parts is None:
                 # Here: a run that has nothing to do would pay for it as well.
-                from mediasvc.effects.heaps import share_one_heap
+                from mediasvc.effects.machine import share_one_heap
 
                 share_one_heap()
                 parts = open_parts(self._settings, self._records, image_work=False)

@@ -1,8 +1,10 @@
-"""How many processors there are for us."""
+"""What this machine gives the process: how many processors, and how its memory is had."""
 
+import ctypes
 import os
 from pathlib import Path
 
+_M_ARENA_MAX = -8  # malloc.h of glibc
 _LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -16,3 +18,15 @@ def usable_cores(limit: Path = _LIMIT) -> int:
     except (OSError, ValueError):
         return cores
     return cores
+
+
+def share_one_heap() -> bool:
+    """From now on, threads get no heaps of their own: many live at once, and each would keep what it once needed.
+
+    False where the C library knows no such thing. Server processes are started so (server.supervisor).
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(_M_ARENA_MAX, 1) == 1)
