@@ -10,13 +10,14 @@ from mediasvc.config.policies import via_name
 from mediasvc.config.settings import Settings
 from mediasvc.errors import StoreFailed
 from mediasvc.images.walk import Images
-from mediasvc.server import bodies, pages, tracing
+from mediasvc.server import pages
 from mediasvc.server.articles import ArticleRoutes
-from mediasvc.server.gate import Gate
+from mediasvc.server.http import bodies, tracing
+from mediasvc.server.http.admission import Gate
+from mediasvc.server.http.fast_path import Lane, RequestIds
+from mediasvc.server.http.memory import Memory
+from mediasvc.server.http.middleware import Handler, Observer
 from mediasvc.server.images import ImageRoutes
-from mediasvc.server.lane import Lane, RequestIds
-from mediasvc.server.memory import Memory
-from mediasvc.server.observing import Handler, Observer
 from mediasvc.server.operations import OperationRoutes
 from mediasvc.server.options import Guard
 from mediasvc.server.pages import PageRoutes

@@ -15,8 +15,9 @@ from mediasvc.core.addresses import urls
 from mediasvc.core.picture import OutputFormat
 from mediasvc.core.text.reference import ArticleType
 from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, SourceRefused
-from mediasvc.server import bodies, options
-from mediasvc.server.gate import Gate
+from mediasvc.server import options
+from mediasvc.server.http import bodies
+from mediasvc.server.http.admission import Gate
 from mediasvc.server.images import query_pairs
 
 _MEMBERS = frozenset({"content", "type", "mode", "base_url", "front_matter", "format"})

@@ -21,12 +21,13 @@ from mediasvc.effects.blobs import Blobs, Method
 from mediasvc.errors import InvalidRequest, SourceMissing, SourceRefused, StoreFailed
 from mediasvc.images.renditions import CacheStatus, Held, Served
 from mediasvc.images.walk import Images
-from mediasvc.server import options, replies, sending
-from mediasvc.server.accept import Accepts, parse_accept
-from mediasvc.server.gate import Gate
-from mediasvc.server.memory import Memory
+from mediasvc.server import options
+from mediasvc.server.http import representation, sending
+from mediasvc.server.http.accept import Accepts, parse_accept
+from mediasvc.server.http.admission import Gate
+from mediasvc.server.http.memory import Memory
+from mediasvc.server.http.representation import Freshness, Ready, Representation
 from mediasvc.server.options import Guard, ImageRequest
-from mediasvc.server.replies import Freshness, Ready, Representation
 
 _MAX_QUERY_FIELDS = 32
 _SMALL_BYTES = 1024 * 1024
@@ -138,7 +139,7 @@ class ImageRoutes:
         with self.gate.enter():
             served = await self.images.asset(digest, form)
             chosen = Representation(
-                f'"{digest}"', MEDIA_TYPES[form], _filename(digest, form), None, replies.IMMUTABLE
+                f'"{digest}"', MEDIA_TYPES[form], _filename(digest, form), None, representation.IMMUTABLE
             )
             reply = sending.decided_without_bytes(request, chosen, CacheStatus.HIT.value)
             if reply is not None:
@@ -206,7 +207,7 @@ def _modified_s(held: Held) -> int:
 def _caching(held: Held) -> Freshness | str:
     entry = held.entry
     if held.unkept is not None and entry.expires_at <= entry.fetched_at:
-        return replies.NO_STORE
+        return representation.NO_STORE
     moments = (entry.expires_at, entry.revalidate_until, entry.stale_until)
     return Freshness(*(moment.timestamp() for moment in moments))
 

@@ -14,9 +14,9 @@ from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.effects.index import Index
 from mediasvc.errors import MediaError
-from mediasvc.server import problem
-from mediasvc.server.gate import Gate
-from mediasvc.server.lane import Lane
+from mediasvc.server.http import problem
+from mediasvc.server.http.admission import Gate
+from mediasvc.server.http.fast_path import Lane
 
 _CHECK_TIMEOUT_S = 2.0
 _REPLACED_WITHIN_S = 10.0

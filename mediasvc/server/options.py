@@ -10,7 +10,7 @@ from mediasvc.core.addresses import signing
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, OutputFormat, ThumbnailSpec
 from mediasvc.errors import BadSignature, InvalidRequest
-from mediasvc.server.accept import Accepts
+from mediasvc.server.http.accept import Accepts
 
 _SIZE = re.compile(r"[1-9][0-9]{0,3}x[1-9][0-9]{0,3}", re.ASCII)
 _QUALITY = re.compile(r"q([1-9][0-9]?|100)", re.ASCII)

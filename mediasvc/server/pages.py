@@ -10,7 +10,7 @@ from aiohttp import web
 from mediasvc import __version__
 from mediasvc.core.http import conditional
 from mediasvc.errors import MediaError
-from mediasvc.server.sending import lower_case
+from mediasvc.server.http.sending import lower_case
 
 _TYPES = {
     "css": "text/css; charset=utf-8",

@@ -20,7 +20,7 @@ from mediasvc.errors import MediaError
 from mediasvc.server import app as application
 from mediasvc.server import handover
 from mediasvc.server.app import GATE, LANE, OBSERVER
-from mediasvc.server.connection import Connection
+from mediasvc.server.http.connection import Connection
 from mediasvc.wiring import open_parts
 
 # Requests under way when the process is told to leave get so long to finish.

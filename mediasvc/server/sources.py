@@ -13,10 +13,11 @@ from mediasvc.core import geometry
 from mediasvc.core.picture import ThumbnailSpec
 from mediasvc.errors import InvalidRequest, MediaError, Overloaded
 from mediasvc.images.walk import Images
-from mediasvc.server import bodies, options
-from mediasvc.server.gate import Gate
+from mediasvc.server import options
+from mediasvc.server.http import bodies
+from mediasvc.server.http.admission import Gate
+from mediasvc.server.http.memory import Memory
 from mediasvc.server.images import query_pairs
-from mediasvc.server.memory import Memory
 
 _URL = frozenset({"url"})
 _MAX_WARM_BODY_BYTES = 1024 * 1024

@@ -5,7 +5,7 @@ import hmac
 from aiohttp import web
 
 from mediasvc.errors import Unauthorized
-from mediasvc.server.observing import Handler
+from mediasvc.server.http.middleware import Handler
 
 
 def guarded(handler: Handler, token: str) -> Handler:

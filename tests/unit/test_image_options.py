@@ -6,7 +6,7 @@ from mediasvc.core.addresses import signing
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, Format, OutputFormat, ThumbnailSpec
 from mediasvc.errors import BadSignature, InvalidRequest
-from mediasvc.server.accept import Accepts, parse_accept
+from mediasvc.server.http.accept import Accepts, parse_accept
 from mediasvc.server.options import Guard, Options, parse_options, parse_path, parse_query
 
 BOX = Size(600, 400)

@@ -7,11 +7,11 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
 from mediasvc.core.records.cache_news import Tally
-from mediasvc.server import lane
-from mediasvc.server.accept import Accepts
-from mediasvc.server.lane import Lane, RequestIds
-from mediasvc.server.memory import Memory
-from mediasvc.server.replies import Freshness, Ready, Representation
+from mediasvc.server.http import fast_path
+from mediasvc.server.http.accept import Accepts
+from mediasvc.server.http.fast_path import Lane, RequestIds
+from mediasvc.server.http.memory import Memory
+from mediasvc.server.http.representation import Freshness, Ready, Representation
 
 ETAG = '"abc"'
 
@@ -121,7 +121,7 @@ def test_many_hits_are_counted_as_if_each_had_been_observed() -> None:
     for _ in range(5):
         singly.observe(0.0001)
 
-    lane._observe_many(together, 5, 5 * 0.0001)
+    fast_path._observe_many(together, 5, 5 * 0.0001)
 
     assert _figures(singly) == _figures(together)
 

@@ -1,8 +1,8 @@
 """Ready replies in memory: bounded by bytes, fresh, and gone after a purge."""
 
-from mediasvc.server.accept import Accepts
-from mediasvc.server.memory import Memory
-from mediasvc.server.replies import Freshness, Ready, Representation
+from mediasvc.server.http.accept import Accepts
+from mediasvc.server.http.memory import Memory
+from mediasvc.server.http.representation import Freshness, Ready, Representation
 
 NOW = 1_800_000_000.0
 

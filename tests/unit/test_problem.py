@@ -5,7 +5,7 @@ import pytest
 
 from mediasvc import errors
 from mediasvc.errors import BY_CODE, MediaError
-from mediasvc.server import problem
+from mediasvc.server.http import problem
 
 
 @pytest.mark.parametrize("kind", BY_CODE.values(), ids=BY_CODE)

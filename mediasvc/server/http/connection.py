@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 
-from mediasvc.server.lane import Lane
+from mediasvc.server.http.fast_path import Lane
 
 _END = b"\r\n\r\n"
 # A head that arrives slower than this is given up; so is a client that does not take its reply for so long.

@@ -2,8 +2,8 @@
 
 from collections import OrderedDict, defaultdict
 
-from mediasvc.server.accept import Accepts
-from mediasvc.server.replies import Ready
+from mediasvc.server.http.accept import Accepts
+from mediasvc.server.http.representation import Ready
 
 # What an entry costs beside its body: two serialised heads, the key, the objects.
 _OVERHEAD_BYTES = 2048

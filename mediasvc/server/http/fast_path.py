@@ -9,8 +9,8 @@ from prometheus_client import Histogram
 
 from mediasvc import logs, metrics
 from mediasvc.core.records.cache_news import Tally
-from mediasvc.server.accept import parse_accept
-from mediasvc.server.memory import Memory
+from mediasvc.server.http.accept import parse_accept
+from mediasvc.server.http.memory import Memory
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}\Z")
 # One whole request with no body and nothing after it; what does not look so goes through the parser.

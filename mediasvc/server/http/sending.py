@@ -14,8 +14,8 @@ from aiohttp.web_request import BaseRequest
 from mediasvc.core.http import conditional
 from mediasvc.core.http.conditional import ByteRange, Unsatisfiable
 from mediasvc.core.http.retry import parse_date
-from mediasvc.server import problem
-from mediasvc.server.replies import Representation
+from mediasvc.server.http import problem
+from mediasvc.server.http.representation import Representation
 
 _STEP_BYTES = 4 * 1024 * 1024
 # A client that takes nothing for so long is gone.

@@ -10,10 +10,10 @@ from prometheus_client import Counter, Histogram
 
 from mediasvc import logs, metrics
 from mediasvc.errors import InvalidRequest, MediaError
-from mediasvc.server import problem
-from mediasvc.server.gate import Gate
-from mediasvc.server.lane import REQUEST_ID, RequestIds
-from mediasvc.server.replies import COMMON_HEADERS, SERVER
+from mediasvc.server.http import problem
+from mediasvc.server.http.admission import Gate
+from mediasvc.server.http.fast_path import REQUEST_ID, RequestIds
+from mediasvc.server.http.representation import COMMON_HEADERS, SERVER
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -1,0 +1,1 @@
+"""HTTP as the service speaks it: connections, bodies, conditions, problems, admission."""
