@@ -23,7 +23,7 @@ _FOLDER_PREFIX = "mediasvc-demo-"
 @common_options
 def serve(host: str | None, port: str | None, workers: str | None, common: Common) -> int:
     """Run the HTTP service until it is told to stop (SIGTERM finishes what is in flight)."""
-    from mediasvc.server import launch
+    from mediasvc.server.processes import launch
 
     settings = common.settings(serving=True, host=host, port=port, workers=workers)
     return launch.serve(settings)
@@ -66,7 +66,7 @@ def demo(out: Path | None, and_serve: bool, port: str | None, common: Common) ->
 
     settings = common.quiet_settings(port=port)
     if and_serve:
-        from mediasvc.server import launch
+        from mediasvc.server.processes import launch
 
         check_serving(settings)
         with demo_run.origin_in_background() as origin_port, _folder_while_serving(out) as folder:

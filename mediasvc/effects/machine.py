@@ -23,7 +23,7 @@ def usable_cores(limit: Path = _LIMIT) -> int:
 def share_one_heap() -> bool:
     """From now on, threads get no heaps of their own: many live at once, and each would keep what it once needed.
 
-    False where the C library knows no such thing. Server processes are started so (server.supervisor).
+    False where the C library knows no such thing. Server processes are started so (server.processes.supervisor).
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

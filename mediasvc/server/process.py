@@ -18,9 +18,9 @@ from mediasvc import logs
 from mediasvc.config.settings import Settings, unpack
 from mediasvc.errors import MediaError
 from mediasvc.server import app as application
-from mediasvc.server import handover
 from mediasvc.server.app import GATE, LANE, OBSERVER
 from mediasvc.server.http.connection import Connection
+from mediasvc.server.processes import start_message
 from mediasvc.wiring import open_parts
 
 # Requests under way when the process is told to leave get so long to finish.
@@ -43,7 +43,7 @@ _OPTIONS: dict[str, Any] = {  # Any: as RequestHandler takes them
 
 def main() -> int:
     """Runs one process until it is told to leave; 0, or the exit code of the failure that kept it from starting."""
-    taken = handover.take(sys.stdin.buffer)
+    taken = start_message.take(sys.stdin.buffer)
     _die_with(taken.supervisor_pid)
     # The terminal's Ctrl-C reaches the supervisor, which tells us what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -62,7 +62,7 @@ def main() -> int:
     return 0
 
 
-async def _serve(settings: Settings, taken: handover.Handover) -> None:
+async def _serve(settings: Settings, taken: start_message.Handover) -> None:
     loop = asyncio.get_running_loop()
     orders: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for order in (signal.SIGTERM, signal.SIGHUP):

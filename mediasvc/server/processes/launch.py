@@ -10,8 +10,8 @@ from typing import IO
 from mediasvc.config.settings import Settings, check_serving, find_open_doors, make_data_dir, pack
 from mediasvc.effects.machine import usable_cores
 from mediasvc.errors import InvalidSettings
-from mediasvc.server import handover, listening
-from mediasvc.server.supervisor import Charge, supervise
+from mediasvc.server.processes import listening, start_message
+from mediasvc.server.processes.supervisor import Charge, supervise
 
 
 def serve(settings: Settings, *, stay: bool = False) -> int:
@@ -49,8 +49,8 @@ def _become(charge: Charge) -> int:
             os.set_inheritable(descriptor, True)
         sys.stdout.flush()
         sys.stderr.flush()
-        command = handover.command("mediasvc.server.supervisor", str(told.fileno()))
-        os.execve(command[0], command, handover.environment())  # noqa: S606  # our own program
+        command = start_message.command("mediasvc.server.processes.supervisor", str(told.fileno()))
+        os.execve(command[0], command, start_message.environment())  # noqa: S606  # our own program
 
 
 def _unnamed() -> IO[bytes]:

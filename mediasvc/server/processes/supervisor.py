@@ -19,8 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from mediasvc.server import handover, listening
-from mediasvc.server.handover import Handover
+from mediasvc.server.processes import listening, start_message
+from mediasvc.server.processes.start_message import Handover
 
 # Server processes give up after 30 s; then the supervisor does.
 _END_TIMEOUT_S = 35.0
@@ -154,12 +154,12 @@ class _Supervisor:
         os.set_blocking(ready_fd, False)
         listening_fd = slot.socket.fileno()
         process = subprocess.Popen(  # noqa: S603  # our own program
-            handover.command("mediasvc.server.process"),
+            start_message.command("mediasvc.server.process"),
             stdin=subprocess.PIPE,
             pass_fds=(listening_fd, theirs),
             # A group of its own: Ctrl-C in a terminal is for the supervisor, who lets requests finish.
             process_group=0,
-            env=_TUNED | handover.environment(PROMETHEUS_MULTIPROC_DIR=str(self.metrics_folder)),
+            env=_TUNED | start_message.environment(PROMETHEUS_MULTIPROC_DIR=str(self.metrics_folder)),
         )
         os.close(theirs)
         child = _Child(process, ready_fd, time.monotonic())
@@ -167,7 +167,7 @@ class _Supervisor:
         assert process.stdin is not None
         told = Handover(self.charge.settings, self.charge.image_processes, listening_fd, theirs, os.getpid())
         try:
-            handover.give(process.stdin, told)
+            start_message.give(process.stdin, told)
         except BrokenPipeError:
             pass  # it is dead already, and will be found so
         return child
