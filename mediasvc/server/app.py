@@ -10,19 +10,19 @@ from mediasvc.config.policies import via_name
 from mediasvc.config.settings import Settings
 from mediasvc.errors import StoreFailed
 from mediasvc.images.walk import Images
-from mediasvc.server import pages
-from mediasvc.server.articles import ArticleRoutes
 from mediasvc.server.http import bodies, tracing
 from mediasvc.server.http.admission import Gate
 from mediasvc.server.http.fast_path import Lane, RequestIds
 from mediasvc.server.http.memory import Memory
 from mediasvc.server.http.middleware import Handler, Observer
-from mediasvc.server.images import ImageRoutes
-from mediasvc.server.operations import OperationRoutes
-from mediasvc.server.options import Guard
-from mediasvc.server.pages import PageRoutes
-from mediasvc.server.sources import SourceRoutes
-from mediasvc.server.tokens import guarded
+from mediasvc.server.routes import pages
+from mediasvc.server.routes.articles import ArticleRoutes
+from mediasvc.server.routes.image_options import Guard
+from mediasvc.server.routes.images import ImageRoutes
+from mediasvc.server.routes.operations import OperationRoutes
+from mediasvc.server.routes.pages import PageRoutes
+from mediasvc.server.routes.sources import SourceRoutes
+from mediasvc.server.routes.tokens import guarded
 from mediasvc.wiring import Parts
 
 LANE = web.AppKey("lane", Lane)

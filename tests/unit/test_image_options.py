@@ -7,7 +7,7 @@ from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, Format, OutputFormat, ThumbnailSpec
 from mediasvc.errors import BadSignature, InvalidRequest
 from mediasvc.server.http.accept import Accepts, parse_accept
-from mediasvc.server.options import Guard, Options, parse_options, parse_path, parse_query
+from mediasvc.server.routes.image_options import Guard, Options, parse_options, parse_path, parse_query
 
 BOX = Size(600, 400)
 OPEN = Guard((), unsigned_allowed=True)

@@ -13,11 +13,11 @@ from mediasvc.core import geometry
 from mediasvc.core.picture import ThumbnailSpec
 from mediasvc.errors import InvalidRequest, MediaError, Overloaded
 from mediasvc.images.walk import Images
-from mediasvc.server import options
 from mediasvc.server.http import bodies
 from mediasvc.server.http.admission import Gate
 from mediasvc.server.http.memory import Memory
-from mediasvc.server.images import query_pairs
+from mediasvc.server.routes import image_options
+from mediasvc.server.routes.images import query_pairs
 
 _URL = frozenset({"url"})
 _MAX_WARM_BODY_BYTES = 1024 * 1024
@@ -133,7 +133,7 @@ class SourceRoutes:
 
 
 def _url(request: web.Request) -> str:
-    url = options.single_values(query_pairs(request), _URL).get("url")
+    url = image_options.single_values(query_pairs(request), _URL).get("url")
     if url is None:
         raise InvalidRequest("url is missing")
     return url

@@ -15,10 +15,10 @@ from mediasvc.core.addresses import urls
 from mediasvc.core.picture import OutputFormat
 from mediasvc.core.text.reference import ArticleType
 from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, SourceRefused
-from mediasvc.server import options
 from mediasvc.server.http import bodies
 from mediasvc.server.http.admission import Gate
-from mediasvc.server.images import query_pairs
+from mediasvc.server.routes import image_options
+from mediasvc.server.routes.images import query_pairs
 
 _MEMBERS = frozenset({"content", "type", "mode", "base_url", "front_matter", "format"})
 _QUERY = frozenset({"mode", "base_url", "format"})
@@ -132,7 +132,7 @@ class ArticleRoutes:
 
 def _by_query(request: web.Request) -> Mapping[str, Any]:
     """Options in the query, each checked, whether or not one of the same name in the object is stronger."""
-    given: Mapping[str, Any] = options.single_values(query_pairs(request), _QUERY)
+    given: Mapping[str, Any] = image_options.single_values(query_pairs(request), _QUERY)
     _chosen(given, "mode", _MODES, None)
     _chosen(given, "format", _FORMATS, None)
     _base_url(given.get("base_url"))

@@ -21,13 +21,13 @@ from mediasvc.effects.blobs import Blobs, Method
 from mediasvc.errors import InvalidRequest, SourceMissing, SourceRefused, StoreFailed
 from mediasvc.images.renditions import CacheStatus, Held, Served
 from mediasvc.images.walk import Images
-from mediasvc.server import options
 from mediasvc.server.http import representation, sending
 from mediasvc.server.http.accept import Accepts, parse_accept
 from mediasvc.server.http.admission import Gate
 from mediasvc.server.http.memory import Memory
 from mediasvc.server.http.representation import Freshness, Ready, Representation
-from mediasvc.server.options import Guard, ImageRequest
+from mediasvc.server.routes import image_options
+from mediasvc.server.routes.image_options import Guard, ImageRequest
 
 _MAX_QUERY_FIELDS = 32
 _SMALL_BYTES = 1024 * 1024
@@ -64,14 +64,16 @@ class ImageRoutes:
         segments = request.match_info
         return await self._answer(
             request,
-            lambda: options.parse_path(
+            lambda: image_options.parse_path(
                 self.guard, segments["signature"], segments["options"], segments["source"]
             ),
         )
 
     async def by_query(self, request: web.Request) -> web.StreamResponse:
         """/v1/image?url=…"""
-        return await self._answer(request, lambda: options.parse_query(self.guard, query_pairs(request)))
+        return await self._answer(
+            request, lambda: image_options.parse_query(self.guard, query_pairs(request))
+        )
 
     async def _answer(self, request: web.Request, parse: Callable[[], ImageRequest]) -> web.StreamResponse:
         accepts = parse_accept(accept_field(request))
