@@ -20,8 +20,8 @@ from mediasvc.batch.chunks import (
 )
 from mediasvc.config.settings import Settings
 from mediasvc.effects.queue import ACTOR, QUEUE, WorkingSide, make_broker, unpack
-from mediasvc.records import deciding, store_name
-from mediasvc.wiring import Parts, open_parts
+from mediasvc.wiring.parts import Parts, open_parts
+from mediasvc.wiring.records import deciding, store_name
 
 # Chunks at once; each has several articles, so this keeps the image processes busy while others wait for origins.
 _CHUNKS_AT_ONCE = 4

@@ -41,7 +41,7 @@ def stats(as_json: bool, common: Common) -> int:
 
 
 async def _stats(settings: Settings) -> dict[str, object]:
-    from mediasvc.records import open_local_blobs, open_records
+    from mediasvc.wiring.records import open_local_blobs, open_records
 
     async with open_records(settings) as records, open_local_blobs(settings) as blobs:
         counts = await records.index.stats()
@@ -66,7 +66,7 @@ def verify(as_json: bool, common: Common) -> int:
 
 
 async def _verify(settings: Settings) -> dict[str, object]:
-    from mediasvc.records import open_local_blobs
+    from mediasvc.wiring.records import open_local_blobs
 
     async with open_local_blobs(settings) as blobs:
         return asdict(await blobs.verify())
@@ -82,7 +82,7 @@ def gc(as_json: bool, common: Common) -> int:
 
 
 async def _gc(settings: Settings) -> dict[str, object]:
-    from mediasvc.records import open_local_blobs
+    from mediasvc.wiring.records import open_local_blobs
 
     async with open_local_blobs(settings) as blobs:
         return asdict(await blobs.gc())

@@ -20,8 +20,8 @@ from mediasvc.config.settings import READ_FURTHER, Settings, find_exposure, read
 
 if TYPE_CHECKING:
     from mediasvc.core.addresses.lookup import Addresses
-    from mediasvc.records import Records
-    from mediasvc.wiring import Parts
+    from mediasvc.wiring.parts import Parts
+    from mediasvc.wiring.records import Records
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def make_addresses(settings: Settings) -> "Addresses":
-    """See rules."""
+    """See config.policies."""
     from mediasvc.config import policies
 
     return policies.make_addresses(settings)
@@ -84,11 +84,11 @@ def make_addresses(settings: Settings) -> "Addresses":
 async def open_parts(
     settings: Settings, records: "Records | None" = None, *, image_work: bool = True
 ) -> "AsyncIterator[Parts]":
-    """See wiring."""
-    from mediasvc import wiring
+    """See wiring.parts."""
+    from mediasvc.wiring import parts
 
-    async with wiring.open_parts(settings, records, image_work=image_work) as parts:
-        yield parts
+    async with parts.open_parts(settings, records, image_work=image_work) as opened:
+        yield opened
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:  # Any: as asyncio.run has it

@@ -21,7 +21,7 @@ from mediasvc.config.settings import Settings
 from mediasvc.demo.origin import connect_to, open_origin, origin_beside
 from mediasvc.demo.summary import AssetFile, Place, summarise
 from mediasvc.effects.disk import files
-from mediasvc.wiring import Parts, open_parts
+from mediasvc.wiring.parts import Parts, open_parts
 
 ARTICLE: Final = "article.md"
 

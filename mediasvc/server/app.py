@@ -23,7 +23,7 @@ from mediasvc.server.routes.operations import OperationRoutes
 from mediasvc.server.routes.pages import PageRoutes
 from mediasvc.server.routes.sources import SourceRoutes
 from mediasvc.server.routes.tokens import guarded
-from mediasvc.wiring import Parts
+from mediasvc.wiring.parts import Parts
 
 LANE = web.AppKey("lane", Lane)
 GATE = web.AppKey("gate", Gate)

@@ -21,7 +21,7 @@ from mediasvc.server import app as application
 from mediasvc.server.app import GATE, LANE, OBSERVER
 from mediasvc.server.http.connection import Connection
 from mediasvc.server.processes import start_message
-from mediasvc.wiring import open_parts
+from mediasvc.wiring.parts import open_parts
 
 # Requests under way when the process is told to leave get so long to finish.
 DRAIN_TIMEOUT_S = 30.0

@@ -17,7 +17,7 @@ HEAVY = {
     "prometheus_client", "pyromark", "redis", "rich", "structlog", "turbohtml", "yaml", "yarl",
 }  # fmt: skip
 WORKING = {
-    "mediasvc.wiring", "mediasvc.config.policies", "mediasvc.images", "mediasvc.articles.walk", "mediasvc.core.text.references",
+    "mediasvc.wiring.parts", "mediasvc.config.policies", "mediasvc.images", "mediasvc.articles.walk", "mediasvc.core.text.references",
     "mediasvc.effects.fetch.fetcher", "mediasvc.effects.fetch.sockets", "mediasvc.effects.imaging.pool", "mediasvc.effects.queue",
     "mediasvc.effects.blobs.file_store", "mediasvc.server", "mediasvc.demo", "mediasvc.queue_worker",
 }  # fmt: skip
@@ -92,7 +92,7 @@ def test_a_run_that_finds_everything_done_reads_in_nothing_that_works(tmp_path: 
 
     first, second = _read_in(env, *run), _read_in(known, *run)
 
-    assert {"aiohttp", "mediasvc.wiring"} <= first
+    assert {"aiohttp", "mediasvc.wiring.parts"} <= first
     assert second & (HEAVY | WORKING) == set()
     assert len((tmp_path / "run.jsonl").read_text().splitlines()) == 2
 
@@ -109,7 +109,9 @@ def test_a_service_has_read_in_everything_before_its_first_request(origin: Origi
         told = service.get("/metrics")
 
     assert (found.status, missing.status, told.status) == (200, 404, 200)
-    assert {"aiohttp", "structlog", "prometheus_client", "mediasvc.wiring"} <= _names(service.lines[:before])
+    assert {"aiohttp", "structlog", "prometheus_client", "mediasvc.wiring.parts"} <= _names(
+        service.lines[:before]
+    )
     late = _names(service.lines[before:])
     assert late & HEAVY == set()
     assert [name for name in late if name.startswith("mediasvc.")] == []

@@ -15,8 +15,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("server.processes.supervisor",),
     ("server.*", "server"),
     ("demo", "demo.*"),
-    ("wiring",),
-    ("records",),
+    ("wiring.*", "wiring"),
     ("config.*", "config"),
     ("batch", "batch.*"),
     ("articles.*", "articles"),
@@ -45,6 +44,7 @@ PEERS = (
     "articles.*",
     "metrics.*",
     "config.*",
+    "wiring.*",
 )
 IMPURE = {"asyncio", "aiohttp", "redis", "os", "time", "random", "logging", "pathlib", "socket", "subprocess"}
 

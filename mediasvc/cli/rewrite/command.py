@@ -66,7 +66,7 @@ def rewrite(
 
     The same command run again goes on where it stopped; articles that are done are not fetched or written again.
     """
-    from mediasvc.records import deciding
+    from mediasvc.wiring.records import deciding
 
     settings = common.quiet_settings()
     options = Options(

@@ -22,7 +22,7 @@ from mediasvc.cli.rewrite.work import open_work
 from mediasvc.config.settings import Settings
 from mediasvc.effects.disk import files
 from mediasvc.effects.locks import Locks
-from mediasvc.records import open_records, store_name
+from mediasvc.wiring.records import open_records, store_name
 
 _TURN_TOLD_S = 1.0
 

@@ -22,7 +22,7 @@ from mediasvc.config.settings import Settings
 from mediasvc.core.text.reference import ArticleType
 from mediasvc.effects.disk import files
 from mediasvc.errors import InvalidRequest, MediaError, worst_exit_code
-from mediasvc.wiring import Parts, open_parts
+from mediasvc.wiring.parts import Parts, open_parts
 
 
 def preview_stdin(settings: Settings, content: bytes, article: ArticleOptions) -> int:

@@ -23,7 +23,7 @@ from mediasvc.core.addresses import urls
 from mediasvc.core.text.reference import ArticleType
 from mediasvc.effects.disk import files
 from mediasvc.errors import BodyTooLarge, InvalidRequest, SourceRefused
-from mediasvc.wiring import open_parts
+from mediasvc.wiring.parts import open_parts
 
 
 def rewrite_stdin(

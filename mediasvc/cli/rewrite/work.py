@@ -14,10 +14,10 @@ from mediasvc.batch.run import Run
 from mediasvc.cli.context import open_parts
 from mediasvc.config.settings import Settings
 from mediasvc.errors import StoreFailed
-from mediasvc.records import Records
+from mediasvc.wiring.records import Records
 
 if TYPE_CHECKING:
-    from mediasvc.wiring import Parts
+    from mediasvc.wiring.parts import Parts
 
 
 class Work:

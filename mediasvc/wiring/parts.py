@@ -21,7 +21,7 @@ from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.effects.machine import usable_cores
 from mediasvc.errors import InvalidSettings, StoreFailed
 from mediasvc.images.walk import Images
-from mediasvc.records import Records, open_local_blobs, open_records
+from mediasvc.wiring.records import Records, open_local_blobs, open_records
 
 _TRIM_EVERY_S = 2.0
 
