@@ -17,7 +17,7 @@ from mediasvc.core.pictures import css_background
 from mediasvc.core.text import references
 from mediasvc.core.text.references import Edit
 from mediasvc.errors import MediaError
-from mediasvc.images.renditions import Held, Served
+from mediasvc.images.thumbnails import Held, Served
 from mediasvc.images.walk import Images
 
 # A page of thousands of images keeps this many of them in hand at once; the fetcher has its own bounds.

@@ -17,7 +17,7 @@ from mediasvc.core.picture import Fit, OutputFormat, ThumbnailSpec
 from mediasvc.errors import InvalidSettings, MediaError, worst_exit_code
 
 if TYPE_CHECKING:
-    from mediasvc.images.renditions import Served
+    from mediasvc.images.thumbnails import Served
 
 _FITS = click.Choice([fit.value for fit in Fit])
 _FIT = "Whole in the box, or filling it: cover keeps the middle, attention what has the most to see"

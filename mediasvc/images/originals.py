@@ -23,7 +23,7 @@ from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.effects.index import Index
 from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.errors import MediaError, StoreFailed
-from mediasvc.images.renditions import CacheStatus, Held, Made, Renditions, placeholder_record, remembered
+from mediasvc.images.thumbnails import CacheStatus, Held, Made, Renditions, placeholder_record, remembered
 
 _RECENT_ENTRIES = 2048
 # So often one URL may be purged while it is on its way.

@@ -20,7 +20,7 @@ from mediasvc.effects.index import Index
 from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.errors import SourceMissing, StoreFailed
 from mediasvc.images.originals import Originals, Wish
-from mediasvc.images.renditions import CacheStatus, Held, Renditions, Served, original
+from mediasvc.images.thumbnails import CacheStatus, Held, Renditions, Served, original
 
 T = TypeVar("T")
 

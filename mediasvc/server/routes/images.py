@@ -19,7 +19,7 @@ from mediasvc.core.pictures.headers import sniff
 from mediasvc.core.records.asset_name import parse_asset_name
 from mediasvc.effects.blobs import Blobs, Method
 from mediasvc.errors import InvalidRequest, SourceMissing, SourceRefused, StoreFailed
-from mediasvc.images.renditions import CacheStatus, Held, Served
+from mediasvc.images.thumbnails import CacheStatus, Held, Served
 from mediasvc.images.walk import Images
 from mediasvc.server.http import representation, sending
 from mediasvc.server.http.accept import Accepts, parse_accept
