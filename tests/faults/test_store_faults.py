@@ -40,11 +40,11 @@ import asyncio, os, subprocess, sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from mediasvc import logs
-from mediasvc.core.entries import Entry
+from mediasvc.core.records.index_entry import Entry
 from mediasvc.core.picture import Format, Picture
-from mediasvc.effects.blobs.files import FileBlobs
-from mediasvc.effects.file_locks import FileLocks
-from mediasvc.effects.flights import Flights
+from mediasvc.effects.blobs.file_store import FileBlobs
+from mediasvc.effects.locks.files import FileLocks
+from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.effects.index import SqliteIndex
 from mediasvc.effects.journal import JournalRow, SqliteJournal
 from mediasvc.errors import StoreFailed

@@ -102,7 +102,7 @@ async def test_more_memory_than_allowed_is_the_pictures_failure_and_the_process_
 PARENT = """
 import asyncio, sys
 from mediasvc.core.picture import Limits
-from mediasvc.effects.workers import ImageWorkers
+from mediasvc.effects.imaging.pool import ImageWorkers
 
 async def main():
     async with ImageWorkers(processes=3, queue_depth=1, timeout_s=20, limits=Limits()) as workers:

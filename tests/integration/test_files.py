@@ -131,7 +131,7 @@ def test_several_may_write_the_same_file_at_once(tmp_path: Path) -> None:
 def test_who_writes_a_file_clears_away_what_a_killed_writer_of_it_left(tmp_path: Path) -> None:
     path, other = tmp_path / "a.md", tmp_path / "b.md"
     program = (
-        "import os, signal, sys; from pathlib import Path; from mediasvc.effects import files;"
+        "import os, signal, sys; from pathlib import Path; from mediasvc.effects.disk import files;"
         "[files.stage(Path(path), b'torn', 0o400, settled=lambda _: True) for path in sys.argv[1:]];"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -26,8 +26,8 @@ LEASE_S = 1.0
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
-from mediasvc.effects.file_locks import FileLocks
-from mediasvc.effects.redis_locks import RedisLocks
+from mediasvc.effects.locks.files import FileLocks
+from mediasvc.effects.locks.redis import RedisLocks
 from mediasvc.engines.redis import RedisLink
 
 async def main():
