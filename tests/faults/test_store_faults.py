@@ -45,7 +45,7 @@ from mediasvc.core.picture import Format, Picture
 from mediasvc.effects.blobs.file_store import FileBlobs
 from mediasvc.effects.locks.files import FileLocks
 from mediasvc.effects.locks.single_flight import Flights
-from mediasvc.effects.index import SqliteIndex
+from mediasvc.effects.index.sqlite import SqliteIndex
 from mediasvc.effects.journal import JournalRow, SqliteJournal
 from mediasvc.errors import StoreFailed
 
