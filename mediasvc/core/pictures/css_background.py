@@ -3,15 +3,16 @@
 import base64
 import io
 
+from mediasvc.core.pictures.thumbhash import decode
+
 
 def declarations(thumbhash: str) -> str:
     """CSS declarations, ASCII, without a semicolon at the end. thumbhash: base64, as core.pictures.placeholder makes it."""
-    # Here, since a server that is never asked for placeholders has no other use for these libraries.
-    from fast_thumbhash import thumb_hash_to_rgba
+    # Imported here: a server that makes no placeholders has no other use for Pillow.
     from PIL import Image
 
-    width, height, pixels = thumb_hash_to_rgba(base64.b64decode(thumbhash))
-    picture = Image.frombytes("RGBA", (width, height), bytes(pixels))
+    width, height, pixels = decode(base64.b64decode(thumbhash))
+    picture = Image.frombytes("RGBA", (width, height), pixels)
     if picture.getchannel("A").getextrema() == (255, 255):
         picture = picture.convert("RGB")
     packed = io.BytesIO()

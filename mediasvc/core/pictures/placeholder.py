@@ -2,8 +2,9 @@
 
 import base64
 
-from fast_thumbhash import rgba_to_thumb_hash
 from PIL import Image
+
+from mediasvc.core.pictures.thumbhash import encode
 
 SIDE_PX = 32
 
@@ -11,9 +12,7 @@ SIDE_PX = 32
 def thumbhash(picture: Image.Image) -> str:
     """Base64 of the thumbhash. picture: L, RGB or RGBA in sRGB, upright, of any size."""
     small = shrunk(picture)
-    return base64.b64encode(bytes(rgba_to_thumb_hash(small.width, small.height, small.tobytes()))).decode(
-        "ascii"
-    )
+    return base64.b64encode(encode(small.width, small.height, small.tobytes())).decode("ascii")
 
 
 def dominant(picture: Image.Image) -> str:
