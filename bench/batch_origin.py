@@ -11,7 +11,7 @@ from aiohttp import web
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.pictures import photograph
+from tests.support.pictures import photograph
 
 LAST_MODIFIED = "Mon, 06 Jan 2025 08:00:00 GMT"
 SENTENCE = "秋天到了，湖边的人多了起来，候鸟也从北方飞回这里过冬。"

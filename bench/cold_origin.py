@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.pictures import photograph
+from tests.support.pictures import photograph
 
 ROWS: dict[str, tuple[str, str, tuple[int, int]]] = {
     "jpeg-3000": ("JPEG 3000x2000", "JPEG", (3000, 2000)),

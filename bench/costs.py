@@ -2,7 +2,7 @@
 
 .venv/bin/python bench/costs.py [--images 240]
 
-Starts the services of docker-compose.yml as tests/e2e/compose.py does (two replicas, Valkey, SeaweedFS, nginx) and an
+Starts the services of docker-compose.yml as tests/support/compose.py does (two replicas, Valkey, SeaweedFS, nginx) and an
 origin with pictures that all differ (JPEG 1280x853), and asks for each image fitted into 600x400. CPU is that
 of each service's process tree, divided by the number of requests; clients and origin are not counted.
 """
@@ -27,7 +27,7 @@ from bench.cold import started_origin
 from bench.cold_origin import encoded
 from bench.tree import cpu_s, pss_bytes
 from mediasvc.core.addresses import signing
-from tests.e2e.compose import Topology
+from tests.support.compose import Topology
 
 IN_FLIGHT = 8
 WARM_UP = 32

@@ -159,7 +159,7 @@ def main() -> None:
         Path("/dev/null").open("w") as nowhere,
         contextlib.redirect_stderr(nowhere),
         subprocess.Popen(
-            [sys.executable, "-m", "tests.origin", *bodies],
+            [sys.executable, "-m", "tests.support.origin", *bodies],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,

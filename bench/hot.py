@@ -22,8 +22,8 @@ from PIL import Image
 
 from bench import peers, results, serving
 from bench.serving import Run
-from tests.origin import Origin, Reply
-from tests.service import image_path
+from tests.support.origin import Origin, Reply
+from tests.support.service import image_path
 
 _LARGE_BYTES = 256 * 1024
 _PICTURE = "/pictures/hot.jpg"

@@ -37,8 +37,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.power_cut_disk import FILE_SYSTEMS, Disk, Writeback, run_tool, stand_alone
 from bench.results import save
-from tests.origin import Origin, Reply, jpeg
-from tests.programs import environment
+from tests.support.origin import Origin, Reply, jpeg
+from tests.support.programs import environment
 
 ARTICLES, CUTS, SEED = 60, 20, 7
 SHARED = 10  # articles that have one picture in common

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import aiohttp
 
 from bench import results, serving, tree
-from tests.origin import Origin, Reply, jpeg
-from tests.service import image_path, image_query
+from tests.support.origin import Origin, Reply, jpeg
+from tests.support.service import image_path, image_query
 
 _CLIENTS = 12
 _PAUSE_S = 0.02

@@ -38,7 +38,7 @@ from mediasvc.effects.locks.files import FileLocks
 from mediasvc.effects.locks.redis import RedisLocks
 from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.engines.redis import RedisLink
-from tests.servers import SeaweedS3, Valkey
+from tests.support.servers import SeaweedS3, Valkey
 
 CALLERS = 64
 SIZE = 30_000

@@ -25,7 +25,7 @@ from bench.ssim import reference, ssim
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Limits, OutputFormat, ThumbnailSpec
 from mediasvc.core.pictures.thumbnail import inspect, render
-from tests.pictures import animated_gif, photograph
+from tests.support.pictures import animated_gif, photograph
 
 BOX = Size(600, 400)
 LIMITS = Limits()

@@ -22,8 +22,8 @@ import pytest
 
 from mediasvc.batch.run import Totals
 from mediasvc.cli.rewrite.progress import Progress
-from tests.origin import Gate, Origin, Reply, Request, jpeg
-from tests.programs import environment, mediasvc, peak_rss
+from tests.support.origin import Gate, Origin, Reply, Request, jpeg
+from tests.support.programs import environment, mediasvc, peak_rss
 
 PROGRAM = [sys.executable, "-m", "mediasvc"]
 

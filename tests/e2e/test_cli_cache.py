@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.origin import Origin, jpeg
-from tests.programs import Ended, environment, mediasvc
-from tests.servers import SeaweedS3
-from tests.service import Service, eventually, image_path
+from tests.support.origin import Origin, jpeg
+from tests.support.programs import Ended, environment, mediasvc
+from tests.support.servers import SeaweedS3
+from tests.support.service import Service, eventually, image_path
 
 HOST = "http://news.example"
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.origin import Gate, Origin, Reply, jpeg
-from tests.programs import SEED_SHAPED, environment, mediasvc
-from tests.servers import SeaweedS3, Valkey
+from tests.support.origin import Gate, Origin, Reply, jpeg
+from tests.support.programs import SEED_SHAPED, environment, mediasvc
+from tests.support.servers import SeaweedS3, Valkey
 
 
 @pytest.fixture

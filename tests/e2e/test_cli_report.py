@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chromium import open_browser
-from tests.origin import Origin, Reply, jpeg
-from tests.programs import environment, mediasvc, peak_rss
+from tests.support.chromium import open_browser
+from tests.support.origin import Origin, Reply, jpeg
+from tests.support.programs import environment, mediasvc, peak_rss
 
 
 def test_a_report_becomes_one_page_that_needs_nothing_else(tmp_path: Path, origin: Origin) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.origin import Origin, Reply, jpeg
-from tests.programs import SEED_SHAPED, environment, mediasvc
+from tests.support.origin import Origin, Reply, jpeg
+from tests.support.programs import SEED_SHAPED, environment, mediasvc
 
 LAKE, HILL = jpeg("lake"), jpeg("hill")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.origin import Origin
-from tests.programs import environment, mediasvc
+from tests.support.origin import Origin
+from tests.support.programs import environment, mediasvc
 
 
 def test_what_strangers_wrote_gives_a_terminal_no_orders(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from mediasvc.demo.run import read_article
-from tests.programs import environment, mediasvc
+from tests.support.programs import environment, mediasvc
 
 
 def test_the_demo_does_the_main_job_and_says_what_it_did(tmp_path: Path) -> None:

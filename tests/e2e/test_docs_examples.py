@@ -13,7 +13,7 @@ import pytest
 from playwright._impl._driver import compute_driver_executable  # the Node.js that every test machine has
 
 from mediasvc.demo.origin import connect_to, origin_beside
-from tests.service import Service
+from tests.support.service import Service
 
 PAGE = Path(__file__).parents[2] / "docs" / "renderers.md"
 ADDRESS = "http://127.0.0.1:8080"

@@ -7,9 +7,9 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from tests.origin import Origin, Reply
-from tests.programs import environment, mediasvc
-from tests.service import Service, eventually, image_path, image_query
+from tests.support.origin import Origin, Reply
+from tests.support.programs import environment, mediasvc
+from tests.support.service import Service, eventually, image_path, image_query
 
 # 127.0.0.9 is where something of ours listens; none of these may reach it.
 INWARD = [

@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from mediasvc.core.addresses import signing
-from tests.origin import Origin, Reply, jpeg
-from tests.service import Reply as Answer
-from tests.service import Service, eventually
+from tests.support.origin import Origin, Reply, jpeg
+from tests.support.service import Reply as Answer
+from tests.support.service import Service, eventually
 
 KEY = b"k" * 32
 URL = "http://news.example/pictures/a.jpg"

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.origin import Gate, Origin, Reply, jpeg
-from tests.service import Service, eventually, image_path
+from tests.support.origin import Gate, Origin, Reply, jpeg
+from tests.support.service import Service, eventually, image_path
 
 HOST = "http://news.example"
 

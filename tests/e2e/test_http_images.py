@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from mediasvc.core.addresses import signing
-from tests import pictures
-from tests.origin import LAST_MODIFIED, Origin, Reply, jpeg, picture
-from tests.service import Service, ask, eventually, image_path, image_query
+from tests.support import pictures
+from tests.support.origin import LAST_MODIFIED, Origin, Reply, jpeg, picture
+from tests.support.service import Service, ask, eventually, image_path, image_query
 
 KEY, OLD_KEY = b"new" * 8, b"old" * 8
 URL = "http://news.example/pictures/a.jpg"

@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from mediasvc.core.picture import Fit, OutputFormat
-from tests.origin import Gate, Origin, Reply, jpeg
-from tests.service import Service, eventually, image_path
+from tests.support.origin import Gate, Origin, Reply, jpeg
+from tests.support.service import Service, eventually, image_path
 
 URL = "http://news.example/pictures/a.jpg"
 

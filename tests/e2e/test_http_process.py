@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.origin import Gate, Origin, Reply, jpeg
-from tests.service import Service, ask, eventually, image_path
+from tests.support.origin import Gate, Origin, Reply, jpeg
+from tests.support.service import Service, ask, eventually, image_path
 
 URL = "http://news.example/pictures/a.jpg"
 PATH = image_path(URL, "600x400")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from tests.origin import Origin, jpeg
-from tests.service import Service, image_path, received
+from tests.support.origin import Origin, jpeg
+from tests.support.service import Service, image_path, received
 
 URL = "http://news.example/pictures/a.jpg"
 PATH = image_path(URL, "600x400")

@@ -12,10 +12,10 @@ from contextlib import ExitStack, suppress
 import psutil
 import pytest
 
-from tests.clouds import Azurite, FakeGcs
-from tests.origin import Gate, Origin, Reply, jpeg
-from tests.servers import TAKES_NO_WRITES, SeaweedS3, Valkey
-from tests.service import Service, eventually, image_path
+from tests.support.clouds import Azurite, FakeGcs
+from tests.support.origin import Gate, Origin, Reply, jpeg
+from tests.support.servers import TAKES_NO_WRITES, SeaweedS3, Valkey
+from tests.support.service import Service, eventually, image_path
 
 URL = "http://news.example/pictures/shared.jpg"
 PATH = image_path(URL, "600x400")

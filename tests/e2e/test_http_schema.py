@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.origin import Origin
-from tests.service import Service
+from tests.support.origin import Origin
+from tests.support.service import Service
 
 # A service in front of other servers says of them what they are: bad (502), slow (504).
 SETTINGS = """

@@ -10,9 +10,9 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from tests.origin import Gate, Origin, Reply, jpeg
-from tests.service import Reply as Answer
-from tests.service import Service, eventually, image_path, image_query
+from tests.support.origin import Gate, Origin, Reply, jpeg
+from tests.support.service import Reply as Answer
+from tests.support.service import Service, eventually, image_path, image_query
 
 URL = "http://news.example/pictures/a.jpg"
 

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.origin import Origin
-from tests.service import Service, image_path
+from tests.support.origin import Origin
+from tests.support.service import Service, image_path
 
 PATH = image_path("http://news.example/pictures/a.jpg", "600x400")
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

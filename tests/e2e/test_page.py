@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from mediasvc.demo.origin import connect_to, origin_beside
 from mediasvc.demo.run import read_article
-from tests.chromium import open_browser
-from tests.origin import Gate, Origin, Reply, jpeg
-from tests.service import Service
+from tests.support.chromium import open_browser
+from tests.support.origin import Gate, Origin, Reply, jpeg
+from tests.support.service import Service
 
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 WRAPPED = "https://cors.zfour.workers.dev/?"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.origin import Origin, Reply, jpeg
-from tests.programs import environment
-from tests.service import Service
+from tests.support.origin import Origin, Reply, jpeg
+from tests.support.programs import environment
+from tests.support.service import Service
 
 # What images, articles, fetching, serving, drawing and logging take.
 HEAVY = {

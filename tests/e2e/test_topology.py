@@ -15,8 +15,8 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from mediasvc.core.addresses import signing
-from tests.e2e.compose import Topology
-from tests.origin import Origin, Reply, jpeg
+from tests.support.compose import Topology
+from tests.support.origin import Origin, Reply, jpeg
 
 ARTICLE = """---
 title: Two pictures

@@ -14,8 +14,8 @@ from mediasvc.core.addresses.urls import SourceUrl, normalise
 from mediasvc.core.http import retry
 from mediasvc.core.http.origin_reply import FetchRules
 from mediasvc.errors import MediaError, SourceFailed, SourceTimeout, SourceTooLarge
-from tests.fetching import Kept, allows, fetcher, sends_here
-from tests.origin import Origin, Reply, jpeg
+from tests.support.fetching import Kept, allows, fetcher, sends_here
+from tests.support.origin import Origin, Reply, jpeg
 
 ONCE = FetchRules(timeout_s=5.0, retries=0, max_bytes=1_000_000)
 

@@ -11,8 +11,8 @@ import pytest
 PROGRAM = """
 import subprocess, sys
 from pathlib import Path
-from tests.origin import Origin, jpeg, picture, Reply
-from tests.service import Service, eventually, image_path
+from tests.support.origin import Origin, jpeg, picture, Reply
+from tests.support.service import Service, eventually, image_path
 
 disk, day = Path(sys.argv[1]), sys.argv[2]
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", disk], check=True)

@@ -14,7 +14,7 @@ from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Format, Limits, OutputFormat, Rendered, ThumbnailSpec
 from mediasvc.effects.imaging.pool import ImageWorkers, Processed
 from mediasvc.errors import MediaError, Poisonous, TooManyPixels, Undecodable, UnsupportedMedia
-from tests import pictures
+from tests.support import pictures
 
 LIMITS = Limits()
 SMALL = ThumbnailSpec(Size(48, 48))

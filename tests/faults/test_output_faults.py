@@ -15,8 +15,8 @@ import pytest
 
 from mediasvc.effects.disk import files
 from mediasvc.errors import StoreFailed
-from tests.origin import Gate, Origin, Reply, Request, jpeg
-from tests.programs import environment, mediasvc
+from tests.support.origin import Gate, Origin, Reply, Request, jpeg
+from tests.support.programs import environment, mediasvc
 
 POSTS = 24
 

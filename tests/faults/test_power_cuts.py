@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.origin import Origin, Reply, jpeg
-from tests.programs import environment, mediasvc
+from tests.support.origin import Origin, Reply, jpeg
+from tests.support.programs import environment, mediasvc
 
 POSTS = 12
 

@@ -15,9 +15,9 @@ from mediasvc.core.http.origin_reply import FetchRules
 from mediasvc.effects.fetch.names import SystemNames
 from mediasvc.effects.fetch.sockets import Connections
 from mediasvc.errors import MediaError, SourceFailed, SourceRefused
-from tests.dns import Answer, Dns, DnsNames
-from tests.fetching import Kept, allows, fetcher, sends_here
-from tests.origin import Origin, Reply
+from tests.support.dns import Answer, Dns, DnsNames
+from tests.support.fetching import Kept, allows, fetcher, sends_here
+from tests.support.origin import Origin, Reply
 
 ONCE = FetchRules(timeout_s=3.0, connect_timeout_s=1.0, retries=0)
 # Stands for the public internet here: this one loopback address and no other.

@@ -20,7 +20,7 @@ from mediasvc.effects.locks.redis import RedisLocks
 from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import StoreFailed
-from tests.servers import TAKES_NO_WRITES, SeaweedS3, Valkey
+from tests.support.servers import TAKES_NO_WRITES, SeaweedS3, Valkey
 
 NOW = datetime.now(UTC)
 MIB = 1024 * 1024

@@ -14,7 +14,7 @@ from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Limits, OutputFormat, ThumbnailSpec
 from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.errors import MediaError, Poisonous, Undecodable
-from tests import pictures
+from tests.support import pictures
 
 LIMITS = Limits()
 PHOTO = pictures.saved(pictures.photograph(900, 600), "JPEG", quality=95)

@@ -16,8 +16,8 @@ from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.file_store import FileBlobs
 from mediasvc.effects.blobs.object_store import ObjectBlobs, Store, open_store
 from mediasvc.errors import InvalidSettings, StoreFailed
-from tests.clouds import Azurite, FakeGcs
-from tests.servers import SeaweedS3
+from tests.support.clouds import Azurite, FakeGcs
+from tests.support.servers import SeaweedS3
 
 MIB = 1024 * 1024
 ABSENT = hashlib.sha256(b"never kept").hexdigest()

@@ -25,8 +25,8 @@ from mediasvc.errors import (
     SourceRefused,
     SourceTooLarge,
 )
-from tests.fetching import Kept, allows, fetcher, sends_here
-from tests.origin import LAST_MODIFIED, Gate, Origin, Reply, Request, jpeg
+from tests.support.fetching import Kept, allows, fetcher, sends_here
+from tests.support.origin import LAST_MODIFIED, Gate, Origin, Reply, Request, jpeg
 
 QUICK = FetchRules(timeout_s=5.0, retries=0)
 

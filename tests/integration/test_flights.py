@@ -18,7 +18,7 @@ from mediasvc.effects.locks.redis import RedisLocks
 from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import SourceFailed
-from tests.servers import Valkey
+from tests.support.servers import Valkey
 
 LEASE_S = 1.0
 

@@ -18,7 +18,7 @@ from mediasvc.effects.index.redis import RedisIndex
 from mediasvc.effects.index.sqlite import SqliteIndex
 from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import StoreFailed
-from tests.servers import Valkey
+from tests.support.servers import Valkey
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)

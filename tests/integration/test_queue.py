@@ -6,7 +6,7 @@ import random
 import pytest
 
 from mediasvc.effects.queue import AskingSide, pack, unpack
-from tests.servers import Valkey
+from tests.support.servers import Valkey
 
 
 async def test_a_run_ends_at_whatever_moment_it_is_told_to(valkey: Valkey) -> None:

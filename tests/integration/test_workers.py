@@ -23,7 +23,7 @@ from mediasvc.errors import (
     Undecodable,
     UnsupportedMedia,
 )
-from tests import pictures
+from tests.support import pictures
 
 LIMITS = Limits()
 PHOTO = pictures.saved(pictures.photograph(300, 200), "JPEG", quality=95)

@@ -20,7 +20,7 @@ from mediasvc.core.pictures.thumbnail import (
     render_known,
 )
 from mediasvc.errors import TooManyPixels, Undecodable
-from tests import pictures
+from tests.support import pictures
 
 LIMITS = Limits()
 BOX = Size(100, 100)

@@ -24,7 +24,7 @@ from mediasvc.core.picture import (
 from mediasvc.core.pictures.headers import sniff
 from mediasvc.core.pictures.headers.sniff import inspect
 from mediasvc.errors import MediaError, TooManyPixels, Undecodable, UnsupportedMedia
-from tests import pictures
+from tests.support import pictures
 
 LIMITS = Limits()
 WRITTEN = ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "HEIC"]

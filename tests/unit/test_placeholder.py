@@ -7,7 +7,7 @@ from PIL import Image
 
 from mediasvc.core.pictures import placeholder
 from mediasvc.core.pictures.thumbnail import Limits, placeholders, read_header
-from tests import pictures
+from tests.support import pictures
 
 LIMITS = Limits()
 

@@ -6,7 +6,7 @@ import click
 import pytest
 
 from mediasvc.cli.main import program
-from tests.readme import BLOCKS, README, filled
+from tests.support.readme import BLOCKS, README, filled
 from tests.unit.test_layers import PACKAGE
 
 TEXT = README.read_text(encoding="utf-8")
@@ -14,7 +14,9 @@ TEXT = README.read_text(encoding="utf-8")
 
 @pytest.mark.parametrize("name", sorted(BLOCKS))
 def test_its_tables_are_those_of_the_code(name: str) -> None:
-    assert f"<!-- {name} -->\n{BLOCKS[name]()}\n<!-- /{name} -->" in TEXT, "run: python -m tests.readme"
+    assert f"<!-- {name} -->\n{BLOCKS[name]()}\n<!-- /{name} -->" in TEXT, (
+        "run: python -m tests.support.readme"
+    )
     assert filled(TEXT) == TEXT
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from mediasvc.core.pictures import jpeg, png, resample
-from tests import pictures
+from tests.support import pictures
 
 
 def test_the_libraries_agree_with_pillow_here() -> None:

@@ -22,7 +22,7 @@ from mediasvc.core.pictures.thumbnail import (
     render,
 )
 from mediasvc.errors import MediaError, TooManyPixels, Undecodable
-from tests import pictures
+from tests.support import pictures
 
 LIMITS = Limits()
 BOTH = frozenset({Format.WEBP, Format.AVIF})

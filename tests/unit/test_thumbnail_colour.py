@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from mediasvc.core.geometry import Size
 from mediasvc.core.pictures.thumbnail import Limits, OutputFormat, ThumbnailSpec, render
-from tests import pictures
+from tests.support import pictures
 
 LIMITS = Limits()
 SPEC = ThumbnailSpec(Size(90, 90), format=OutputFormat.PNG)

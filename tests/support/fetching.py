@@ -15,7 +15,7 @@ from mediasvc.core.http.origin_reply import FetchRules
 from mediasvc.effects.fetch.fetcher import Fetcher
 from mediasvc.effects.fetch.names import SystemNames
 from mediasvc.effects.fetch.sockets import Connections
-from tests.origin import Origin
+from tests.support.origin import Origin
 
 
 @dataclass(slots=True)

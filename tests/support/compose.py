@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.programs import free_port, stand_ins
+from tests.support.container_programs import free_port, stand_ins
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_S = 60.0

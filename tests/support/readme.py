@@ -1,4 +1,4 @@
-"""What the README says of settings, errors and commands, made from the code: `python -m tests.readme` rewrites it."""
+"""What the README says of settings, errors and commands, made from the code: `python -m tests.support.readme` rewrites it."""
 
 import re
 from dataclasses import fields
@@ -10,7 +10,7 @@ from mediasvc import errors
 from mediasvc.cli.main import program
 from mediasvc.config.settings import PREFIX, Settings
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 _WORDS = {
     "data_dir": "`~/.cache/mediasvc`",
     "allow_unsigned": "on loopback only",

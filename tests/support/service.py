@@ -29,9 +29,9 @@ from urllib.parse import urlencode, urlsplit
 import orjson
 import psutil
 
-from tests.origin import Origin
+from tests.support.origin import Origin
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 _START_S = 60.0
 
 
