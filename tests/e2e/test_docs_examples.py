@@ -1,6 +1,5 @@
 """What the documentation for renderers shows is run as it stands, and gives what it says."""
 
-import json
 import os
 import re
 import subprocess
@@ -19,12 +18,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "renderers.md"
 ADDRESS = "http://127.0.0.1:8080"
 KEY = "000102030405060708090a0b0c0d0e0f"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# What Hexo gives to a script, and what it does with a post.
-HEXO = """
-const hexo = { log: { warn: (...words) => console.log("warned", ...words) }, extend: { filter: { register(name, run) {
-  if (name === "after_post_render") setImmediate(async () => console.log(JSON.stringify(await run(%s))));
-} } } };
-"""
 
 
 @dataclass(frozen=True)
@@ -95,39 +88,5 @@ def test_an_example_gives_what_the_page_shows(example: Example, service: Service
     assert matches(said, example.says), said
 
 
-def test_the_hexo_script_leads_content_and_front_matter_to_the_service(
-    service: Service, tmp_path: Path
-) -> None:
-    script = next(one for one in examples() if "scripts/mediasvc.js" in one.code)
-    wrapped = "https://cors.zfour.workers.dev/?http://static.news.example/lake-dawn.jpeg"
-    post = {
-        "source": "lake.md",
-        "headimg": wrapped,
-        "thumbnail": wrapped,
-        "content": f'<img src="{wrapped}">',
-    }
-
-    told = run(Example("js", HEXO % json.dumps(post) + script.code, None, ""), service, tmp_path)
-    rendered = json.loads(told)
-
-    paths = [rendered[field].removeprefix(service.address) for field in ("headimg", "thumbnail")]
-    paths.append(rendered["content"].split('"')[1])
-    for path, options in zip(paths, ("original", "600x400", "original"), strict=True):
-        assert f"/{options}/" in path
-        assert service.get(path).status == 200
-
-
-def test_the_hexo_script_lets_the_build_go_on_without_the_service(service: Service, tmp_path: Path) -> None:
-    script = next(one for one in examples() if "scripts/mediasvc.js" in one.code)
-    code = HEXO % json.dumps({"source": "lake.md", "content": "<p>"}) + script.code.replace(
-        ADDRESS, "http://127.0.0.1:9"
-    )
-
-    said = run(Example("js", code, None, ""), service, tmp_path).splitlines()
-
-    assert said[0].startswith("warned mediasvc: ")
-    assert json.loads(said[1])["content"] == "<p>"
-
-
 def test_every_language_is_shown() -> None:
-    assert {one.language for one in examples()} == {"sh", "python", "js"}
+    assert {one.language for one in examples()} == {"sh", "python", "js", "yaml"}
