@@ -23,4 +23,4 @@ pin: .venv
 
 # The plots of bench/results/*.json.
 figures: .venv
-	$(BIN)/python bench/report.py
+	$(BIN)/python -m bench.report

@@ -1,7 +1,7 @@
 """Folders of articles, cold, known and redone, beside wget on the same pages.
 
-    python bench/batch.py                              # the rows that are kept; needs wget
-    python bench/batch.py 300 --rounds 1 --no-save     # a look
+    python -m bench.batch                              # the rows that are kept; needs wget
+    python -m bench.batch 300 --rounds 1 --no-save     # a look
 
 The corpus "posts" is like real posts: pages of 6 kB; no image in a tenth of them, one in six tenths, two in two tenths,
 four in a tenth, so that the median is one. Half of the images state no size, a third their own (800x533), the rest a smaller
@@ -41,11 +41,10 @@ from pathlib import Path
 
 import simplejpeg
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from bench.batch_origin import SMALLER, article, images
 from bench.results import save
 
+ROOT = Path(__file__).resolve().parent.parent
 COUNTS = (1000, 20_000)
 DELAY_MS = 20
 # Of a large corpus one round takes minutes, and says as much as three of a small one.
@@ -82,9 +81,8 @@ class Run:
 @contextmanager
 def origin(delay_ms: int = 0, quality: int = 85) -> Iterator[str]:
     """Host and port of an origin that runs until the end of the context. quality: of its JPEGs."""
-    program = Path(__file__).with_name("batch_origin.py")
-    command = [sys.executable, str(program), str(delay_ms), str(quality)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "bench.batch_origin", str(delay_ms), str(quality)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield process.stdout.readline().strip()
@@ -347,7 +345,7 @@ def main() -> None:
                 print(f"{row['name']}: {row['ours']} (at most {row['target']})")
             rows += grown
     if not options.no_save and not options.counts:
-        save("batch", "python bench/batch.py", rows)
+        save("batch", "python -m bench.batch", rows)
 
 
 if __name__ == "__main__":

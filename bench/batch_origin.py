@@ -4,12 +4,9 @@ import asyncio
 import io
 import struct
 import sys
-from pathlib import Path
 
 import uvloop
 from aiohttp import web
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.support.pictures import photograph
 

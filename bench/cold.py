@@ -1,6 +1,6 @@
 """Whole services, cold: fetch an unknown original, fit it into 600x400 as JPEG q80, answer; ours beside thumbor and ipx.
 
-.venv/bin/python bench/cold.py [--rounds 3] [--only mediasvc] [--scale 1.0]
+.venv/bin/python -m bench.cold [--rounds 3] [--only mediasvc] [--scale 1.0]
 
 Everything is started by this program on loopback: an origin with pictures that all differ in pixels, the peers in
 environments of their own (pip, npm), and `mediasvc serve`. Services take turns row by row, in every round in another
@@ -35,12 +35,10 @@ import aiohttp
 import simplejpeg
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from bench import peers, results
 from bench.cold_origin import ROWS, encoded
-from bench.ssim import reference, ssim
 from bench.tree import PeakRss, cpu_s
+from tests.support.ssim import reference, ssim
 
 ROOT = Path(__file__).resolve().parent.parent
 BOX = (600, 400)
@@ -129,7 +127,7 @@ def main() -> None:
         print(f"{row['name']:44} {_shown(row['ours']):>9} {row['unit']:9}", end="")
         print(*(f"{name} {_shown(value)}" for name, value in row["peers"].items()), sep=" · ")
     if not chosen.only:
-        print("kept in", results.save("cold", "python bench/cold.py", rows))
+        print("kept in", results.save("cold", "python -m bench.cold", rows))
 
 
 def _shown(value: float | None) -> str:
@@ -151,7 +149,8 @@ def started_origin(counts: Mapping[str, int]) -> Iterator[int]:
     """Port of an origin with so many pictures of each row."""
     words = [f"{key}={count}" for key, count in counts.items()]
     process = subprocess.Popen(
-        [sys.executable, ROOT / "bench" / "cold_origin.py", *words],
+        [sys.executable, "-m", "bench.cold_origin", *words],
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,6 +1,6 @@
 """An origin with pictures that differ in pixels, so that no service can know one from another, all made beforehand.
 
-As a program: `python bench/cold_origin.py jpeg-1280=400 png-1600=50` makes so many of each row, prints its port and
+As a program: `python -m bench.cold_origin jpeg-1280=400 png-1600=50` makes so many of each row, prints its port and
 answers /{row}/{number}/{anything} until its standard input ends. A path with /stale/ in it is never fresh.
 """
 
@@ -11,12 +11,9 @@ import sys
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
-from pathlib import Path
 
 from aiohttp import web
 from PIL import Image, ImageDraw
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.support.pictures import photograph
 

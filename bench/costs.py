@@ -1,6 +1,6 @@
 """What one request costs at each step of the cluster form: the figures that bench/simulate.py and docs/scaling.md go by.
 
-.venv/bin/python bench/costs.py [--images 240]
+.venv/bin/python -m bench.costs [--images 240]
 
 Starts the services of docker-compose.yml as tests/support/compose.py does (two replicas, Valkey, SeaweedFS, nginx) and an
 origin with pictures that all differ (JPEG 1280x853), and asks for each image fitted into 600x400. CPU is that
@@ -10,7 +10,6 @@ of each service's process tree, divided by the number of requests; clients and o
 import argparse
 import asyncio
 import statistics
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,8 +18,6 @@ from typing import Any
 
 import aiohttp
 import redis
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import results
 from bench.cold import started_origin
@@ -190,7 +187,7 @@ def main() -> None:
         with Topology("cluster", Path(folder) / "cluster", settings) as cluster:
             bench = Bench(cluster, origin, chosen.images)
             asyncio.run(bench.run())
-    print("kept in", results.save("costs", "python bench/costs.py", bench.rows))
+    print("kept in", results.save("costs", "python -m bench.costs", bench.rows))
 
 
 if __name__ == "__main__":

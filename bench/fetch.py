@@ -1,6 +1,6 @@
 """One fetch with every guard on, hashed and written to a file, beside aiohttp alone and the bare cost of sha256 and write.
 
-.venv/bin/python bench/fetch.py [--rounds 7]
+.venv/bin/python -m bench.fetch [--rounds 7]
 
 An origin process on loopback; one fetch after another from this process, on one connection. The ways take turns, in
 every round in another order, all under uvloop as the service is; CPU is this process's, user and system; figures are medians over rounds.
@@ -23,8 +23,6 @@ from pathlib import Path
 
 import aiohttp
 import uvloop
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import results
 from mediasvc import logs
@@ -206,7 +204,7 @@ def main() -> None:
                 "target": round(1.15 * plain * 1000, 3) if SIZES[size] >= 256_000 else None,
             }
         )
-    results.save("fetch", f".venv/bin/python bench/fetch.py --rounds {options.rounds}", rows)
+    results.save("fetch", f".venv/bin/python -m bench.fetch --rounds {options.rounds}", rows)
 
 
 if __name__ == "__main__":

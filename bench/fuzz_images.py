@@ -1,6 +1,6 @@
 """Mutated pictures through the real image processes, as many as asked for: what they were answered with, and what it cost.
 
-Run: `python bench/fuzz_images.py [--count N] [--seed N]`. Ends with 1 if anything but an expected failure came back. The
+Run: `python -m bench.fuzz_images [--count N] [--seed N]`. Ends with 1 if anything but an expected failure came back. The
 same mutations as tests/faults/test_hostile_images.py, whose 2,000 run with every test.
 """
 
@@ -10,21 +10,20 @@ import collections
 import random
 import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Limits, OutputFormat, ThumbnailSpec
 from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.errors import MediaError
-from tests.faults.test_hostile_images import SMALL, mutated, rss_bytes, seeds
+from tests.support.picture_mutations import mutated, rss_bytes, seeds
 
 _BATCH = 1000
+_SMALL = ThumbnailSpec(Size(48, 48))
 
 
 async def fuzz(count: int, seed: int) -> int:
     chance, sources = random.Random(seed), seeds()
-    specs = [SMALL, ThumbnailSpec(SMALL.box, format=OutputFormat.WEBP)]
+    specs = [_SMALL, ThumbnailSpec(_SMALL.box, format=OutputFormat.WEBP)]
     answers: collections.Counter[str] = collections.Counter()
     bugs = largest = 0
     started = time.monotonic()

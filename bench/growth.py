@@ -1,19 +1,16 @@
 """A batch of 100,000 articles beside one of 1,000: what it takes of memory and time, cold and known.
 
-    python bench/growth.py                     # the rows that are kept: a quarter of an hour, 6 GB in the temporary folder
-    python bench/growth.py 1000 20000 --no-save
+    python -m bench.growth                     # the rows that are kept: a quarter of an hour, 6 GB in the temporary folder
+    python -m bench.growth 1000 20000 --no-save
 
 The posts are those of bench/batch.py; their images are of the same size in pixels, but of 14 kB, so that 140,000 of them
 find room twice, as originals and as assets. The first count is what the others are compared with.
 """
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.batch import Case, Run, origin, place_of
 from bench.results import save
@@ -66,7 +63,7 @@ def main() -> None:
         target = "" if row["target"] is None else f" (at most {row['target']})"
         print(f"{row['name']}: {row['ours']:,} {row['unit']}{target}")
     if not options.no_save and not options.counts:
-        save("growth", "python bench/growth.py", rows)
+        save("growth", "python -m bench.growth", rows)
 
 
 if __name__ == "__main__":

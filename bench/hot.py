@@ -1,6 +1,6 @@
 """The same image again and again: our service, nginx with the same file, and thumbor from its result storage.
 
-    python bench/hot.py            # needs wrk and nginx; installs thumbor into a temporary folder
+    python -m bench.hot            # needs wrk and nginx; installs thumbor into a temporary folder
 
 All three run at the same time and are loaded in turn, several rounds each, the client on the same cores.
 """
@@ -9,14 +9,11 @@ import argparse
 import io
 import random
 import statistics
-import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from PIL import Image
 
@@ -107,7 +104,7 @@ def main() -> None:
     medians = {name: median(some) for name, some in runs.items()}
     _tell(medians, len(thumbnail), len(original))
     if not options.no_save:
-        _save(medians, len(thumbnail), len(original), "python bench/hot.py")
+        _save(medians, len(thumbnail), len(original), "python -m bench.hot")
 
 
 @contextmanager

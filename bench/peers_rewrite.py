@@ -1,7 +1,7 @@
 """Rewriting by parsing and writing the whole document again, as is usual, beside splicing: speed and needless changes.
 
     pip install lxml beautifulsoup4
-    python bench/peers_rewrite.py
+    python -m bench.peers_rewrite
 
 Same HTML page, same new value for every img[src]. Bytes changed needlessly: those that differ from the page in which
 only these values are replaced (by a difference of lines, of the shorter side or the longer one, whichever is more).
@@ -10,21 +10,19 @@ only these values are replaced (by a difference of lines, of the shorter side or
 import difflib
 import gc
 import re
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import bs4
+import lxml.html
+
+from bench.results import save
+from bench.rewrite import ASSET, image, page, rewrite
+from mediasvc.core.text.references import ArticleType
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-import bs4  # noqa: E402
-import lxml.html  # noqa: E402
-
-from bench.results import save  # noqa: E402
-from bench.rewrite import ASSET, image, page, rewrite  # noqa: E402
-from mediasvc.core.text.references import ArticleType  # noqa: E402
 
 ROUNDS = 5
 IMAGE = re.compile(rb"(<img[^>]*?src=\")[^\"]*", re.IGNORECASE)  # enough for these pages
@@ -102,7 +100,7 @@ def main() -> None:
     peers = [name for name in tools if name != "mediasvc"]
     save(
         "peers_rewrite",
-        "python bench/peers_rewrite.py",
+        "python -m bench.peers_rewrite",
         [
             {"name": "HTML page of 1 MB", "unit": "MB/s a core", "ours": round(median(speeds["mediasvc"]), 1),
              "peers": {name: round(median(speeds[name]), 1) for name in peers}, "target": 50},

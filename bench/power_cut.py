@@ -1,7 +1,7 @@
 """Power cuts in the middle of `mediasvc rewrite`, on real file systems: what is torn, and what the next run makes of it.
 
-    python bench/power_cut.py                                # the rows that are kept; needs root, loop devices, xfsprogs
-    python bench/power_cut.py --cuts 3 --only xfs --no-save  # a look
+    python -m bench.power_cut                                # the rows that are kept; needs root, loop devices, xfsprogs
+    python -m bench.power_cut --cuts 3 --only xfs --no-save  # a look
 
 A file system in a file, over a loop device, has the articles, DATA_DIR, the output and the report. The cut is the shutdown
 ioctl with NOLOGFLUSH: what the file system has not sent to the device by then is lost at once, metadata and data. Then it is
@@ -32,8 +32,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.power_cut_disk import FILE_SYSTEMS, Disk, Writeback, run_tool, stand_alone
 from bench.results import save
@@ -387,7 +385,7 @@ def main() -> None:
                 for note, count in sorted(found.notes.items()):
                     print(f"      {note} ({count})")
     if not told.no_save:
-        save("power_cut", "python bench/power_cut.py", rows)
+        save("power_cut", "python -m bench.power_cut", rows)
 
 
 if __name__ == "__main__":

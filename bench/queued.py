@@ -1,7 +1,7 @@
 """The same batch in process and through the queue with 1 and 2 workers.
 
-    python bench/queued.py                                      # the rows that are kept
-    python bench/queued.py --articles 200 --rounds 1 --no-save  # a look
+    python -m bench.queued                                      # the rows that are kept
+    python -m bench.queued --articles 200 --rounds 1 --no-save  # a look
 
 In process with files and SQLite; in process with index and locks in Redis and blobs in S3; and through the queue, over the
 same Redis and S3, with 1 and 2 workers. What the queue costs is the difference between the last two and the second: what the
@@ -26,8 +26,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.batch import origin, run
 from bench.batch_origin import article
@@ -79,7 +77,7 @@ def main() -> None:
         if row["unit"] == "x":
             print(f"{row['name']}: {row['ours']:.2f}")
     if not options.no_save:
-        save("queued", "python bench/queued.py", rows)
+        save("queued", "python -m bench.queued", rows)
 
 
 def _told(cost: Cost, articles: int) -> str:

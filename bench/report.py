@@ -1,6 +1,6 @@
 """Draws the last figures of every bench as SVG plots that follow the reader's light or dark theme.
 
-.venv/bin/python bench/report.py
+.venv/bin/python -m bench.report
 
 Reads bench/results/*.json (bench/README.md has the form), writes one SVG beside each, and fills in every place of
 README.md, bench/README.md and docs/ that stands between `<!-- figures: cold, hot -->` (or `all`) and
@@ -11,14 +11,11 @@ import json
 import math
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.results import FOLDER
 

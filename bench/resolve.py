@@ -1,18 +1,15 @@
 """How fast addresses are resolved, and that 100 kB of malice in one takes no longer than its length."""
 
 import html
-import sys
 import time
 from pathlib import Path
 from statistics import median
 
+from bench.results import save
+from mediasvc.core.addresses.urls import Resolver, parse_rules
+from mediasvc.errors import MediaError
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from bench.results import save  # noqa: E402
-from mediasvc.core.addresses.urls import Resolver, parse_rules  # noqa: E402
-from mediasvc.errors import MediaError  # noqa: E402
-
 RULES = parse_rules(
     (ROOT / "mediasvc/core/addresses/wrappers/wrappers.toml").read_text(encoding="utf-8"), "wrappers.toml"
 )
@@ -169,7 +166,7 @@ def main() -> None:
         print(f"  {milliseconds:6.2f} ms  {start}{token}{token}…")
     save(
         "resolve",
-        "python bench/resolve.py",
+        "python -m bench.resolve",
         [
             row("wrapped addresses", "resolutions/s a core", round(1e6 / median(mix)), 50_000),
             row("plain URLs", "resolutions/s a core", round(1e6 / median(plain)), 50_000),

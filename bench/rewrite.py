@@ -1,6 +1,6 @@
 """How fast whole articles are rewritten where every image is known: CPU figures, nothing fetched.
 
-    python bench/rewrite.py [--hostile]
+    python -m bench.rewrite [--hostile]
 
 An article of the usual size and density (6 kB, three images and two front-matter fields), the same kind of text as
 one long page, and, with --hostile, 8 MiB of what means harm. "Addresses never seen": each post is rewritten once, and
@@ -11,22 +11,18 @@ unwrapped and checked against the policy there. "Seen before": the same post aga
 import argparse
 import gc
 import resource
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from bench.results import save  # noqa: E402
-from mediasvc.articles.options import ArticleOptions  # noqa: E402
-from mediasvc.articles.targets import sort_references  # noqa: E402
-from mediasvc.config.policies import make_addresses  # noqa: E402
-from mediasvc.config.settings import Settings  # noqa: E402
-from mediasvc.core.addresses.lookup import Addresses  # noqa: E402
-from mediasvc.core.text.references import ArticleType, find_references, splice, write  # noqa: E402
+from bench.results import save
+from mediasvc.articles.options import ArticleOptions
+from mediasvc.articles.targets import sort_references
+from mediasvc.config.policies import make_addresses
+from mediasvc.config.settings import Settings
+from mediasvc.core.addresses.lookup import Addresses
+from mediasvc.core.text.references import ArticleType, find_references, splice, write
 
 ASSET = "assets/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08.jpg"
 ROUNDS = 15
@@ -36,6 +32,8 @@ PROSE = (
     "清晨的渡口还没有人，雾从河面升起来，慢慢漫过石阶。老船工把缆绳解开，又系上，说今天的水比昨天高了半尺。"
     "我们在岸边等了一个小时，看对岸的灯一盏一盏熄灭。"
 )
+
+ROOT = Path(__file__).resolve().parent.parent
 WORDS = "The ferry came late, as it does in autumn, and nobody minded; there was tea, and a dog, and time to look. "
 
 
@@ -236,7 +234,7 @@ def main() -> None:
                 "target": None,
             }
         )
-    save("rewrite", "python bench/rewrite.py" + (" --hostile" if wanted.hostile else ""), rows)
+    save("rewrite", "python -m bench.rewrite" + (" --hostile" if wanted.hostile else ""), rows)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,14 @@
 """POST /v1/rewrite, lazy, on the bundled article: requests for each second of CPU that the service spends.
 
-    python bench/rewrite_http.py            # needs wrk
+    python -m bench.rewrite_http            # needs wrk
 
 One server process. CPU is of that process alone, so the figure is that of one whole core, whatever else runs.
 """
 
 import argparse
 import statistics
-import sys
 import tempfile
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import orjson
 import psutil
@@ -92,7 +89,7 @@ def main() -> None:
             }
         )
     if not options.no_save:
-        print(results.save("rewrite_http", "python bench/rewrite_http.py", rows))
+        print(results.save("rewrite_http", "python -m bench.rewrite_http", rows))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How many machines: Zipf-like traffic through every cache, priced with measured costs.
 
-.venv/bin/python bench/simulate.py [--exponent 0.8] [--views 2] [--no-cdn] [--check]
+.venv/bin/python -m bench.simulate [--exponent 0.8] [--views 2] [--no-cdn] [--check | --verify]
 
 Reads the costs that bench/costs.py measured, and writes what follows into docs/scaling.md. Assumptions, each a flag or a constant of bench/traffic.py:
 - requests are independent, the image of rank r is asked for in proportion to r ** -exponent (published traces of web
@@ -16,11 +16,8 @@ Reads the costs that bench/costs.py measured, and writes what follows into docs/
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import results
 from bench.traffic import (
@@ -49,6 +46,7 @@ def main() -> None:
     options.add_argument("--views", type=float, default=2.0, help="requests an image a day")
     options.add_argument("--no-cdn", action="store_true")
     options.add_argument("--check", action="store_true", help="hold the approximation against a real LRU")
+    options.add_argument("--verify", action="store_true", help="fail where docs/scaling.md is not up to date")
     chosen = options.parse_args()
     if chosen.check:
         for share, real, reckoned in check(chosen.exponent):
@@ -67,9 +65,12 @@ def main() -> None:
         )
         for title, cells in lines(made):
             print(f"{title:34}" + "".join(f"{cell:>16}" for cell in cells))
-    if chosen.exponent == 0.8 and chosen.views == 2.0 and not chosen.no_cdn:
-        print("\nkept in", results.save("simulate", "python bench/simulate.py", rows(plans)))
-        fill_page(plans, costs)
+    if chosen.verify:
+        if PAGE.read_text(encoding="utf-8") != filled_page(plans, costs):
+            raise SystemExit("docs/scaling.md is not up to date; run: python -m bench.simulate")
+    elif chosen.exponent == 0.8 and chosen.views == 2.0 and not chosen.no_cdn:
+        print("\nkept in", results.save("simulate", "python -m bench.simulate", rows(plans)))
+        PAGE.write_text(filled_page(plans, costs), encoding="utf-8")
 
 
 def lines(made: list[Plan]) -> list[tuple[str, list[str]]]:
@@ -97,15 +98,15 @@ def lines(made: list[Plan]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def fill_page(plans: dict[bool, list[Plan]], costs: Costs) -> None:
-    """Put the arithmetic and the table where docs/scaling.md has a place for them."""
+def filled_page(plans: dict[bool, list[Plan]], costs: Costs) -> str:
+    """docs/scaling.md with the arithmetic and the table of these costs in their places."""
     text = PAGE.read_text(encoding="utf-8")
     for name, lines_of_it in (("arithmetic", arithmetic(costs)), ("plans", table(plans))):
         begin, end = f"<!-- {name}: written by bench/simulate.py -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
         _, _, after = rest.partition(end)
         text = before + begin + "\n".join(lines_of_it) + "\n" + end + after
-    PAGE.write_text(text, encoding="utf-8")
+    return text
 
 
 def arithmetic(costs: Costs) -> list[str]:

@@ -1,7 +1,7 @@
 """The service under mixed load for a long time: hot, cold and bad requests; memory stays flat, nothing fails that should not.
 
-    python bench/soak.py                   # ten minutes
-    python bench/soak.py --seconds 60      # a glance
+    python -m bench.soak                   # ten minutes
+    python -m bench.soak --seconds 60      # a glance
 
 Every reply is checked against what its request should get. Memory is that of the whole process tree.
 """
@@ -15,9 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import aiohttp
 
@@ -220,7 +217,7 @@ def main() -> None:
             {"name": "memory early", "unit": "MB", "ours": round(early / 1e6, 1), "peers": {}, "target": None},
             {"name": "memory late", "unit": "MB", "ours": round(late / 1e6, 1), "peers": {}, "target": round(early / 1e6 * 1.1, 1)},
         ]  # fmt: skip
-        print(results.save("soak", f"python bench/soak.py --seconds {options.seconds}", rows))
+        print(results.save("soak", f"python -m bench.soak --seconds {options.seconds}", rows))
     if tally.wrong or growth > 0.1:
         sys.exit(1)
 

@@ -1,6 +1,6 @@
 """What each store costs: look-ups and writes of the index, blobs, locks and the journal, on one machine and over Redis and S3.
 
-.venv/bin/python bench/stores.py [--rounds 5]
+.venv/bin/python -m bench.stores [--rounds 5]
 
 CPU of this process for one call, all threads, under uvloop as the service is; Valkey and SeaweedFS are other processes.
 Writes and S3 have 64 callers at once, the rest one. Medians over rounds, in which the stores take turns.
@@ -12,7 +12,6 @@ import hashlib
 import itertools
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -20,8 +19,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import uvloop
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import results
 from mediasvc import logs
@@ -147,7 +144,7 @@ def main() -> None:
         rows = uvloop.run(measure(Path(folder), valkey, s3, rounds))
     for row in rows:
         print(f"{row['name']:32} {row['ours']:>10} {row['unit']}")
-    results.save("stores", "python bench/stores.py", rows)
+    results.save("stores", "python -m bench.stores", rows)
 
 
 if __name__ == "__main__":

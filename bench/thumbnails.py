@@ -1,6 +1,6 @@
 """CPU milliseconds, bytes and SSIM of one thumbnail: ours beside plain Pillow, libvips and the floor, in turns.
 
-Needs what `pip install pyvips pyvips-binary` brings besides the test extra. Run: `python bench/thumbnails.py [--rounds N]
+Needs what `pip install pyvips pyvips-binary` brings besides the test extra. Run: `python -m bench.thumbnails [--rounds N]
 [--row TEXT] [--save]`. Every contender does one picture, then the next contender, then the next round; medians.
 The reference for SSIM is a full decode scaled by Pillow's LANCZOS. The floor is a scaled decode and an encode with
 nothing between: what no program that uses the same codecs can go below.
@@ -14,18 +14,15 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image, ImageSequence
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from bench import results
-from bench.ssim import reference, ssim
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Limits, OutputFormat, ThumbnailSpec
 from mediasvc.core.pictures.thumbnail import inspect, render
 from tests.support.pictures import animated_gif, photograph
+from tests.support.ssim import reference, ssim
 
 BOX = Size(600, 400)
 LIMITS = Limits()
@@ -212,7 +209,7 @@ def main() -> None:
     if arguments.save:
         results.save(
             "thumbnails",
-            "python bench/thumbnails.py --save",
+            "python -m bench.thumbnails --save",
             [result(figures, name) for name in names(figures)],
         )
 

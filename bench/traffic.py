@@ -2,17 +2,13 @@
 
 import json
 import math
-import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import results
 
@@ -198,7 +194,7 @@ def load_costs() -> Costs:
     """The figures of bench/costs.py; SystemExit says how to get them."""
     path = results.FOLDER / "costs.json"
     if not path.is_file():
-        raise SystemExit("no measured costs yet; run: .venv/bin/python bench/costs.py")
+        raise SystemExit("no measured costs yet; run: .venv/bin/python -m bench.costs")
     rows: dict[str, dict[str, Any]] = {
         row["name"]: row for row in json.loads(path.read_text(encoding="utf-8"))["rows"]
     }

@@ -1,6 +1,6 @@
 """Mutated articles keep the laws; bench/fuzz_articles.py runs many more of them."""
 
-from bench.fuzz_articles import run
+from tests.support.article_mutations import run
 
 
 def test_mutated_articles_are_rewritten_and_restored_without_an_exception() -> None:

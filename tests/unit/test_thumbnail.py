@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.ssim import ssim
 from mediasvc.core.geometry import Size
 from mediasvc.core.pictures import encode
 from mediasvc.core.pictures.thumbnail import (
@@ -23,6 +22,7 @@ from mediasvc.core.pictures.thumbnail import (
 )
 from mediasvc.errors import MediaError, TooManyPixels, Undecodable
 from tests.support import pictures
+from tests.support.ssim import ssim
 
 LIMITS = Limits()
 BOTH = frozenset({Format.WEBP, Format.AVIF})
