@@ -1,11 +1,13 @@
 """The table of wrappers and its grammar: every entry does what it says, every broken one is named with its line."""
 
+import base64
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
-from mediasvc.core.addresses.urls import Resolver, parse_rules
+from mediasvc.core.addresses.urls import Resolver, normalise, parse_rules
 from mediasvc.core.addresses.wrappers.fields import FRAGMENTS
 from mediasvc.core.addresses.wrappers.rules import KEYS, Rule
 from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError, SourceRefused
@@ -41,6 +43,13 @@ def test_every_entry_holds_its_examples_among_all_the_others(rule: Rule) -> None
     "address",
     [
         # tracking and share links, redirects, log-ins
+        "https://ex.com/login/element?url=https%3A%2F%2Fex.org%2Fa.jpg",
+        "https://ex.com/proxy/login?url=https%3A%2F%2Fex.org%2F",
+        "https://ex.com/vi/dQw4w9WgXcQ/hqdefault.jpg",
+        "https://i.ytimg.com/vi/dQw4w9WgXcQ/maxres.jpg",
+        "https://ex.com/img/abc.png",
+        "https://ex.com/search?mediaurl=https%3A%2F%2Fex.org%2Fa.jpg",
+        "https://lh3.googleusercontent.com/proxy/7w7Xf2jTT=s0-d-e1-ft",
         "https://www.oschina.net/action/GoToLink?url=https%3A%2F%2Fnginx.org%2F",
         "https://link.zhihu.com/?target=https%3A//ex.com/a.jpg",
         "https://l.facebook.com/l.php?u=https%3A%2F%2Fex.com%2Fa.jpg&h=AT0",
@@ -258,7 +267,95 @@ def test_the_manual_names_every_key_and_fragment_and_no_other() -> None:
     assert fragments == set(FRAGMENTS)
 
 
+def _own(body: str) -> str:
+    return f'[[wrapper]]\nname = "ours"\n{body}'
+
+
+@pytest.mark.parametrize(
+    ("body", "wrapped", "carried"),
+    [
+        (
+            'place = "fragment"\nhosts = ["m.ex"]',
+            "https://m.ex/p/x=s0#https://ex.com/a?b=1&c",
+            "https://ex.com/a?b=1&c",
+        ),
+        (
+            'place = "fragment"\nhosts = ["m.ex"]',
+            "https://m.ex/#https%3A%2F%2Fex.com%2Fa",
+            "https://ex.com/a",
+        ),
+        (
+            'place = "template"\nhosts = ["*.m.ex"]\nhost = \'(?P<host>[^.]+)\\.m\\.ex\'\nspelling = "hyphens"\n'
+            'template = "https://{host}{path}"\nscheme_parameter = "s"\ndrop = ["s", "t_*"]\nquery = "carried"',
+            "https://a--b-ex-com.m.ex/x/y?t_1=1&v=2&s=http&t_2",
+            "http://a-b.ex.com/x/y?v=2",
+        ),
+        (
+            'place = "template"\nhosts = ["m.ex"]\ntemplate = "https://{?h}/{?p}"\nquery = "own"',
+            "https://m.ex/?p=a%2Fb.jpg&h=ex.com&w=3",
+            "https://ex.com/a/b.jpg",
+        ),
+        (
+            'place = "path"\nhosts = ["m.ex"]\npath = "/"\nending = "/(?:fit|crop)"\nquery = "own"',
+            "https://m.ex/https://ex.com/fit/a.jpg/crop?w=3",
+            "https://ex.com/fit/a.jpg",
+        ),
+        (
+            'place = "path"\nhosts = ["m.ex"]\npath = "/"\ndrop = ["w"]\nquery = "carried"',
+            "https://m.ex/https://ex.com/a.jpg?w=3",
+            "https://ex.com/a.jpg",
+        ),
+    ],
+)
+def test_the_parts_of_a_carried_url_are_found_where_the_rule_says(
+    body: str, wrapped: str, carried: str
+) -> None:
+    text = _own(f'{body}\nexamples = [["{wrapped}", "{carried}"]]\n')
+
+    assert Resolver(parse_rules(text, "own.toml")).resolve(wrapped).origin == carried
+
+
+@pytest.mark.parametrize(
+    "url", ["https://ex.com/a?b=~~~???>>>&c", "http://ex.com/日本.png", "https://ex.com/a.jpg"]
+)
+@pytest.mark.parametrize("alphabet", ["standard", "standard, escaped", "url", "url, unpadded", "split"])
+def test_base64_is_read_in_every_way_it_is_written(url: str, alphabet: str) -> None:
+    standard = base64.b64encode(url.encode()).decode()
+    safe = base64.urlsafe_b64encode(url.encode()).decode()
+    written = {
+        "standard": standard,
+        "standard, escaped": quote(standard, safe=""),
+        "url": safe,
+        "url, unpadded": safe.rstrip("="),
+        "split": "/".join(re.findall(".{1,16}", safe)),
+    }[alphabet]
+    body = 'place = "path"\nhosts = ["m.ex"]\npath = "/e/"\ncoded = "base64"\nquery = "own"'
+    rules = parse_rules(
+        _own(body + '\nexamples = [["https://m.ex/e/aHR0cDovL2V4LmNvbS8", "http://ex.com/"]]\n'), "o"
+    )
+
+    assert Resolver(rules).resolve(f"https://m.ex/e/{written}?w=3").origin == normalise(url)
+
+
+def test_a_carried_url_of_another_host_leaves_the_address_alone() -> None:
+    for host in ("evil.example", "i.ytimg.com.evil.example", "x@evil.example", "127.0.0.1"):
+        address = f"https://piped.example.org/vi/dQw4w9WgXcQ/a.jpg?host={host}&x=host=i.ytimg.com"
+
+        assert RESOLVER.resolve(address).layers == ()
+
+
 BROKEN = [
+    ('parameters = ["u"]', 'parameters = ["u"]\ntemplate = "https://{x}/"', 6, "template belongs"),
+    ('parameters = ["u"]', 'parameters = ["u"]\nhost = "a"', 6, "host belongs"),
+    ('parameters = ["u"]', 'parameters = ["u"]\nending = "("', 6, "regular expression"),
+    ('parameters = ["u"]', 'parameters = ["u"]\nspelling = "dots"', 6, "one of"),
+    ('parameters = ["u"]', 'parameters = ["u"]\ncarried_hosts = ["a b"]', 6, "host"),
+    (
+        'place = "parameter"\nhosts = ["img.corp.example"]\nparameters = ["u"]',
+        'place = "template"\nhosts = ["a.b"]\ntemplate = "{x}"',
+        5,
+        "http",
+    ),
     ("", "[[wrapper]\n", 1, ""),
     ("", "x = 1\n" + GOOD, 1, "only"),
     ("", "\n[server]\nport = 1\n", 2, "only"),

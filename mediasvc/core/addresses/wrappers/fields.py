@@ -7,14 +7,16 @@ import can_ada
 
 from mediasvc.core.addresses.host_patterns import HostPattern, parse_host_pattern
 
-_DECODE: Mapping[str, tuple[int, int]] = {"query": (0, 2), "parameter": (1, 2), "path": (0, 1)}
+_DECODE: Mapping[str, tuple[int, int]] = {"query": (0, 2), "fragment": (0, 2), "parameter": (1, 2), "path": (0, 1)}
 _GROUPS = frozenset({"host", "scheme", "tls", "query"})
+_TEMPLATE = re.compile(r"https?://(?:[^{}]|\{\??[\w-]+\})+")
+_PART = re.compile(r"([^{]*)(?:\{(\??[\w-]+)\})?")
 # What a path may say in braces, beside the file's own fragments.
 FRAGMENTS: Mapping[str, str] = {
     "url": r"(?=(?i:https?(?::|%3A)(?:/|%2F)))",
     "segments": r"(?:(?!(?i:https?(?::|%3A)(?:/|%2F)))[^/]*/){0,40}+",
     "last": r"(?>.*/(?!/?\Z))(?=[^/]{1,80}/?\Z)",
-    "base64": r"(?=aHR0c(?:DovL|HM6Ly)[\w-]+(?:=|%3D){0,2}\Z)",
+    "base64": r"(?=aHR0c(?:DovL|HM6Ly)(?:[\w+/-]|%2[BbFf])++(?:=|%3[Dd]){0,2}\Z)",
 }
 _BRACES = re.compile(r"\{([a-z][a-z0-9_-]*)\}")
 _LABEL = re.compile(r"[a-z0-9*_-]+")
@@ -93,7 +95,7 @@ def path(text: str, place: str, fragments: Mapping[str, str]) -> re.Pattern[str]
         raise Broken("path", f"path names an unknown fragment: {error}") from error
     except re.error as error:
         raise Broken("path", f"path is no regular expression: {error}") from error
-    if strange := set(pattern.groupindex) - _GROUPS:
+    if place != "template" and (strange := set(pattern.groupindex) - _GROUPS):
         raise Broken("path", f"unknown group {sorted(strange)[0]!r}; known: {', '.join(sorted(_GROUPS))}")
     return pattern
 
@@ -103,12 +105,34 @@ def parameter(names: tuple[str, ...], rest: str) -> re.Pattern[str] | None:
     return re.compile(f"(?:^|&)(?:{'|'.join(map(re.escape, names))}){rest}") if names else None
 
 
-def hosts(texts: tuple[str, ...]) -> tuple[HostPattern, ...]:
+def pattern(key: str, text: str) -> re.Pattern[str] | None:
+    """A regular expression of the entry; None where there is none."""
+    try:
+        return re.compile(text) if text else None
+    except re.error as error:
+        raise Broken(key, f"{key} is no regular expression: {error}") from error
+
+
+def template(text: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of a literal and the name that follows it; () where there is no template."""
+    if not text:
+        return ()
+    if not _TEMPLATE.fullmatch(text):
+        raise Broken("template", "template is an http(s) URL with {group}, {path} or {?parameter} in it")
+    return tuple((found[1], found[2] or "") for found in _PART.finditer(text) if found[0])
+
+
+def parameter_names(texts: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Names of parameters, in which `*` is any text."""
+    return re.compile("|".join(re.escape(text).replace(r"\*", ".*") for text in texts)) if texts else None
+
+
+def hosts(texts: tuple[str, ...], key: str = "hosts") -> tuple[HostPattern, ...]:
     """Host patterns of the entry."""
     try:
         return tuple(parse_host_pattern(text) for text in texts)
     except ValueError as error:
-        raise Broken("hosts", str(error)) from error
+        raise Broken(key, str(error)) from error
 
 
 def labels(texts: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:

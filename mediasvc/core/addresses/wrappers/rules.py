@@ -10,7 +10,7 @@ from mediasvc.core.addresses.host_patterns import HostPattern
 from mediasvc.core.addresses.wrappers import fields
 from mediasvc.errors import InvalidSettings
 
-Place = Literal["query", "parameter", "path", "host", "none"]
+Place = Literal["query", "parameter", "path", "fragment", "host", "template", "none"]
 Coded = Literal["percent", "base64", "hex"]
 OwnerOfQuery = Literal["auto", "carried", "own"]
 
@@ -22,6 +22,9 @@ class Rule:
     file, line: where it stands. must_carry: a URL that the rule is about but that carries nothing is an
     error; else it is somebody's plain URL. path: anchored at the start, at the end too unless the place
     is the path. decode: (least, most) times. examples: pairs of (wrapped, what it carries).
+    host: what the whole host name must be. template: pairs of a literal and what follows it, `""`, the name of
+    a group or `?` and the name of a parameter. drop: names of the wrapper's own parameters. ending: what the
+    wrapper writes behind the carried URL. carried_hosts: hosts that the carried URL may have; empty: any.
     """
 
     name: str
@@ -48,6 +51,14 @@ class Rule:
     format_mark: str
     relative: str
     to: str
+    host: re.Pattern[str] | None
+    spelling: Literal["", "hyphens"]
+    template: tuple[tuple[str, str], ...]
+    scheme_parameter: str
+    drop: re.Pattern[str] | None
+    ending: re.Pattern[str] | None
+    carried_hosts: tuple[HostPattern, ...]
+    source: str
     image: bool
     must_carry: bool
     examples: tuple[tuple[str, str], ...]
@@ -74,7 +85,8 @@ _STRINGS: tuple[str, ...] = (
     "relative",
 )
 _STRINGS += ("ssl_parameter", "query_parameter", "format_mark", "to")
-_LISTS = ("hosts", "labels", "contains", "parameters", "beside", "after")
+_STRINGS += ("host", "spelling", "template", "scheme_parameter", "ending", "source")
+_LISTS = ("hosts", "labels", "contains", "parameters", "beside", "after", "drop", "carried_hosts")
 _FLAGS = ("last", "ssl_prefix", "image", "must_carry")
 KEYS = frozenset((*_STRINGS, *_LISTS, *_FLAGS, "decode", "examples"))
 _CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -82,6 +94,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "coded": get_args(Coded),
     "query": get_args(OwnerOfQuery),
     "scheme": ("http", "https"),
+    "spelling": ("hyphens",),
     "slashes": ("any", "two"),
 }
 _ENTRY = re.compile(r"\s*\[\[\s*wrapper\s*\]\]")
@@ -166,6 +179,14 @@ def _compile(
         format_mark=texts["format_mark"],
         relative=fields.relative(texts["relative"]),
         to=fields.target(texts["to"]),
+        host=fields.pattern("host", texts["host"]),
+        spelling=texts["spelling"],  # type: ignore[arg-type]  # checked, as above
+        template=fields.template(texts["template"]),
+        scheme_parameter=texts["scheme_parameter"],
+        drop=fields.parameter_names(lists["drop"]),
+        ending=fields.pattern("ending", rf"(?:{texts['ending']})\Z" if texts["ending"] else ""),
+        carried_hosts=fields.hosts(lists["carried_hosts"], "carried_hosts"),
+        source=texts["source"],
         image=flags["image"] or False,
         must_carry=is_known_host if flags["must_carry"] is None else flags["must_carry"],
         examples=fields.examples(entry),
@@ -183,6 +204,10 @@ def _check_keys_fit(texts: Mapping[str, str], lists: Mapping[str, tuple[str, ...
         raise fields.Broken("parameters", "parameters belongs to place = 'parameter', which needs it")
     if (place == "host") != bool(texts["to"]):
         raise fields.Broken("to", "to belongs to place = 'host', which needs it")
+    if (place == "template") != bool(texts["template"]):
+        raise fields.Broken("template", "template belongs to place = 'template', which needs it")
+    if texts["host"] and place != "template":
+        raise fields.Broken("host", "host belongs to place = 'template'")
     if place == "path" and not texts["path"]:
         raise fields.Broken("path", "place = 'path' needs path: what stands before the carried URL")
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import can_ada
 
+from mediasvc.core.addresses.host_patterns import HostPattern
 from mediasvc.core.addresses.wrappers.rules import Rule
 from mediasvc.errors import InvalidRequest, SourceRefused
 
@@ -18,7 +19,10 @@ _HOST_FIRST = re.compile(r"(?:[^\s/?#:\\@.]+\.)+[^\s/?#:\\@.]+\.?(:[0-9]+)?(?=[/
 _IMAGE = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|svg|tiff?|heic)$", re.IGNORECASE)
 _ESCAPES = re.compile(r"%([0-7][0-9A-Fa-f](?:%[0-7][0-9A-Fa-f])*+)")
 _BLANKS = ' \t\n\r\f"'
-_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/_-]")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*")
+_HOST_OF_URL = re.compile(r"https?:/*([^/?#:\\]+)", re.IGNORECASE)
+# Between two characters of a name a single hyphen spells a dot; a double one spells a hyphen.
+_SPELT_DOT = re.compile(r"(?<=[^-])-(?=[^-])")
 
 
 class Outer(NamedTuple):
@@ -62,35 +66,81 @@ def carried_by(rule: Rule, outer: Outer) -> str | None:
         return None
     if rule.place == "none":
         return ""
-    if rule.place == "host":
-        search = "" if outer.query is None else f"?{outer.query}"
-        return f"{outer.url.protocol}//{rule.to}{outer.path}{search}"
+    if rule.beside is not None and not rule.beside.search(outer.query or ""):
+        return None
+    if rule.after and not _is_after(rule.after, match[0]):
+        return None
+    url = _built(rule, outer, match) if rule.place in ("host", "template") else _written(rule, outer, match)
+    if url is None or (rule.image and not _IMAGE.search(url.partition("#")[0].partition("?")[0])):
+        return None
+    return url if not rule.carried_hosts or _is_of(rule.carried_hosts, url) else None
+
+
+def _written(rule: Rule, outer: Outer, match: re.Match[str]) -> str:
+    """The carried URL where it is written as a text: in the query, a parameter, the fragment or the path."""
     if rule.place == "query":
         text = outer.query or ""
     elif rule.place == "parameter":
-        found = _parameter(rule, outer.query or "")
-        if found is None:
-            return None
-        text = found
+        text = _parameter(rule, outer.query or "")
+    elif rule.place == "fragment":
+        text = outer.url.hash[1:]
     else:
-        if rule.after and not _is_after(rule.after, match[0]):
-            return None
         text = _rest_of_path(rule, outer, match)
     text = _decoded(rule, text)
     if match.re.groups:
         text = _with_groups(match, text)
     url = _absolute(rule, outer, text)
-    if rule.query_parameter and outer.query:
-        url = _with_query(url, rule.query_parameter, outer.query)
-    if rule.image and not _IMAGE.search(url.partition("#")[0].partition("?")[0]):
-        return None
-    return url
+    return (
+        _with_query(url, rule.query_parameter, outer.query) if rule.query_parameter and outer.query else url
+    )
 
 
-def _parameter(rule: Rule, query: str) -> str | None:
-    """Raw value of the first parameter that the rule names; "" when missing; None when it lacks company."""
-    if rule.beside is not None and not rule.beside.search(query):
-        return None
+def _built(rule: Rule, outer: Outer, match: re.Match[str]) -> str | None:
+    """The carried URL where host and path are found apart; None where a part of the template is missing."""
+    query = _without_own(rule, outer.query)
+    search = "" if query is None or rule.query == "own" else f"?{query}"
+    if rule.place == "host":
+        return f"{outer.url.protocol}//{rule.to}{outer.path}{search}"
+    parts = match.groupdict() | {"path": outer.path}
+    if rule.host is not None:
+        named = rule.host.fullmatch(outer.url.hostname)
+        if named is None:
+            return None
+        parts |= named.groupdict()
+    if rule.spelling == "hyphens" and parts.get("host"):
+        parts["host"] = _SPELT_DOT.sub(".", parts["host"]).replace("--", "-")
+    url = ""
+    for literal, name in rule.template:
+        part = "" if not name else _value_of(name[1:], outer.query) if name[0] == "?" else parts.get(name)
+        if part is None:
+            return None
+        url += literal + part
+    if rule.scheme_parameter and _value_of(rule.scheme_parameter, outer.query) == "http":
+        url = "http" + url[url.index(":") :]
+    return url + search
+
+
+def _value_of(parameter: str, query: str | None) -> str | None:
+    """The value of a parameter, percent-decoded once; None where it is missing or empty."""
+    value = f"&{query or ''}".partition(f"&{parameter}=")[2].partition("&")[0]
+    return decode_once(value) or None
+
+
+def _without_own(rule: Rule, query: str | None) -> str | None:
+    """The query without the wrapper's own parameters."""
+    if not rule.drop or query is None:
+        return query
+    kept = [pair for pair in query.split("&") if not rule.drop.fullmatch(pair.partition("=")[0])]
+    return "&".join(kept) or None
+
+
+def _is_of(hosts: tuple[HostPattern, ...], url: str) -> bool:
+    found = _HOST_OF_URL.match(url)
+    return found is not None and any(pattern.matches(found[1].lower()) for pattern in hosts)
+
+
+def _parameter(rule: Rule, query: str) -> str:
+    """Raw value of the first parameter that the rule names; "" when missing."""
     found = rule.parameter.search(query) if rule.parameter is not None else None
     if found is None:
         return ""
@@ -113,8 +163,11 @@ def _rest_of_path(rule: Rule, outer: Outer, match: re.Match[str]) -> str:
         rest, _, extension = rest.partition(rule.format_mark)
         if not re.fullmatch(r"[a-z]{2,5}", extension):
             raise InvalidRequest("the address can be read in more ways than one", reason="ambiguous")
+    if rule.ending is not None:
+        rest = rule.ending.sub("", rest, count=1)
     is_carried = rule.query == "carried" or (rule.query == "auto" and _LITERAL.match(rest))
-    return f"{rest}?{outer.query}" if is_carried and outer.query is not None else rest
+    query = _without_own(rule, outer.query) if is_carried else None
+    return rest if query is None else f"{rest}?{query}"
 
 
 def _decoded(rule: Rule, text: str) -> str:
@@ -134,12 +187,19 @@ def _decoded(rule: Rule, text: str) -> str:
 
 
 def _from_base64(text: str) -> str:
-    # A slash only splits long ones; an ending, or padding however written, is where the digits stop.
-    digits = _NOT_BASE64.split(text, maxsplit=1)[0].replace("/", "").replace("-", "+").replace("_", "/")
-    try:
-        return b64decode(digits + "=" * (-len(digits) % 4), validate=True).decode("utf-8").strip(_BLANKS)
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise InvalidRequest("the wrapper's address is not base64", reason="unreadable") from error
+    """Base64 or base64url, padded or not, `+` `/` `=` percent-encoded or not, up to an ending such as `.png`.
+
+    A slash is a digit, or it only splits a long text: as a digit where it splits, it gives no UTF-8.
+    """
+    digits = (_BASE64.match(decode_once(text)) or [""])[0]
+    for written in dict.fromkeys((digits, digits.replace("/", ""))):
+        candidate = written.replace("-", "+").replace("_", "/")
+        try:
+            found = b64decode(candidate + "=" * (-len(candidate) % 4), validate=True).decode("utf-8")
+        except (binascii.Error, UnicodeDecodeError):
+            continue
+        return found.strip(_BLANKS)
+    raise InvalidRequest("the wrapper's address is not base64", reason="unreadable")
 
 
 def _from_hex(text: str) -> str:
