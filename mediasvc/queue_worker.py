@@ -20,6 +20,7 @@ from mediasvc.batch.chunks import (
 )
 from mediasvc.config.settings import Settings
 from mediasvc.effects.queue import ACTOR, QUEUE, WorkingSide, make_broker, unpack
+from mediasvc.errors import ExitCode
 from mediasvc.wiring.parts import Parts, open_parts
 from mediasvc.wiring.records import deciding, store_name
 
@@ -45,8 +46,8 @@ async def _work(settings: Settings) -> int:
         if not stop.done():
             stop.set_result(code)
 
-    loop.add_signal_handler(signal.SIGTERM, end, 0)
-    loop.add_signal_handler(signal.SIGINT, end, 130)
+    loop.add_signal_handler(signal.SIGTERM, end, ExitCode.DONE)
+    loop.add_signal_handler(signal.SIGINT, end, ExitCode.INTERRUPTED)
     broker = make_broker(settings.queue_url)
     side = WorkingSide(settings.queue_url)
     try:

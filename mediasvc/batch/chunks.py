@@ -377,11 +377,7 @@ def exit_code_of(
     done_images: list[dict[str, Any]], error: tuple[str, str, int] | None
 ) -> int:  # Any: as in Done
     """Of one article: 0, or the worst of its failures (bug, usage, temporary, permanent)."""
-    codes = [
-        errors.BY_CODE.get(image["code"], MediaError).exit_code
-        for image in done_images
-        if image["status"] == "failed"
-    ]
+    codes = [errors.kind_of(image["code"]).exit_code for image in done_images if image["status"] == "failed"]
     # An address that we cannot even read is a failure of the article's, not a wrong use of the command.
-    codes = [3 if code == 2 else code for code in codes]
+    codes = [errors.ExitCode.PERMANENT if code is errors.ExitCode.USAGE else code for code in codes]
     return errors.worst_exit_code([*codes, error[2]] if error else codes)

@@ -12,26 +12,13 @@ from urllib.parse import urlsplit
 
 from mediasvc.batch.report import Row, digest
 from mediasvc.core.picture import EXTENSIONS, MEDIA_TYPES
+from mediasvc.errors import BY_CODE
 
 _GALLERY = 60
 _LARGEST_SHOWN = 96 * 1024
 _GROUPS_SHOWN = 200
 _ARTICLES_SHOWN = 12
 _TYPES = {extension: MEDIA_TYPES[form] for form, extension in EXTENSIONS.items()}
-_WHY = {
-    "source_missing": "the origin no longer has it",
-    "source_refused": "the address may not be fetched",
-    "source_too_large": "larger than allowed",
-    "source_failed": "the origin or the way to it failed",
-    "source_timeout": "the origin was too slow",
-    "unsupported_media": "not an image of an allowed format",
-    "undecodable": "broken or cut short",
-    "too_many_pixels": "more pixels than allowed",
-    "processing_timeout": "took too long to process",
-    "invalid_request": "the address cannot be read",
-    "overloaded": "there was too much to do at once",
-    "store_failed": "the disk or the store failed",
-}
 
 
 @dataclass(slots=True)
@@ -222,7 +209,7 @@ def _group(host: str, code: str, failures: _Failures) -> str:
         for article, source in failures.articles.items()
     )
     more = "<li>and more, all in the report</li>" if failures.more else ""
-    why = _WHY.get(code, code)
+    why = BY_CODE[code].explanation if code in BY_CODE else code
     return (
         f"<details><summary><b>{escape(host or 'no host')}</b> {failures.count:,} × "
         f"<code>{escape(code)}</code> {escape(why)}</summary><ul>{items}{more}</ul></details>"

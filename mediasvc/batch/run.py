@@ -18,7 +18,7 @@ from mediasvc.batch.scan import Item, Plan, scan
 from mediasvc.effects.disk import files
 from mediasvc.effects.index import Index
 from mediasvc.effects.journal import Journal, JournalRow
-from mediasvc.errors import BY_CODE, BodyTooLarge, MediaError, StoreFailed, worst_exit_code
+from mediasvc.errors import BodyTooLarge, MediaError, StoreFailed, kind_of, worst_exit_code
 
 # Small enough that a killed worker costs seconds, large enough that a thread hop or a message is shared by several.
 CHUNK_ARTICLES = 8
@@ -70,7 +70,7 @@ class Totals:
 
 def _exit_code(told: Row) -> int:
     error = told["error"]
-    kind = BY_CODE.get(error, MediaError) if error else None
+    kind = kind_of(error) if error else None
     return exit_code_of(told["images"], (error, "", kind.exit_code) if kind else None)
 
 
@@ -336,7 +336,7 @@ def _take(items: Iterator[Item], count: int) -> list[Item]:
 def _is_open(told: Row, changed: set[str]) -> bool:
     """Whether a finished article is to be done again: an image may be got this time, or is another one now."""
     for image in told["images"]:
-        if image["status"] == "failed" and BY_CODE.get(image["code"], MediaError).retryable:
+        if image["status"] == "failed" and kind_of(image["code"]).is_temporary:
             return True
         if image["origin"] in changed:
             return True

@@ -14,7 +14,7 @@ def main() -> NoReturn:
     """
 
     def end(_signal: int, _frame: FrameType | None) -> None:
-        sys.exit(143)
+        sys.exit(128 + signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, end)
     try:
@@ -25,7 +25,7 @@ def main() -> NoReturn:
         gc.enable()
         sys.exit(run())
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(128 + signal.SIGINT)
     finally:
         # Python started with -m ends by SIGINT, whatever we say, once an interrupt has struck inside exec() of a text,
         # which is how dataclasses are made; the next such text makes it forget.

@@ -7,6 +7,7 @@ import orjson
 
 from mediasvc.cli.context import Common, common_options, open_parts, wait_for
 from mediasvc.config.settings import Settings
+from mediasvc.errors import ExitCode
 
 _HOSTS = 20
 
@@ -62,7 +63,7 @@ def verify(as_json: bool, common: Common) -> int:
     """Read every blob and check it against its name; damaged ones are set aside, and the exit code is 3 then."""
     found = wait_for(_verify(common.quiet_settings()))
     _tell(found, as_json)
-    return 3 if found["damaged"] else 0
+    return ExitCode.PERMANENT if found["damaged"] else ExitCode.DONE
 
 
 async def _verify(settings: Settings) -> dict[str, object]:

@@ -12,7 +12,7 @@ import click
 
 from mediasvc import __version__
 from mediasvc.cli.context import Common, common_options, printable
-from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError, StoreFailed
+from mediasvc.errors import ExitCode, InvalidRequest, InvalidSettings, MediaError, StoreFailed
 
 # By the module that has them, which is read in when one of its commands is asked for: a batch has no use for the
 # parts of the service, nor the service for those of a batch, and reading all takes as long as looking at 2,000 articles.
@@ -77,9 +77,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return stop.exit_code
     except click.ClickException as error:
         error.show(sys.stderr)
-        return 2
+        return ExitCode.USAGE
     except (KeyboardInterrupt, click.Abort):
-        return _say("interrupted; run the same command again to go on", 143 if terminated else 130)
+        return _say(
+            "interrupted; run the same command again to go on",
+            ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED,
+        )
     except BrokenPipeError:
         # Whoever read our output has gone (| head); nothing is left to be said to them.
         _drop_output()
@@ -90,7 +93,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return _say(f"stdout cannot be written: {os.strerror(error.errno)}", StoreFailed.exit_code)
     except (InvalidRequest, InvalidSettings) as error:
-        return _say(str(error), 2)
+        return _say(str(error), error.exit_code)
     except MediaError as error:
         return _say(f"{error} ({error.code})", error.exit_code)
     except BaseExceptionGroup as failures:

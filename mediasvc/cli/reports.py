@@ -7,6 +7,7 @@ import click
 from mediasvc.cli.context import Common, common_options, counted, printable
 from mediasvc.cli.paths import PathParameter
 from mediasvc.cli.result import write_result
+from mediasvc.errors import ExitCode
 
 
 @click.command(epilog="Example: mediasvc restore --report run.jsonl site/posts")
@@ -32,7 +33,7 @@ def restore(paths: tuple[Path, ...], report: Path, common: Common) -> int:
     click.echo(
         f"{counted(restored, 'article')} restored" + (f"; {failed} failed" if failed else ""), err=True
     )
-    return 3 if failed else 0
+    return ExitCode.PERMANENT if failed else ExitCode.DONE
 
 
 @click.command(epilog="Example: mediasvc report run.jsonl --html run.html")

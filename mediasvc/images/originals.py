@@ -116,7 +116,7 @@ class Originals:
         try:
             return await self._share(wish)
         except MediaError as error:
-            if not error.retryable or self._clock() >= kept.stale_until:
+            if not error.is_temporary or self._clock() >= kept.stale_until:
                 raise
             logs.get().warning("source.stale", host=logs.host_of(wish.url), code=error.code)
             return _Obtained(kept, CacheStatus.STALE)

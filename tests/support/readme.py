@@ -61,14 +61,14 @@ def settings_table() -> str:
 
 
 def errors_table() -> str:
-    """Every expected failure: its status, its code, the exit code of the command line, and what it means."""
+    """Every expected failure, a row each, from mediasvc/errors.py."""
     rows = [
-        f"| {kind.status} | `{kind.code}` | {kind.exit_code} | {'yes' if kind.retryable else 'no'} "
-        f"| {(kind.__doc__ or '').splitlines()[0]} |"
+        f"| {kind.status} | `{kind.code}` | {kind.exit_code} | {'yes' if kind.is_temporary else 'no'} "
+        f"| {kind.explanation} |"
         for kind in errors.BY_CODE.values()
         if kind is not errors.InvalidSettings
     ]
-    head = ["| status | `code` | exit | may pass | meaning |", "|---|---|---|---|---|"]
+    head = ["| status | `code` | exit | temporary | meaning |", "|---|---|---|---|---|"]
     return "\n".join([*head, *rows])
 
 

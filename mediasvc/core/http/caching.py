@@ -10,19 +10,7 @@ from mediasvc.core.http.origin_reply import Headers
 from mediasvc.core.http.retry import CIRCUIT, parse_date
 from mediasvc.core.records.index_entry import Entry as Entry
 from mediasvc.core.records.index_entry import Rendition as Rendition
-from mediasvc.errors import (
-    MediaError,
-    Poisonous,
-    ProcessingTimeout,
-    SourceFailed,
-    SourceMissing,
-    SourceRefused,
-    SourceTimeout,
-    SourceTooLarge,
-    TooManyPixels,
-    Undecodable,
-    UnsupportedMedia,
-)
+from mediasvc.errors import MediaError, Remembered
 
 _LONGEST: Final = timedelta(days=365)
 _NONE: Final = timedelta(0)
@@ -37,8 +25,6 @@ _DIRECTIVE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"\Z')
-# What the origin or the bytes say for good.
-_LASTING = (SourceMissing, SourceTooLarge, UnsupportedMedia, Undecodable, TooManyPixels, ProcessingTimeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,18 +251,18 @@ def negative_until(error: MediaError, now: datetime, rules: CacheRules) -> datet
     say for good, for missing_ttl; a picture that killed its process, for default_ttl. A host that is left alone
     is not kept: its circuit answers as fast, and knows when it is over.
     """
-    if isinstance(error, Poisonous):
-        return now + max(rules.default_ttl, rules.missing_ttl)
-    if isinstance(error, _LASTING):
-        return now + rules.missing_ttl
-    if isinstance(error, SourceFailed | SourceTimeout):
-        if error.reason == CIRCUIT:
+    match error.remembered:
+        case Remembered.NOT:
             return None
-        asked = min(timedelta(seconds=error.retry_after_s or 0), rules.missing_ttl)
-        return now + max(rules.error_ttl, asked)
-    if isinstance(error, SourceRefused):
-        return now + rules.error_ttl
-    return None
+        case Remembered.LONGEST:
+            return now + max(rules.default_ttl, rules.missing_ttl)
+        case Remembered.LONG:
+            return now + rules.missing_ttl
+        case Remembered.BRIEFLY:
+            if error.reason == CIRCUIT:
+                return None
+            asked = min(timedelta(seconds=error.retry_after_s or 0), rules.missing_ttl)
+            return now + max(rules.error_ttl, asked)
 
 
 def after_failure(
@@ -286,7 +272,7 @@ def after_failure(
 
     What may be served stale stays, and its origin is left alone for as long as another failure would be remembered.
     """
-    if entry is None or entry.digest is None or not error.retryable or now >= entry.stale_until:
+    if entry is None or entry.digest is None or not error.is_temporary or now >= entry.stale_until:
         return failed_entry(url, error, now, rules)
     until = negative_until(error, now, rules)
     return None if until is None else replace(entry, paused_until=until)

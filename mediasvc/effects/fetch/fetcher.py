@@ -278,7 +278,7 @@ class Fetcher:
                 ) from error
             if watch.is_too_slow:
                 raise SourceTimeout("The source is too slow.", reason=retry.SPEED) from error
-            raise SourceTimeout("The source took too long.", reason=retry.DEADLINE) from error
+            raise SourceTimeout("The source missed its deadline.", reason=retry.DEADLINE) from error
         finally:
             if watch is not None:
                 watch.stop()

@@ -10,16 +10,10 @@ import orjson
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, Overloaded
+from mediasvc.errors import BodyTooLarge, InvalidRequest, Overloaded, RequestTimeout
 
 # Long enough for 8 MiB over a poor line.
 _TIMEOUT_S = 60.0
-
-
-class BodyTooSlow(MediaError):
-    """The body did not arrive within its time."""
-
-    status, code, exit_code, retryable = 408, "request_timeout", 4, True
 
 
 class Bodies:
@@ -33,7 +27,7 @@ class Bodies:
     async def read(self, request: web.Request, most_bytes: int) -> AsyncIterator[bytes]:
         """The whole body; it counts until the block ends.
 
-        BodyTooLarge, BodyTooSlow, Overloaded; InvalidRequest where it breaks off or comes encoded.
+        BodyTooLarge, RequestTimeout, Overloaded; InvalidRequest where it breaks off or comes encoded.
         """
         coding = request.headers.get("Content-Encoding", "identity").strip().lower()
         if coding not in ("", "identity"):
@@ -58,7 +52,7 @@ class Bodies:
                     self._take(share, len(piece), most_bytes)
                     pieces.append(piece)
         except TimeoutError as error:
-            raise BodyTooSlow("the body did not arrive in time") from error
+            raise RequestTimeout("the body did not arrive in time") from error
         except (web.RequestPayloadError, HttpProcessingError) as error:
             raise InvalidRequest("the body is not framed as its headers say") from error
         return b"".join(pieces)

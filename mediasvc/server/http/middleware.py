@@ -9,7 +9,7 @@ from aiohttp.http_exceptions import LineTooLong
 from prometheus_client import Counter, Histogram
 
 from mediasvc import logs, metrics
-from mediasvc.errors import InvalidRequest, MediaError
+from mediasvc.errors import HeadersTooLarge, InvalidRequest, MediaError, MethodNotAllowed, NotFound
 from mediasvc.server.http import problem
 from mediasvc.server.http.admission import Gate
 from mediasvc.server.http.fast_path import REQUEST_ID, RequestIds
@@ -30,6 +30,7 @@ _ALLOWED_HEADERS = (
     "Accept, Authorization, Content-Type, If-None-Match, If-Modified-Since, Range, X-Request-ID"
 )
 _PREFLIGHT_S = 86_400
+_BUG = "this is a bug in mediasvc; the log has it under the request id"
 
 
 class Observer:
@@ -66,11 +67,8 @@ class Observer:
                 reply, code = self._of_router(request, error, request_id)
             except Exception as error:
                 logs.get().error("request.failed", route=route, exc_info=error)
-                code = "internal"
-                detail = "this is a bug of ours; the log has it under the request id"
-                reply = _reply(
-                    500, problem.headers(500, code), problem.document(500, code, detail, request_id)
-                )
+                code = MediaError.code
+                reply = _reply(*problem.of(MediaError(_BUG), request_id))
             status = reply.status
         finally:
             metrics.http_in_progress.dec()
@@ -108,15 +106,14 @@ class Observer:
         request_id = self.ids.next()
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             logs.get().error("connection.failed", exc_info=error)
-            code, detail = "internal", "this is a bug of ours; the log has it under the request id"
+            failure, status = MediaError(_BUG), MediaError.status
+        elif isinstance(error, LineTooLong):
+            failure = HeadersTooLarge("the request line or a header field is too long")
+            status = failure.status
         else:
-            code, detail = "invalid_request", "this is not a readable HTTP/1.1 request"
-            if isinstance(error, LineTooLong):
-                status, detail = 431, "the request line or a header field is too long"
+            failure = InvalidRequest("this is not a readable HTTP/1.1 request")
         metrics.http_requests.labels("unknown", str(status)).inc()
-        reply = _reply(
-            status, problem.headers(status, code), problem.document(status, code, detail, request_id)
-        )
+        reply = _reply(*problem.of(failure, request_id, status=status))
         self.dress(reply, request_id)
         reply.headers["Connection"] = "close"
         return reply
@@ -129,18 +126,16 @@ class Observer:
             allowed = ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))
             if request.method == "OPTIONS":
                 return self._preflight(allowed), ""
-            status, code, detail = 405, "method_not_allowed", f"this route answers {allowed}"
-            headers = problem.headers(status, code) | {"Allow": allowed}
-        elif request.method == "OPTIONS" and request.raw_path == "*":
+            failure: MediaError = MethodNotAllowed(f"this route answers {allowed}")
+            status, headers, body = problem.of(failure, request_id)
+            return _reply(status, headers | {"Allow": allowed}, body), failure.code
+        if request.method == "OPTIONS" and request.raw_path == "*":
             return self._preflight("DELETE, GET, HEAD, OPTIONS, POST"), ""
-        elif error.status == HTTPStatus.NOT_FOUND:
-            status, code = 404, "not_found"
-            detail = "there is no such route; GET /openapi.json lists them all"
-            headers = problem.headers(status, code)
+        if error.status == HTTPStatus.NOT_FOUND:
+            failure = NotFound("there is no such route; GET /openapi.json lists them all")
         else:
-            status, code, detail = error.status, "invalid_request", "this cannot be answered"
-            headers = problem.headers(status, code)
-        return _reply(status, headers, problem.document(status, code, detail, request_id)), code
+            failure = InvalidRequest("this cannot be answered")
+        return _reply(*problem.of(failure, request_id, status=error.status)), failure.code
 
     def _preflight(self, allowed: str) -> web.Response:
         for_pages = allowed if self._lets_pages_delete else allowed.replace("DELETE, ", "")

@@ -14,6 +14,7 @@ from aiohttp.web_request import BaseRequest
 from mediasvc.core.http import conditional
 from mediasvc.core.http.conditional import ByteRange, Unsatisfiable
 from mediasvc.core.http.retry import parse_date
+from mediasvc.errors import PreconditionFailed, RangeNotSatisfiable
 from mediasvc.server.http import problem
 from mediasvc.server.http.representation import Representation
 
@@ -32,9 +33,10 @@ def decided_without_bytes(
     asked = lower_case(request)
     modified = _moment(representation)
     if not _if_match_holds(asked, representation.etag, modified):
-        code = "precondition_failed"
-        body = problem.document(412, code, "the image is no longer the one that was named")
-        return web.Response(status=412, body=body, headers=problem.headers(412, code))
+        status, headers, body = problem.of(
+            PreconditionFailed("the image is no longer the one that was named")
+        )
+        return web.Response(status=status, body=body, headers=headers)
     if conditional.not_modified(asked, representation.etag, modified):
         fields = representation.headers(time.time(), with_body=False) | {"X-Cache": cache}
         return web.Response(status=304, headers=fields)
@@ -50,13 +52,9 @@ def send(
     if isinstance(wanted, Unsatisfiable):
         if not isinstance(content, bytes):
             content.close()
-        code = "range_not_satisfiable"
-        body = problem.document(416, code, f"the image has {length} bytes")
-        headers = problem.headers(416, code) | {
-            "Content-Range": wanted.content_range,
-            "Accept-Ranges": "bytes",
-        }
-        return web.Response(status=416, body=body, headers=headers)
+        status, headers, body = problem.of(RangeNotSatisfiable(f"the image has {length} bytes"))
+        headers |= {"Content-Range": wanted.content_range, "Accept-Ranges": "bytes"}
+        return web.Response(status=status, body=body, headers=headers)
     status, start, stop = 200, 0, length
     if wanted is not None:
         status, start, stop = 206, wanted.start, wanted.stop

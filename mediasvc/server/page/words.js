@@ -1,5 +1,7 @@
 // Numbers and outcomes in words.
 
+import { EXPLANATIONS } from "./failures.js";
+
 const NUMBER = new Intl.NumberFormat("en");
 const ONE_PLACE = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const NO_BREAK = "\u00a0";
@@ -26,22 +28,7 @@ export function percentSaved(from, to) {
   return Math.min(99, Math.round((1 - to / from) * 100));
 }
 
-const REASONS = {
-  invalid_request: "The address cannot be read.",
-  source_refused: "Policy forbids this source: its scheme, host, port or network.",
-  source_missing: "The origin says that the picture is gone (404 or 410).",
-  source_too_large: "The picture has more bytes than this service accepts.",
-  unsupported_media: "What the origin sends is not a picture of an allowed format.",
-  undecodable: "The picture is cut short or damaged.",
-  too_many_pixels: "The picture has more pixels than this service accepts.",
-  processing_timeout: "Working on the picture took too long.",
-  source_failed: "The origin could not be reached, or answered with an error. It may work later.",
-  source_timeout: "The origin took too long to answer. It may work later.",
-  overloaded: "The service was too busy. It may work later.",
-  store_failed: "The service could not keep the picture. It may work later.",
-};
-
-export const reason = (code) => REASONS[code] ?? "It could not be made local.";
+export const reason = (code) => EXPLANATIONS[code] ?? "It could not be made local.";
 
 /** [name, value, note] of each figure of the cache that people want to know. */
 export const statFigures = ({ sources, bytes: weight, renditions, failures, hits, misses }) =>

@@ -13,7 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.effects.index import Index
-from mediasvc.errors import MediaError
+from mediasvc.errors import MediaError, Overloaded
 from mediasvc.server.http import problem
 from mediasvc.server.http.admission import Gate
 from mediasvc.server.http.fast_path import Lane
@@ -61,10 +61,9 @@ class OperationRoutes:
         }
         if not fatal:
             return web.Response(body=orjson.dumps(members), content_type="application/json")
-        code = "overloaded"
-        detail = "; ".join(f"{name}: {troubles[name]}" for name in fatal)
-        described = orjson.loads(problem.document(503, code, detail)) | members | {"status": 503}
-        return web.Response(status=503, headers=problem.headers(503, code), body=orjson.dumps(described))
+        error = Overloaded("; ".join(f"{name}: {troubles[name]}" for name in fatal))
+        described = problem.members(error) | members | {"status": error.status}
+        return web.Response(status=error.status, headers=problem.headers(error), body=orjson.dumps(described))
 
     async def _troubles(self) -> dict[str, str]:
         """What is wrong, in words, by part: an index or a store that is away only costs speed."""

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from mediasvc import __version__
 from mediasvc.core.http import conditional
-from mediasvc.errors import MediaError
+from mediasvc.errors import BY_CODE, MediaError, NotFound
 from mediasvc.server.http.sending import lower_case
 
 _TYPES = {
@@ -28,12 +28,6 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-
-
-class NoSuchPage(MediaError):
-    """The page has no such file."""
-
-    status, code, exit_code = 404, "not_found", 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +49,15 @@ def read_files() -> dict[str, File]:
         media_type = _TYPES.get(entry.name.rpartition(".")[2])
         if media_type is not None and entry.is_file():
             found[entry.name] = file_of(entry.read_bytes(), media_type)
+    found["failures.js"] = file_of(_failures_module(), _TYPES["js"])
     return found
+
+
+def _failures_module() -> bytes:
+    """The table of failures as the page's scripts import it: the explanation of each code."""
+    kinds: list[type[MediaError]] = [MediaError, *BY_CODE.values()]
+    explanations = {kind.code: kind.explanation for kind in kinds}
+    return b"export const EXPLANATIONS = " + orjson.dumps(explanations) + b";\n"
 
 
 def file_of(body: bytes, media_type: str) -> File:
@@ -100,7 +102,7 @@ class PageRoutes:
     def _send(self, request: web.Request, name: str) -> web.StreamResponse:
         page = self.pages.get(name)
         if page is None:
-            raise NoSuchPage("the page has no such file")
+            raise NotFound("the page has no such file")
         # Asked again each time, so that an upgrade of the service never meets scripts of the version before.
         fields = {"ETag": page.etag, "Cache-Control": "no-cache", "Content-Security-Policy": CSP}
         fields["Referrer-Policy"] = "no-referrer"
