@@ -4,7 +4,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from mediasvc.core.addresses.policy import ConnectTo, FetchPolicy, is_public, parse_connect_to
+from mediasvc.core.addresses.ip_ranges import is_public
+from mediasvc.core.addresses.policy import ConnectTo, FetchPolicy, parse_connect_to
 from mediasvc.core.addresses.urls import SourceUrl, normalise
 from mediasvc.errors import InvalidRequest, InvalidSettings, SourceRefused
 

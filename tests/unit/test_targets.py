@@ -101,7 +101,7 @@ def test_answers_for_addresses_are_kept_up_to_a_number(addresses: Addresses) -> 
     for number in range(5000):
         own.lead(f"http://news.example/{number}.jpg")
     assert own.lead("http://news.example/a.jpg") is not first
-    assert len(own._seen) <= 4096
+    assert len(own._answers) <= 4096
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,14 @@
 """What may be fetched: schemes, ports, hosts, and only addresses of the public internet."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import can_ada
 
 from mediasvc.core.addresses.host_patterns import LITERAL, HostPattern, parse_host_pattern
-from mediasvc.core.addresses.ip_ranges import Address, embedded_ipv4
-from mediasvc.core.addresses.ip_ranges import is_public as is_public
+from mediasvc.core.addresses.ip_ranges import Address, embedded_ipv4, is_public
 from mediasvc.core.addresses.urls import SourceUrl
 from mediasvc.errors import InvalidSettings, SourceRefused
 
@@ -63,39 +61,44 @@ def _port(text: str) -> int:
     return int(text)
 
 
-@dataclass(frozen=True, slots=True)
 class FetchPolicy:
-    """What may be fetched; every check raises SourceRefused, whose message names no address, or returns nothing.
+    """What may be fetched. A check raises SourceRefused, whose message names no address, or returns nothing.
 
-    allowed_hosts: empty means all. own_hosts: `host` or `host:port` of ourselves, never fetched; own_prefixes: the
-    same for beginnings of normalised URLs, where others share our host.
-    connect_to: what an exact host names there is trusted, its port and address are not checked. Behind `*`
-    stand hosts that nobody named: their ports and the connected address are trusted, but a source that
-    itself says 127.0.0.1 is refused as ever.
+    An exact host in connect_to is trusted: neither its port nor its address is checked. A rule for `*` covers hosts
+    that the operator did not name: their ports and the connected address are trusted, but a source that itself says
+    127.0.0.1 is refused as ever.
     """
 
-    allowed_ports: frozenset[int] = frozenset({80, 443})
-    allowed_hosts: tuple[str, ...] = ()
-    denied_hosts: tuple[str, ...] = ()
-    allowed_cidrs: tuple[IPv4Network | IPv6Network, ...] = ()
-    connect_to: tuple[ConnectTo, ...] = ()
-    own_hosts: frozenset[str] = frozenset()
-    own_prefixes: tuple[str, ...] = ()
-    _allowed: tuple[HostPattern, ...] = field(init=False, repr=False, compare=False)
-    _denied: tuple[HostPattern, ...] = field(init=False, repr=False, compare=False)
-    _own: frozenset[str] = field(init=False, repr=False, compare=False)
-    _check_origin: Callable[[str], None] = field(init=False, repr=False, compare=False)
+    def __init__(
+        self,
+        *,
+        allowed_ports: frozenset[int] = frozenset({80, 443}),
+        allowed_hosts: tuple[str, ...] = (),
+        denied_hosts: tuple[str, ...] = (),
+        allowed_cidrs: tuple[IPv4Network | IPv6Network, ...] = (),
+        connect_to: tuple[ConnectTo, ...] = (),
+        own_hosts: frozenset[str] = frozenset(),
+        own_prefixes: tuple[str, ...] = (),
+    ) -> None:
+        """InvalidSettings when a host pattern cannot be read.
 
-    def __post_init__(self) -> None:
-        """InvalidSettings when a host pattern cannot be read."""
-        object.__setattr__(self, "_allowed", _patterns("ALLOWED_HOSTS", self.allowed_hosts))
-        object.__setattr__(self, "_denied", _patterns("DENIED_HOSTS", self.denied_hosts))
-        object.__setattr__(self, "_own", frozenset(host.lower().rstrip(".") for host in self.own_hosts))
+        allowed_hosts: empty means all.
+        allowed_cidrs: address ranges that may be fetched although they are not public.
+        own_hosts: `host` or `host:port` of this service, never fetched.
+        own_prefixes: beginnings of normalised URLs of this service, where others share its host.
+        """
+        self.allowed_ports = allowed_ports
+        self.allowed_cidrs = allowed_cidrs
+        self.connect_to = connect_to
+        self.own_prefixes = own_prefixes
+        self._allowed = _patterns("ALLOWED_HOSTS", allowed_hosts)
+        self._denied = _patterns("DENIED_HOSTS", denied_hosts)
+        self._own = frozenset(host.lower().rstrip(".") for host in own_hosts)
         # A site's images have few origins. Refusals are not kept: lru_cache keeps nothing that raises.
-        object.__setattr__(self, "_check_origin", lru_cache(maxsize=1024)(self._check))
+        self._check_origin = lru_cache(maxsize=1024)(self._check)
 
     def check_url(self, url: SourceUrl) -> None:
-        """Everything that can be said before a name is looked up; to be asked again for every redirect."""
+        """Every check that needs no DNS. Callers repeat it for every redirect."""
         if url.startswith(self.own_prefixes):
             raise SourceRefused("this address is our own", reason="own_host")
         origin = _ORIGIN.match(url) if url.isascii() else None
@@ -118,11 +121,11 @@ class FetchPolicy:
         self._check_host(host, port)
 
     def check_literal(self, url: SourceUrl) -> None:
-        """Only whether the host is an IP literal, or a name of loopback, that may not be fetched."""
+        """Checks only whether the host is an IP literal, or a loopback name, that may not be fetched."""
         self._check_host(*_host_port(url))
 
     def check_address(self, address: str) -> None:
-        """One address that a name stands for, or that a socket is about to connect to; a zone id is ignored."""
+        """Checks one address, from DNS or of a socket about to connect; a zone id is ignored."""
         try:
             parsed = ip_address(address.partition("%")[0])
         except ValueError as error:
@@ -131,7 +134,7 @@ class FetchPolicy:
             raise SourceRefused("this address is not public", reason="address")
 
     def connect_target(self, host: str, port: int) -> tuple[str, int] | None:
-        """Where CONNECT_TO sends this host and port, trusted; None: nowhere else. The first match counts."""
+        """Where CONNECT_TO sends this host and port; None: no rule fits. The first match counts."""
         name = host.lower().rstrip(".")
         name = f"[{name}]" if ":" in name and not name.startswith("[") else name
         for rule in self.connect_to:
