@@ -11,13 +11,14 @@ from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import Asset, ImageReport, Rewritten, Status
 from mediasvc.articles.targets import Sorted, Target, sort_references
 from mediasvc.core.addresses import signing
+from mediasvc.core.addresses.lookup import Addresses
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import EXTENSIONS, OutputFormat, ThumbnailSpec
+from mediasvc.core.picture import EXTENSIONS, OutputFormat, Placeholder, ThumbnailSpec
 from mediasvc.core.pictures import css_background
 from mediasvc.core.text import references
 from mediasvc.core.text.references import Edit
 from mediasvc.errors import MediaError
-from mediasvc.images.thumbnails import Held, Served
+from mediasvc.images.image import Image, Original
 from mediasvc.images.walk import Images
 
 # A page of thousands of images keeps this many of them in hand at once; the fetcher has its own bounds.
@@ -30,18 +31,20 @@ _OUTCOMES = {status: metrics.rewritten_references.labels(status.value) for statu
 class _Outcome:
     """One image, once for all references that ask for the same."""
 
-    original: Served
-    shown: Served
-    thumbhash: str | None
-    dominant: str | None
+    original: Image
+    shown: Image
+    placeholder: Placeholder
 
 
 class Articles:
     """One article at a time, for every door."""
 
-    def __init__(self, images: Images, *, signing_keys: Sequence[bytes], public_url: str) -> None:
+    def __init__(
+        self, images: Images, addresses: Addresses, *, signing_keys: Sequence[bytes], public_url: str
+    ) -> None:
         """signing_keys: the first signs lazy paths; none gives `unsafe` paths. public_url: stands before them."""
         self.images = images
+        self.addresses = addresses
         self.signing_keys = tuple(signing_keys)
         self.public_url = public_url
 
@@ -137,9 +140,7 @@ class Articles:
         return path
 
     def _sort(self, article: bytes, options: ArticleOptions, prefix: str) -> Sorted:
-        return sort_references(
-            article, options, self.images.addresses, prefix=prefix, public_url=self.public_url
-        )
+        return sort_references(article, options, self.addresses, prefix=prefix, public_url=self.public_url)
 
     async def _obtain(
         self, targets: list[Target], options: ArticleOptions
@@ -166,49 +167,51 @@ class Articles:
         self, origin: str, specs: tuple[ThumbnailSpec | None, ...], options: ArticleOptions
     ) -> dict[ThumbnailSpec | None, _Outcome | MediaError]:
         try:
-            held = await self.images.hold(
+            original = await self.images.obtain(
                 origin, specs[0], placeholder=True, failures_since=options.failures_since
             )
-            original = await self.images.serve(held, None)
+            whole = await self.images.serve(original, None)
             if options.only_kept:
-                await self._keep(original)
+                await self.images.keep(whole)
         except MediaError as error:
             logs.get().info("image.failed", host=logs.host_of(origin), code=error.code, why=str(error))
             return dict.fromkeys(specs, error)
         outcomes: dict[ThumbnailSpec | None, _Outcome | MediaError] = {}
-        thumbhash, dominant = await self._placeholder(held)
+        placeholder = await self._placeholder(original)
         for spec in specs:
             try:
-                shown = original if spec is None else await self.images.serve(held, spec, load=False)
+                shown = whole if spec is None else await self.images.serve(original, spec, load=False)
                 if options.only_kept:
-                    await self._keep(shown)
+                    await self.images.keep(shown)
             except MediaError as error:
                 logs.get().info("image.failed", host=logs.host_of(origin), code=error.code, why=str(error))
                 outcomes[spec] = error
                 continue
-            outcomes[spec] = _Outcome(original, shown, thumbhash, dominant)
+            outcomes[spec] = _Outcome(whole, shown, placeholder)
         return outcomes
 
-    async def _keep(self, served: Served) -> None:
-        """What is only in memory goes into the store. StoreFailed."""
-        if served.data is not None:
-            await self.images.blobs.put(served.data)
+    async def read_blob(self, digest: str) -> bytes | None:
+        """As Images.read_blob."""
+        return await self.images.read_blob(digest)
 
-    async def _placeholder(self, held: Held) -> tuple[str | None, str | None]:
+    async def has_blob(self, digest: str) -> bool:
+        """As Images.has_blob."""
+        return await self.images.has_blob(digest)
+
+    async def _placeholder(self, original: Original) -> Placeholder:
         try:
-            return await self.images.placeholder(held)
+            return await self.images.placeholder(original)
         except MediaError:
             # A placeholder is a nicety; its failure must not cost the image.
-            return None, None
+            return Placeholder(None, None)
 
     def _edits(self, target: Target, outcome: _Outcome, options: ArticleOptions) -> Iterable[Edit]:
         yield references.write(target.reference, options.prefix + outcome.shown.name)
-        if options.placeholder and outcome.thumbhash is not None:
-            placeholder = references.write_background(
-                target.reference, css_background.declarations(outcome.thumbhash)
-            )
-            if placeholder is not None:
-                yield placeholder
+        thumbhash = outcome.placeholder.thumbhash
+        if options.placeholder and thumbhash is not None:
+            background = references.write_background(target.reference, css_background.declarations(thumbhash))
+            if background is not None:
+                yield background
 
 
 def _name_before_fetching(origin: str) -> str:
@@ -239,6 +242,10 @@ def _report(
     )
 
 
+def _size(image: Image) -> tuple[int, int] | None:
+    return None if image.width is None or image.height is None else (image.width, image.height)
+
+
 def _localised(target: Target, outcome: _Outcome, prefix: str) -> ImageReport:
     return ImageReport(
         source=target.reference.address,
@@ -252,9 +259,9 @@ def _localised(target: Target, outcome: _Outcome, prefix: str) -> ImageReport:
         height=outcome.shown.height,
         bytes=outcome.shown.bytes,
         original_bytes=outcome.original.bytes,
-        original_size=(outcome.original.width, outcome.original.height),
-        thumbhash=outcome.thumbhash,
-        dominant=outcome.dominant,
+        original_size=_size(outcome.original),
+        thumbhash=outcome.placeholder.thumbhash,
+        dominant=outcome.placeholder.dominant,
         warnings=target.reference.warnings,
     )
 

@@ -321,7 +321,7 @@ async def with_all_data(articles: "Articles", results: tuple[Done, ...]) -> tupl
     data = {}
     for asset in _assets(results):
         if asset.data is None and asset.digest not in data:
-            data[asset.digest] = await articles.images.blobs.read(asset.digest)
+            data[asset.digest] = await articles.read_blob(asset.digest)
     return _with_data(results, data)
 
 
@@ -368,7 +368,7 @@ def _assets(results: tuple[Done, ...]) -> Iterator[Asset]:
 
 async def _is_stored(articles: "Articles", digest: str) -> bool:
     try:
-        return await articles.images.blobs.size(digest) is not None
+        return await articles.has_blob(digest)
     except errors.StoreFailed:
         return False
 

@@ -17,7 +17,7 @@ from mediasvc.core.picture import Fit, OutputFormat, ThumbnailSpec
 from mediasvc.errors import InvalidSettings, MediaError, worst_exit_code
 
 if TYPE_CHECKING:
-    from mediasvc.images.thumbnails import Served
+    from mediasvc.images.image import Image
 
 _FITS = click.Choice([fit.value for fit in Fit])
 _FIT = "Whole in the box, or filling it: cover keeps the middle, attention what has the most to see"
@@ -70,9 +70,9 @@ def _addresses(urls: tuple[str, ...]) -> list[str]:
 @common_options
 def fetch(url: str, output: str, common: Common) -> int:
     """Fetch the original behind one URL."""
-    served, data = wait_for(_image(common.quiet_settings(), url, None))
+    image, data = wait_for(_image(common.quiet_settings(), url, None))
     write_result(output, data)
-    _tell(served, output)
+    _tell(image, output)
     return 0
 
 
@@ -92,25 +92,25 @@ def thumb(
 ) -> int:
     """Make one thumbnail of the image behind one URL."""
     spec = ThumbnailSpec(size, Fit(fit), OutputFormat(form), quality, dpr)
-    served, data = wait_for(_image(common.quiet_settings(), url, spec))
+    image, data = wait_for(_image(common.quiet_settings(), url, spec))
     write_result(output, data)
-    _tell(served, output)
+    _tell(image, output)
     return 0
 
 
-async def _image(settings: Settings, url: str, spec: ThumbnailSpec | None) -> "tuple[Served, bytes]":
+async def _image(settings: Settings, url: str, spec: ThumbnailSpec | None) -> "tuple[Image, bytes]":
     async with open_parts(settings) as parts:
         images = parts.images
-        held = await images.hold(url, spec)
-        _, served, data = await images.deliver(held, spec, images.read)
-        return served, data
+        original = await images.obtain(url, spec)
+        _, image, data = await images.deliver(original, spec, images.read)
+        return image, data
 
 
-def _tell(served: "Served", output: str) -> None:
-    what = "original" if served.same_as_original else "thumbnail"
+def _tell(image: "Image", output: str) -> None:
+    what = "original" if image.is_original else "thumbnail"
     if output != "-":
-        size = f"{served.width}x{served.height}"
-        click.echo(f"{output}: {what}, {served.format.value} {size}, {served.bytes} bytes", err=True)
+        size = f"{image.width}x{image.height}"
+        click.echo(f"{output}: {what}, {image.format.value} {size}, {image.bytes} bytes", err=True)
 
 
 @click.command(

@@ -130,17 +130,27 @@ class ThumbnailSpec:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A thumbnail. data None: the original's bytes serve unchanged, and the other fields describe the original.
+    """A thumbnail.
 
-    thumbhash: base64; dominant: `#rrggbb`; None where not asked for.
+    data: None where the original's bytes serve unchanged; the other fields then describe the original.
     """
 
     data: bytes | None
     format: Format
     width: int
     height: int
-    thumbhash: str | None = None
-    dominant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """What a page can show before the picture has come. Both are None where the picture cannot be decoded.
+
+    thumbhash: base64.
+    dominant: the main colour as `#rrggbb`.
+    """
+
+    thumbhash: str | None
+    dominant: str | None
 
 
 def output_size(picture: Picture, spec: ThumbnailSpec) -> Size:

@@ -4,43 +4,44 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from mediasvc import errors, metrics
-from mediasvc.core.addresses import urls
 from mediasvc.core.addresses.lookup import Addresses
+from mediasvc.core.addresses.urls import Resolution, SourceUrl
 from mediasvc.core.http.caching import CacheRules
-from mediasvc.core.picture import Format, ThumbnailSpec, is_own_thumbnail
+from mediasvc.core.picture import Format, Placeholder, ThumbnailSpec, is_own_thumbnail
 from mediasvc.core.records.asset_name import asset_name
 from mediasvc.core.records.cache_news import Tally
+from mediasvc.core.records.index_thumbnail import IndexedThumbnail
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.fetch.fetcher import Fetcher
 from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.effects.index import Index
 from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.errors import SourceMissing, StoreFailed
-from mediasvc.images.originals import Originals, Wish
-from mediasvc.images.thumbnails import CacheStatus, Held, Renditions, Served, original
+from mediasvc.images.image import CacheStatus, Image, Original
+from mediasvc.images.originals import OriginalRequest, Originals
+from mediasvc.images.thumbnails import Thumbnails
 
 T = TypeVar("T")
 
-_DELIVERIES = 4
-_SMALL_BYTES = 1024 * 1024
+_DELIVERIES: Final = 4
+_SMALL_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Info:
+class ImageInfo:
     """What is known of an original; sizes in pixels as shown, after orientation."""
 
-    origin: str
+    origin: SourceUrl
     digest: str
     format: Format
     width: int
     height: int
     bytes: int
     animated: bool
-    thumbhash: str | None
-    dominant: str | None
+    placeholder: Placeholder
     fetched_at: datetime
     expires_at: datetime
 
@@ -61,14 +62,14 @@ class Images:
         clock: Callable[[], datetime],
     ) -> None:
         """clock: the present moment, aware UTC. The parts are opened and closed by wiring."""
-        self.addresses = addresses
-        self.blobs = blobs
-        self.index = index
-        self.tally = Tally()
+        self._addresses = addresses
+        self._blobs = blobs
+        self._index = index
         self._flights = flights
-        self._renditions = Renditions(workers=workers, blobs=blobs, index=index, rules=rules, clock=clock)
+        self.tally = Tally()
+        self._thumbnails = Thumbnails(workers=workers, blobs=blobs, index=index, rules=rules, clock=clock)
         self._originals = Originals(
-            renditions=self._renditions,
+            thumbnails=self._thumbnails,
             fetcher=fetcher,
             workers=workers,
             blobs=blobs,
@@ -78,192 +79,218 @@ class Images:
             clock=clock,
         )
 
-    def resolve(self, address: str) -> urls.Resolution:
+    def resolve(self, address: str) -> Resolution:
         """As Addresses.resolve."""
-        return self.addresses.resolve(address)
+        return self._addresses.resolve(address)
 
-    async def hold(
+    def explain(self, address: str) -> Resolution:
+        """As Addresses.explain."""
+        return self._addresses.explain(address)
+
+    async def obtain(
         self,
         address: str,
         spec: ThumbnailSpec | None = None,
         *,
         placeholder: bool = False,
         failures_since: datetime | None = None,
-    ) -> Held:
-        """Unwrap, check, and make sure we have the original: from what is kept, or from its origin.
+    ) -> Original:
+        """Unwrap, check, and make the original available: from the cache, or from its origin.
 
-        spec: the thumbnail that will be asked for next; where the original must be fetched, it is made in
-        the same step; so is the placeholder where that is wanted. Raises what the resolver,
-        the policy, the fetch and the decoder raise.
+        spec, placeholder: what will be asked for next; made in the same step where the original must be fetched.
+        failures_since: a remembered failure from before then does not count.
+        Raises what the resolver, the policy, the fetch and the decoder raise.
         """
         try:
-            resolution = self.resolve(address)
-            self.addresses.policy.check_url(resolution.origin)
+            origin = self._addresses.allowed_origin(address)
         except errors.SourceRefused as error:
             metrics.refused_sources.labels(error.reason or "policy").inc()
             raise
-        held = await self._originals.hold(
-            resolution, Wish(resolution.origin, spec, placeholder, failures_since)
+        wanted = OriginalRequest(
+            url=origin, spec=spec, placeholder=placeholder, failures_since=failures_since
         )
-        if held.cache in (CacheStatus.HIT, CacheStatus.STALE):
-            self.tally.hits += 1
+        original = await self._originals.obtain(wanted)
+        if original.cache in (CacheStatus.HIT, CacheStatus.STALE):
+            self.count_hits(1)
         else:
-            self.tally.misses += 1
-        return held
+            self.tally.add(Tally(misses=1))
+        return original
 
-    async def serve(self, held: Held, spec: ThumbnailSpec | None, *, load: bool = True) -> Served:
-        """The bytes for a spec (None: the original), made now where nobody made them before.
+    async def serve(self, original: Original, spec: ThumbnailSpec | None, *, load: bool = True) -> Image:
+        """The image for a spec (None: the original), made now where no one made it before.
 
-        load False: a thumbnail that is kept is only known to be there, its bytes are not read.
+        load: False: the bytes of a thumbnail that the store has are not read.
         """
-        if spec is None or is_own_thumbnail(held.picture, spec):
-            return await self._original(held)
-        ready = self._renditions.at_hand(held, spec, load=load)
-        if ready is None and held.unkept is not None:
-            ready = await self._renditions.of_unkept(held, spec, held.unkept)
-        if ready is None:
-            ready = await self._renditions.ready(held, spec, load=load)
-        if ready is None:
-            key = f"rendition:{held.digest}:{spec.key()}"
-            ready = await self._flights.run(key, lambda: self._make(held, spec))
-        return await self._original(held) if ready.same_as_original else ready
+        if spec is None or is_own_thumbnail(original.picture, spec):
+            return await self._whole(original)
+        image = self._thumbnails.made_with(original, spec, load=load)
+        if image is None and original.unkept is not None:
+            image = await self._thumbnails.of_unkept(original, spec, original.unkept)
+        if image is None:
+            image = await self._thumbnails.stored(original, spec, load=load)
+        if image is None:
+            key = f"rendition:{original.digest}:{spec.key()}"
+            image = await self._flights.run(key, lambda: self._make(original, spec))
+        return await self._whole(original) if image.is_original else image
 
-    async def _original(self, held: Held) -> Served:
-        # A miss was kept a moment ago.
-        is_old = held.unkept is None and held.cache is not CacheStatus.MISS
-        if is_old and await self.blobs.size(held.digest) is None:
-            held = await self._originals.fetch_again(held)
-        return original(held)
+    async def _whole(self, original: Original) -> Image:
+        """The original as the answer; fetched again where the store has lost it."""
+        # A miss was stored a moment ago.
+        is_old = original.unkept is None and original.cache is not CacheStatus.MISS
+        if is_old and await self._blobs.size(original.digest) is None:
+            original = await self._originals.fetch_again(original)
+        return original.as_image()
 
-    async def _make(self, held: Held, spec: ThumbnailSpec) -> Served:
-        """In flight, alone for this rendition: look again, then do the image work."""
-        ready = await self._renditions.ready(held, spec)
-        if ready is not None:
-            return ready
-        held, source = await self._source(held)
+    async def _make(self, original: Original, spec: ThumbnailSpec) -> Image:
+        """The single flight of one thumbnail: look again, then do the image work."""
+        image = await self._thumbnails.stored(original, spec)
+        if image is not None:
+            return image
+        original, source = await self._source(original)
         try:
-            return await self._renditions.make(held, source, spec)
+            return await self._thumbnails.make(original, source, spec)
         except StoreFailed:
             # Evicted or purged between being found and being read: from the origin, then.
-            held, source = await self._source(await self._originals.fetch_again(held))
-            return await self._renditions.make(held, source, spec)
+            original, source = await self._source(await self._originals.fetch_again(original))
+            return await self._thumbnails.make(original, source, spec)
 
-    async def _source(self, held: Held) -> tuple[Held, Path | bytes]:
+    async def _source(self, original: Original) -> tuple[Original, Path | bytes]:
         """The bytes of an original for image work, fetched anew where the store has lost them."""
-        source: Path | bytes | None = held.unkept
+        source = await self._bytes_for_work(original)
         if source is None:
-            source = await self._kept(held)
-        if source is None:
-            held = await self._originals.fetch_again(held)
-            source = held.unkept if held.unkept is not None else await self._kept(held)
+            original = await self._originals.fetch_again(original)
+            source = await self._bytes_for_work(original)
         if source is None:
             raise StoreFailed("the original went away while it was being read; ask again")
-        return held, source
+        return original, source
 
-    async def _kept(self, held: Held) -> Path | bytes | None:
-        """Small ones in memory, so that they cannot go before an image process has read them."""
-        if held.picture.bytes <= _SMALL_BYTES:
-            return await self.blobs.read(held.digest)
-        return await self.blobs.path(held.digest)
+    async def _bytes_for_work(self, original: Original) -> Path | bytes | None:
+        """Small originals in memory, so that they cannot vanish before an image process has read them."""
+        if original.unkept is not None:
+            return original.unkept
+        if original.picture.bytes <= _SMALL_BYTES:
+            return await self._blobs.read(original.digest)
+        return await self._blobs.path(original.digest)
 
     async def deliver(
-        self, held: Held, spec: ThumbnailSpec | None, take: Callable[[Served], Awaitable[T | None]]
-    ) -> tuple[Held, Served, T]:
-        """As serve, and lets `take` get hold of the bytes; where those have gone meanwhile, all is done anew.
+        self, original: Original, spec: ThumbnailSpec | None, take: Callable[[Image], Awaitable[T | None]]
+    ) -> tuple[Original, Image, T]:
+        """As serve, and `take` gets hold of the bytes; where they are gone meanwhile, everything is done again.
 
-        take: None where there are none any more. StoreFailed where a cache that is much too small loses them each time.
+        take: gives None where the bytes are gone.
+        StoreFailed: the cache is much too small and loses the bytes each time.
         """
         for _ in range(_DELIVERIES):
-            served = await self.serve(held, spec)
-            taken = await take(served)
+            image = await self.serve(original, spec)
+            taken = await take(image)
             if taken is not None:
-                return held, served, taken
-            held = await self._originals.fetch_again(held)
+                return original, image, taken
+            original = await self._originals.fetch_again(original)
         raise StoreFailed("the stored image went away while it was being read; ask again")
 
-    async def read(self, served: Served) -> bytes | None:
-        """The bytes; None where they went away meanwhile. StoreFailed."""
-        return served.data if served.data is not None else await self.blobs.read(served.digest)
+    async def read(self, image: Image) -> bytes | None:
+        """The bytes; None where they are gone meanwhile. StoreFailed."""
+        return image.data if image.data is not None else await self._blobs.read(image.digest)
 
-    async def path(self, served: Served) -> Path | None:
+    async def path(self, image: Image) -> Path | None:
         """A file with exactly these bytes, where there is one."""
-        return None if served.data is not None else await self.blobs.path(served.digest)
+        return None if image.data is not None else await self._blobs.path(image.digest)
 
-    async def asset(self, digest: str, form: Format) -> Served:
-        """The asset whose name says this. SourceMissing where we hold none; StoreFailed."""
-        size = await self.blobs.size(digest)
+    async def keep(self, image: Image) -> None:
+        """Stores bytes that are only in memory. StoreFailed."""
+        if image.data is not None and not image.is_kept:
+            await self._blobs.put(image.data)
+
+    async def read_blob(self, digest: str) -> bytes | None:
+        """Stored bytes by their digest; None: the store does not have them. StoreFailed."""
+        return await self._blobs.read(digest)
+
+    async def has_blob(self, digest: str) -> bool:
+        """Whether the store has the bytes of this digest. StoreFailed."""
+        return await self._blobs.size(digest) is not None
+
+    async def asset(self, digest: str, form: Format) -> Image:
+        """The asset of this digest and format. SourceMissing where the store has none; StoreFailed."""
+        size = await self._blobs.size(digest)
         if size is None:
             raise SourceMissing("this asset is not kept here")
-        self.tally.hits += 1
-        return Served(digest, form, 0, 0, None, size, same_as_original=False)
+        self.count_hits(1)
+        return Image(
+            digest=digest,
+            format=form,
+            width=None,
+            height=None,
+            bytes=size,
+            data=None,
+            is_original=False,
+            is_kept=True,
+        )
 
-    async def known_name(self, origin: urls.SourceUrl, spec: ThumbnailSpec | None) -> str | None:
-        """The asset name that a spec of an origin URL has, if it is held; looks nowhere but into the index."""
+    async def known_name(self, origin: SourceUrl, spec: ThumbnailSpec | None) -> str | None:
+        """The asset name that a spec of an origin URL has, as far as the index knows; asks nothing else."""
         try:
-            entry = await self.index.source(origin)
+            entry = await self._index.source(origin)
             if entry is None or entry.digest is None or entry.picture is None:
                 return None
             if spec is None or is_own_thumbnail(entry.picture, spec):
                 return asset_name(entry.digest, entry.picture.format)
-            record = await self.index.rendition(entry.digest, spec.key())
+            record = await self._index.thumbnail(entry.digest, spec.key())
         except StoreFailed:
             return None
-        if record is None or record.digest is None:
-            return None
-        return asset_name(record.digest, Format(record.format))
+        return asset_name(record.digest, record.format) if isinstance(record, IndexedThumbnail) else None
 
-    async def info(self, address: str) -> Info:
+    async def info(self, address: str) -> ImageInfo:
         """What there is to know of the image behind an address; fetches it where needed."""
-        held = await self.hold(address)
-        thumbhash, dominant = await self.placeholder(held)
-        return Info(
-            origin=held.resolution.origin,
-            digest=held.digest,
-            format=held.picture.format,
-            width=held.picture.width,
-            height=held.picture.height,
-            bytes=held.picture.bytes,
-            animated=held.picture.animated,
-            thumbhash=thumbhash,
-            dominant=dominant,
-            fetched_at=held.entry.fetched_at,
-            expires_at=held.entry.expires_at,
+        original = await self.obtain(address)
+        return ImageInfo(
+            origin=original.url,
+            digest=original.digest,
+            format=original.picture.format,
+            width=original.picture.width,
+            height=original.picture.height,
+            bytes=original.picture.bytes,
+            animated=original.picture.animated,
+            placeholder=await self.placeholder(original),
+            fetched_at=original.entry.fetched_at,
+            expires_at=original.entry.expires_at,
         )
 
-    async def placeholder(self, held: Held) -> tuple[str | None, str | None]:
-        """(thumbhash in base64, dominant colour as #rrggbb); None each where the picture cannot be decoded."""
-        if held.placeholder is not None:
-            return held.placeholder
-        known = None if held.unkept is not None else await self._renditions.known_placeholder(held)
+    async def placeholder(self, original: Original) -> Placeholder:
+        """The placeholder of an original, computed where no one computed it before."""
+        known = await self._thumbnails.known_placeholder(original)
         if known is not None:
             return known
-        held, source = await self._source(held)
+        original, source = await self._source(original)
         try:
-            return await self._renditions.placeholder(held, source)
+            return await self._thumbnails.compute_placeholder(original, source)
         except StoreFailed:
-            held, source = await self._source(await self._originals.fetch_again(held))
-            return await self._renditions.placeholder(held, source)
+            original, source = await self._source(await self._originals.fetch_again(original))
+            return await self._thumbnails.compute_placeholder(original, source)
 
-    async def purge(self, address: str) -> urls.SourceUrl:
-        """Forgets the original behind an address and every thumbnail of it; the news goes to all replicas.
+    async def purge(self, address: str) -> SourceUrl:
+        """Forgets the original behind an address and every thumbnail of it, in all replicas; the origin URL.
 
-        The origin URL. What policy forbids by now can be purged as well. StoreFailed: ask again.
+        A source that policy forbids by now can be purged as well. StoreFailed: ask again.
         """
-        origin = self.addresses.resolver.resolve(address).origin
+        origin = self._addresses.origin(address)
         await self._originals.purge(origin)
         return origin
 
     def forget(self, url: str) -> None:
-        """Drops what this process alone remembers of a URL that was purged elsewhere."""
+        """Drops what only this process remembers of a URL that was purged elsewhere."""
         self._originals.forget(url)
 
+    def count_hits(self, number: int) -> None:
+        """Counts images that were answered from the cache, for the figures of the index."""
+        self.tally.add(Tally(hits=number))
+
     async def report(self) -> None:
-        """Tells the index how often what was held has helped since the last time. Trouble leaves it for the next."""
+        """Adds the hits and misses since the last time to the index. Where that fails, the next call tries again."""
         taken = self.tally.take()
         if taken == Tally():
             return
         try:
-            await self.index.count(taken)
+            await self._index.count(taken)
         except StoreFailed:
             self.tally.add(taken)
 

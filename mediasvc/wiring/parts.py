@@ -103,7 +103,9 @@ async def open_parts(
             clock=lambda: datetime.now(UTC),
         )
         stack.push_async_callback(images.close)
-        articles = Articles(images, signing_keys=settings.signing_keys, public_url=settings.public_url)
+        articles = Articles(
+            images, addresses, signing_keys=settings.signing_keys, public_url=settings.public_url
+        )
         beginning = asyncio.Lock()
         has_begun = False
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mediasvc.core.picture import Format, Picture
+from mediasvc.core.picture import Format, Picture, Placeholder
 from mediasvc.core.records.cache_news import HostUse, Purged, Tally
-from mediasvc.core.records.index_entry import PLACEHOLDER_KEY, Entry, Rendition
+from mediasvc.core.records.index_entry import Entry
+from mediasvc.core.records.index_thumbnail import IndexedThumbnail, ThumbnailFailure
 from mediasvc.effects.index import Index
 from mediasvc.effects.index.redis import RedisIndex
 from mediasvc.effects.index.sqlite import SqliteIndex
@@ -24,6 +25,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
 SPEC = "v1:600x400:fit:keep:q:d1:"
 OTHER_SPEC = "v1:300x200:fit:keep:q:d1:"
+PLACEHOLDER = Placeholder("abc", "#102030")
 
 
 def digest(name: str) -> str:
@@ -49,8 +51,8 @@ def failure(url: str = "https://a.example/gone.jpg") -> Entry:
     return replace(entry(url), digest=None, picture=None, failure="source_missing", etag=None)
 
 
-def rendition(thumbnail: str) -> Rendition:
-    return Rendition(digest(thumbnail), "jpeg", 600, 400, 123, None, None, None, None)
+def thumbnail(name: str) -> IndexedThumbnail:
+    return IndexedThumbnail(digest=digest(name), format=Format.JPEG, width=600, height=400, bytes=123)
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -120,56 +122,72 @@ async def test_urls_of_every_kind_are_keys(index: Index, url: str) -> None:
         assert await index.source(url) == entry(url)
 
 
-async def test_a_rendition_belongs_to_its_blob_and_spec(pair: tuple[Index, Index]) -> None:
-    await pair[0].put_rendition(digest("one"), SPEC, rendition("thumb"))
+async def test_a_thumbnail_belongs_to_its_blob_and_spec(pair: tuple[Index, Index]) -> None:
+    await pair[0].put_thumbnail(digest("one"), SPEC, thumbnail("thumb"))
 
     for view in pair:
-        assert await view.rendition(digest("one"), SPEC) == rendition("thumb")
-        assert await view.rendition(digest("one"), OTHER_SPEC) is None
-        assert await view.rendition(digest("two"), SPEC) is None
+        assert await view.thumbnail(digest("one"), SPEC) == thumbnail("thumb")
+        assert await view.thumbnail(digest("one"), OTHER_SPEC) is None
+        assert await view.thumbnail(digest("two"), SPEC) is None
+
+
+async def test_a_thumbnail_that_failed_is_kept_as_well(index: Index) -> None:
+    failed = ThumbnailFailure("undecodable", NOW + HOUR)
+    await index.put_thumbnail(digest("one"), SPEC, failed)
+
+    assert await index.thumbnail(digest("one"), SPEC) == failed
+
+
+@pytest.mark.parametrize("placeholder", [PLACEHOLDER, Placeholder(None, None)])
+async def test_a_placeholder_belongs_to_its_blob(pair: tuple[Index, Index], placeholder: Placeholder) -> None:
+    await pair[0].put_placeholder(digest("one"), placeholder)
+
+    for view in pair:
+        assert await view.placeholder(digest("one")) == placeholder
+        assert await view.placeholder(digest("two")) is None
 
 
 async def test_an_entry_is_put_together_with_what_was_made_of_its_blob(pair: tuple[Index, Index]) -> None:
-    made = {SPEC: rendition("thumb"), PLACEHOLDER_KEY: rendition("one")}
-    await pair[0].put_source(entry(), made)
+    await pair[0].put_source(entry(), {SPEC: thumbnail("thumb")}, PLACEHOLDER)
 
     for view in pair:
         assert await view.source(entry().url) == entry()
-        assert await view.rendition(digest("one"), SPEC) == rendition("thumb")
-        assert await view.rendition(digest("one"), PLACEHOLDER_KEY) == rendition("one")
+        assert await view.thumbnail(digest("one"), SPEC) == thumbnail("thumb")
+        assert await view.placeholder(digest("one")) == PLACEHOLDER
     assert set(await pair[1].purge(entry().url)) == {digest("one"), digest("thumb")}
-    assert await pair[0].rendition(digest("one"), SPEC) is None
+    assert await pair[0].thumbnail(digest("one"), SPEC) is None
+    assert await pair[0].placeholder(digest("one")) is None
 
 
 async def test_purging_forgets_a_url_with_its_thumbnails(pair: tuple[Index, Index]) -> None:
     index, other = pair
     await index.put_source(entry())
-    await index.put_rendition(digest("one"), SPEC, rendition("small"))
-    await index.put_rendition(digest("one"), OTHER_SPEC, rendition("smaller"))
+    await index.put_thumbnail(digest("one"), SPEC, thumbnail("small"))
+    await index.put_thumbnail(digest("one"), OTHER_SPEC, thumbnail("smaller"))
 
     would_be = await index.freed_by(entry().url)
     assert await other.source(entry().url) == entry()
-    assert await other.rendition(digest("one"), SPEC) == rendition("small")
+    assert await other.thumbnail(digest("one"), SPEC) == thumbnail("small")
 
     freed = await index.purge(entry().url)
 
     assert sorted(freed) == sorted(would_be) == sorted([digest("one"), digest("small"), digest("smaller")])
     assert await other.source(entry().url) is None
-    assert await other.rendition(digest("one"), SPEC) is None
-    assert await other.rendition(digest("one"), OTHER_SPEC) is None
+    assert await other.thumbnail(digest("one"), SPEC) is None
+    assert await other.thumbnail(digest("one"), OTHER_SPEC) is None
 
 
 async def test_purging_leaves_what_another_url_shares(index: Index) -> None:
     shared = entry("https://b.example/same.jpg")
     await index.put_source(entry())
     await index.put_source(shared)
-    await index.put_rendition(digest("one"), SPEC, rendition("small"))
+    await index.put_thumbnail(digest("one"), SPEC, thumbnail("small"))
 
     assert await index.freed_by(entry().url) == ()
     assert await index.purge(entry().url) == ()
     assert await index.source(entry().url) is None
     assert await index.source(shared.url) == shared
-    assert await index.rendition(digest("one"), SPEC) == rendition("small")
+    assert await index.thumbnail(digest("one"), SPEC) == thumbnail("small")
 
     assert sorted(await index.purge(shared.url)) == sorted([digest("one"), digest("small")])
 
@@ -177,8 +195,8 @@ async def test_purging_leaves_what_another_url_shares(index: Index) -> None:
 async def test_purging_leaves_a_thumbnail_that_another_blob_gave_as_well(index: Index) -> None:
     await index.put_source(entry())
     await index.put_source(entry("https://b.example/2.jpg", "two"))
-    await index.put_rendition(digest("one"), SPEC, rendition("equal"))
-    await index.put_rendition(digest("two"), SPEC, rendition("equal"))
+    await index.put_thumbnail(digest("one"), SPEC, thumbnail("equal"))
+    await index.put_thumbnail(digest("two"), SPEC, thumbnail("equal"))
 
     assert await index.freed_by(entry().url) == (digest("one"),)
     assert await index.purge(entry().url) == (digest("one"),)
@@ -188,19 +206,19 @@ async def test_the_thumbnails_of_an_original_that_another_gave_as_a_thumbnail_ar
     index: Index,
 ) -> None:
     await index.put_source(entry("https://b.example/large.jpg", "large"))
-    await index.put_rendition(digest("large"), SPEC, rendition("one"))
+    await index.put_thumbnail(digest("large"), SPEC, thumbnail("one"))
     await index.put_source(entry())
-    await index.put_rendition(digest("one"), OTHER_SPEC, rendition("small"))
+    await index.put_thumbnail(digest("one"), OTHER_SPEC, thumbnail("small"))
 
     assert await index.freed_by(entry().url) == (digest("small"),)
     assert await index.purge(entry().url) == (digest("small"),)
-    assert await index.rendition(digest("one"), OTHER_SPEC) is None
-    assert await index.rendition(digest("large"), SPEC) == rendition("one")
+    assert await index.thumbnail(digest("one"), OTHER_SPEC) is None
+    assert await index.thumbnail(digest("large"), SPEC) == thumbnail("one")
 
 
 async def test_an_original_that_is_its_own_thumbnail_is_freed_once(index: Index) -> None:
     await index.put_source(entry())
-    await index.put_rendition(digest("one"), SPEC, rendition("one"))
+    await index.put_thumbnail(digest("one"), SPEC, thumbnail("one"))
 
     assert await index.purge(entry().url) == (digest("one"),)
 
@@ -242,8 +260,8 @@ async def test_stats_count_by_kind_and_host(index: Index) -> None:
     await index.put_source(entry("https://b.example/2.jpg", "two", 5000))
     await index.put_source(entry("https://b.example/3.jpg", "three", 5000))
     await index.put_source(failure())
-    await index.put_rendition(digest("one"), SPEC, rendition("small"))
-    await index.put_rendition(digest("one"), PLACEHOLDER_KEY, rendition("one"))
+    await index.put_thumbnail(digest("one"), SPEC, thumbnail("small"))
+    await index.put_placeholder(digest("one"), PLACEHOLDER)
 
     counts = {"sources": 3, "failures": 1, "renditions": 1, "bytes": 11_000}
     assert await index.stats() == counts | {"hits": 0, "misses": 0}
@@ -272,8 +290,8 @@ async def test_what_is_past_its_time_is_pruned(tmp_path: Path) -> None:
     old = replace(entry(), expires_at=past, stale_until=past, revalidate_until=past)
     await index.put_source(old)
     await index.put_source(entry("https://b.example/2.jpg", "two"))
-    await index.put_rendition(digest("one"), SPEC, rendition("small"))
-    await index.put_rendition(digest("two"), SPEC, rendition("small"))
+    await index.put_thumbnail(digest("one"), SPEC, thumbnail("small"))
+    await index.put_thumbnail(digest("two"), SPEC, thumbnail("small"))
 
     assert await index.prune() == 1
 
@@ -282,14 +300,34 @@ async def test_what_is_past_its_time_is_pruned(tmp_path: Path) -> None:
     await index.close()
 
 
+async def test_rows_of_the_last_version_are_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite"
+    index = SqliteIndex(path)
+    await index.put_thumbnail(digest("one"), SPEC, thumbnail("small"))
+    old = (
+        '{"form":1,"digest":"%s","format":"jpeg","width":1200,"height":800,"bytes":1000,"failure":null,'
+        '"expires_at":null,"thumbhash":"abc","dominant":"#102030"}'
+    )
+    with sqlite3.connect(path) as connection:
+        for spec in ("placeholder:v3", OTHER_SPEC):
+            row = (digest("one"), spec, digest("one"), 0, old % digest("one"))
+            connection.execute("INSERT INTO rendition VALUES (?, ?, ?, ?, ?)", row)
+    connection.close()
+
+    assert await index.placeholder(digest("one")) == PLACEHOLDER
+    same = IndexedThumbnail(digest=digest("one"), format=Format.JPEG, width=1200, height=800, bytes=1000)
+    assert await index.thumbnail(digest("one"), OTHER_SPEC) == same
+    await index.close()
+
+
 async def test_the_thumbnails_of_a_blob_that_was_replaced_are_forgotten(tmp_path: Path) -> None:
     index = SqliteIndex(tmp_path / "index.sqlite")
     await index.put_source(entry())
-    await index.put_rendition(digest("one"), SPEC, rendition("small"))
+    await index.put_thumbnail(digest("one"), SPEC, thumbnail("small"))
 
     await index.put_source(entry(blob="two"))
 
-    assert await index.rendition(digest("one"), SPEC) is None
+    assert await index.thumbnail(digest("one"), SPEC) is None
     await index.close()
 
 
@@ -298,8 +336,8 @@ async def test_thumbnails_of_blobs_that_no_url_has_are_pruned_after_an_hour(tmp_
     index = SqliteIndex(path)
     await index.put_source(entry())
     await asyncio.gather(
-        *(index.put_rendition(digest(f"orphan {n}"), SPEC, rendition("small")) for n in range(1200)),
-        index.put_rendition(digest("one"), SPEC, rendition("small")),
+        *(index.put_thumbnail(digest(f"orphan {n}"), SPEC, thumbnail("small")) for n in range(1200)),
+        index.put_thumbnail(digest("one"), SPEC, thumbnail("small")),
     )
     assert await index.prune() == 0
     connection = sqlite3.connect(path)
@@ -309,7 +347,7 @@ async def test_thumbnails_of_blobs_that_no_url_has_are_pruned_after_an_hour(tmp_
 
     assert await index.prune() == 1200
 
-    assert await index.rendition(digest("one"), SPEC) == rendition("small")
+    assert await index.thumbnail(digest("one"), SPEC) == thumbnail("small")
     await index.close()
 
 
@@ -440,7 +478,7 @@ def keys(valkey: Valkey, pattern: str = "*") -> list[str]:
 async def test_every_key_in_redis_ends_by_itself(redis_index: RedisIndex, valkey: Valkey) -> None:
     await redis_index.put_source(entry())
     await redis_index.put_source(failure())
-    await redis_index.put_rendition(digest("one"), SPEC, rendition("small"))
+    await redis_index.put_thumbnail(digest("one"), SPEC, thumbnail("small"))
 
     await redis_index.count(Tally(hits=1))
     await redis_index.purge("https://a.example/other.jpg")
@@ -470,13 +508,13 @@ async def test_hostile_values_count_as_absent_and_are_replaced(
     redis_index: RedisIndex, valkey: Valkey, plant: tuple[str, ...]
 ) -> None:
     await redis_index.put_source(entry())
-    await redis_index.put_rendition(digest("one"), SPEC, rendition("small"))
+    await redis_index.put_thumbnail(digest("one"), SPEC, thumbnail("small"))
     for key in (*keys(valkey, "mediasvc:s:*"), *keys(valkey, "mediasvc:r:*")):
         valkey.ask("DEL", key)
         assert not valkey.ask(*(key if word == "KEY" else word for word in plant)).startswith("-")
 
     assert await redis_index.source(entry().url) is None
-    assert await redis_index.rendition(digest("one"), SPEC) is None
+    assert await redis_index.thumbnail(digest("one"), SPEC) is None
     assert (await redis_index.stats())["sources"] == 0
 
     await redis_index.put_source(entry())
@@ -486,7 +524,7 @@ async def test_hostile_values_count_as_absent_and_are_replaced(
 async def test_keys_of_other_types_make_room(redis_index: RedisIndex, valkey: Valkey) -> None:
     async def fill() -> None:
         await redis_index.put_source(entry())
-        await redis_index.put_rendition(digest("one"), SPEC, rendition("small"))
+        await redis_index.put_thumbnail(digest("one"), SPEC, thumbnail("small"))
         await redis_index.count(Tally(hits=1))
 
     await fill()

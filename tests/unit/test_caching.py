@@ -14,10 +14,8 @@ from mediasvc import errors
 from mediasvc.core.http import caching, retry
 from mediasvc.core.http.caching import (
     CacheRules,
-    Entry,
     Fetch,
     Refuse,
-    Rendition,
     Revalidate,
     Serve,
     ServeStale,
@@ -30,7 +28,16 @@ from mediasvc.core.http.caching import (
     parse_cache_control,
     renewed,
 )
-from mediasvc.core.picture import Format, Picture
+from mediasvc.core.picture import Format, Picture, Placeholder
+from mediasvc.core.records.index_entry import Entry
+from mediasvc.core.records.index_thumbnail import (
+    IndexedThumbnail,
+    ThumbnailFailure,
+    ThumbnailRecord,
+    placeholder_from_json,
+    placeholder_to_json,
+    thumbnail_from_json,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -74,6 +81,22 @@ def test_an_entry_is_fresh_then_stale_then_to_be_revalidated(
     after: timedelta, decision: caching.Decision
 ) -> None:
     assert decide(ENTRY, NOW + after) == decision
+
+
+@pytest.mark.parametrize(
+    ("after", "is_kept", "decision"),
+    [
+        (timedelta(0), True, Serve(ENTRY)),
+        (timedelta(0), False, Fetch()),
+        (HOUR, True, Revalidate(ENTRY)),
+        (HOUR, False, Fetch()),
+        (3 * HOUR, True, Revalidate(ENTRY)),
+    ],
+)
+def test_the_caller_in_flight_asks_the_origin_itself(
+    after: timedelta, is_kept: bool, decision: caching.Decision
+) -> None:
+    assert decide(ENTRY, NOW + after, is_kept=is_kept, in_flight=True) == decision
 
 
 def test_an_origin_that_failed_is_left_alone_while_the_stale_picture_serves() -> None:
@@ -370,7 +393,8 @@ def test_a_picture_that_killed_its_process_is_remembered_longer() -> None:
 
 # -- what is stored --------------------------------------------------------------------------------------
 
-RENDITION = Rendition("cd" * 32, "webp", 600, 400, 12_345, None, None, "abc", "#102030")
+THUMBNAIL = IndexedThumbnail(digest="cd" * 32, format=Format.WEBP, width=600, height=400, bytes=12_345)
+THUMBNAIL_FAILURE = ThumbnailFailure("undecodable", NOW)
 
 
 @pytest.mark.parametrize(
@@ -386,11 +410,23 @@ def test_an_entry_survives_json(entry: Entry) -> None:
     assert Entry.from_json(entry.to_json()) == entry
 
 
-@pytest.mark.parametrize(
-    "rendition", [RENDITION, Rendition(None, "", 0, 0, 0, "undecodable", NOW, None, None)]
-)
-def test_a_rendition_survives_json(rendition: Rendition) -> None:
-    assert Rendition.from_json(rendition.to_json()) == rendition
+@pytest.mark.parametrize("record", [THUMBNAIL, THUMBNAIL_FAILURE])
+def test_the_record_of_a_thumbnail_survives_json(record: ThumbnailRecord) -> None:
+    assert thumbnail_from_json(record.to_json()) == record
+
+
+@pytest.mark.parametrize("placeholder", [Placeholder("abc", "#102030"), Placeholder(None, None)])
+def test_a_placeholder_survives_json(placeholder: Placeholder) -> None:
+    assert placeholder_from_json(placeholder_to_json(placeholder)) == placeholder
+
+
+def test_a_failure_that_the_last_version_wrote_is_read() -> None:
+    written = {
+        "form": 1, "digest": None, "format": "jpeg", "width": 0, "height": 0, "bytes": 0, "failure": "undecodable",
+        "expires_at": NOW.timestamp(), "thumbhash": None, "dominant": None,
+    }  # fmt: skip
+
+    assert thumbnail_from_json(json.dumps(written)) == THUMBNAIL_FAILURE
 
 
 HOSTILE = {
@@ -442,25 +478,42 @@ def test_a_hostile_picture_is_no_entry(name: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("digest", None), ("format", "exe"), ("failure", "undecodable"), ("width", "600"), ("dominant", 5)],
+    [
+        ("digest", None),
+        ("digest", "../etc/passwd"),
+        ("format", "exe"),
+        ("failure", "undecodable"),
+        ("width", "600"),
+    ],
 )
-def test_a_hostile_rendition_is_no_rendition(name: str, value: object) -> None:
-    fields = json.loads(RENDITION.to_json()) | {name: value}
+def test_a_hostile_thumbnail_is_no_thumbnail(name: str, value: object) -> None:
+    fields = json.loads(THUMBNAIL.to_json()) | {name: value}
 
     with pytest.raises(ValueError):
-        Rendition.from_json(json.dumps(fields))
+        thumbnail_from_json(json.dumps(fields))
 
 
-def test_a_failure_that_never_ends_is_no_rendition() -> None:
-    fields = json.loads(RENDITION.to_json()) | {"digest": None, "failure": "undecodable"}
+@pytest.mark.parametrize(
+    ("name", "value"), [("expires_at", None), ("expires_at", "soon"), ("failure", "internal error")]
+)
+def test_a_hostile_failure_is_no_thumbnail(name: str, value: object) -> None:
+    fields = json.loads(THUMBNAIL_FAILURE.to_json()) | {name: value}
 
     with pytest.raises(ValueError):
-        Rendition.from_json(json.dumps(fields))
+        thumbnail_from_json(json.dumps(fields))
+
+
+@pytest.mark.parametrize(("name", "value"), [("dominant", 5), ("thumbhash", "a\r\nb"), ("form", 2)])
+def test_a_hostile_placeholder_is_no_placeholder(name: str, value: object) -> None:
+    fields = json.loads(placeholder_to_json(Placeholder("abc", "#102030"))) | {name: value}
+
+    with pytest.raises(ValueError):
+        placeholder_from_json(json.dumps(fields))
 
 
 @given(st.text(max_size=200))
 def test_any_other_text_is_no_entry(text: str) -> None:
-    for kind in (Entry.from_json, Rendition.from_json):
+    for kind in (Entry.from_json, thumbnail_from_json, placeholder_from_json):
         with pytest.raises(ValueError):
             kind(text)
 

@@ -8,8 +8,7 @@ from typing import Final
 
 from mediasvc.core.http.origin_reply import Headers
 from mediasvc.core.http.retry import CIRCUIT, parse_date
-from mediasvc.core.records.index_entry import Entry as Entry
-from mediasvc.core.records.index_entry import Rendition as Rendition
+from mediasvc.core.records.index_entry import Entry
 from mediasvc.errors import MediaError, Remembered
 
 _LONGEST: Final = timedelta(days=365)
@@ -29,10 +28,13 @@ _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"\Z')
 
 @dataclass(frozen=True, slots=True)
 class CacheRules:
-    """min_ttl: shortest lifetime we grant, whatever the origin says. default_ttl: where it says nothing.
+    """How long replies and failures count.
 
-    stale_if_error: how long after that a reply may still be served while its origin fails.
-    error_ttl, missing_ttl: how long failures that may pass, and those that hardly will, are not tried again.
+    min_ttl: shortest lifetime we grant, whatever the origin says.
+    default_ttl: lifetime of a reply that states none.
+    stale_if_error: how long after its lifetime a reply may be served while its origin fails.
+    error_ttl: how long a temporary failure is remembered.
+    missing_ttl: how long a permanent failure is remembered.
     """
 
     min_ttl: timedelta = timedelta(hours=1)
@@ -44,16 +46,16 @@ class CacheRules:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Fresh: serve it."""
+    """The entry is fresh: serve it."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class ServeStale:
-    """Serve it and ask the origin meanwhile (stale-while-revalidate, RFC 5861 section 3).
+    """Serve the entry although it is stale (RFC 5861 section 3).
 
-    asks_origin False: it failed a moment ago and is left alone.
+    asks_origin: revalidate it in the background; False: its origin failed a moment ago and is left alone.
     """
 
     entry: Entry
@@ -62,9 +64,9 @@ class ServeStale:
 
 @dataclass(frozen=True, slots=True)
 class Revalidate:
-    """Ask the origin whether it has changed; where the entry has no validators that is a plain fetch.
+    """Ask the origin whether the entry has changed; a plain fetch where the entry has no validators.
 
-    Until its stale_until what we hold may be served if the origin fails (stale-if-error, RFC 5861 section 4).
+    Until its stale_until the entry may be served if the origin fails (stale-if-error, RFC 5861 section 4).
     """
 
     entry: Entry
@@ -72,12 +74,16 @@ class Revalidate:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Nothing of use is held."""
+    """Fetch the original: nothing that is stored is of use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """It failed a moment ago. code: of the MediaError. retry_after_s: until it is tried again, at least 1."""
+    """The source failed a moment ago and is not asked again yet.
+
+    code: of the MediaError.
+    retry_after_s: until the source is tried again, at least 1.
+    """
 
     code: str
     retry_after_s: int
@@ -86,21 +92,27 @@ class Refuse:
 Decision = Serve | ServeStale | Revalidate | Fetch | Refuse
 
 
-def decide(entry: Entry | None, now: datetime) -> Decision:
-    """What to do about one source. Source: RFC 9111 section 4, RFC 5861."""
+def decide(entry: Entry | None, now: datetime, *, is_kept: bool = True, in_flight: bool = False) -> Decision:
+    """What to do about one source.
+
+    entry: what the index has; None: nothing.
+    is_kept: whether the store has the entry's blob, as far as the caller has asked.
+    in_flight: the caller is the one that asks the origin for all who wait, so it cannot leave that to the background.
+    Source: RFC 9111 section 4, RFC 5861.
+    """
     if entry is None:
         return Fetch()
     if entry.failure is not None:
         if now < entry.expires_at:
             return Refuse(entry.failure, max(1, int((entry.expires_at - now).total_seconds() + 0.5)))
         return Fetch()
-    if entry.digest is None:
+    if entry.digest is None or not is_kept:
         return Fetch()
     if now < entry.expires_at:
         return Serve(entry)
     if entry.paused_until is not None and now < min(entry.paused_until, entry.stale_until):
         return ServeStale(entry, asks_origin=False)
-    if now < entry.revalidate_until:
+    if now < entry.revalidate_until and not in_flight:
         return ServeStale(entry)
     return Revalidate(entry)
 

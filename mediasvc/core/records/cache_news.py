@@ -1,11 +1,15 @@
-"""What those who look after a cache are told: what was purged, how much is kept of each host, how often it helped."""
+"""Cache news: which URLs were purged, how much is stored of each host, how many requests the cache answered."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """News of a purge: forget this URL, and these blobs, to which nothing refers any more."""
+    """A purge by any process.
+
+    url: whose original was forgotten.
+    digests: blobs to which no entry refers any more.
+    """
 
     url: str
     digests: tuple[str, ...]
@@ -13,7 +17,10 @@ class Purged:
 
 @dataclass(frozen=True, slots=True)
 class HostUse:
-    """How much is kept of one host. bytes: of its originals."""
+    """How much is stored of one host.
+
+    bytes: of its originals.
+    """
 
     host: str
     sources: int
@@ -22,17 +29,22 @@ class HostUse:
 
 @dataclass(slots=True)
 class Tally:
-    """Requests for images since they were last taken. hits: answered from what was held; misses: by asking an origin."""
+    """Requests for images since the counts were last taken.
+
+    hits: answered from the cache.
+    misses: answered by asking an origin.
+    """
 
     hits: int = 0
     misses: int = 0
 
     def take(self) -> "Tally":
-        """What was counted so far; counting begins anew."""
+        """The counts so far; counting begins anew."""
         taken = Tally(self.hits, self.misses)
         self.hits = self.misses = 0
         return taken
 
     def add(self, other: "Tally") -> None:
+        """Adds the counts of another tally."""
         self.hits += other.hits
         self.misses += other.misses

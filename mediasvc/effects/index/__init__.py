@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from mediasvc.core.picture import Placeholder
 from mediasvc.core.records.cache_news import HostUse, Purged, Tally
-from mediasvc.core.records.index_entry import Entry, Rendition
+from mediasvc.core.records.index_entry import Entry
+from mediasvc.core.records.index_thumbnail import ThumbnailRecord
 
 
 class Index(Protocol):
@@ -16,16 +18,29 @@ class Index(Protocol):
     async def digests(self, urls: Sequence[str]) -> dict[str, str]:
         """The digests of the originals of some source URLs, at once; URLs without one are left out."""
 
-    async def put_source(self, entry: Entry, made: Mapping[str, Rendition] | None = None) -> None:
-        """Replaces what was known. Thumbnails of a blob to which no URL refers any more go sooner or later.
+    async def put_source(
+        self,
+        entry: Entry,
+        thumbnails: Mapping[str, ThumbnailRecord] | None = None,
+        placeholder: Placeholder | None = None,
+    ) -> None:
+        """Replaces what was known of a source URL. Thumbnails of blobs that no URL has any more are removed eventually.
 
-        made: what was made of its blob meanwhile, by the key of a spec; whoever finds the entry finds that too.
+        thumbnails: made of the entry's blob in the same step, by the key of a spec.
+        placeholder: of the entry's blob.
+        A reader that finds the entry finds both of them too.
         """
 
-    async def rendition(self, digest: str, spec_key: str) -> Rendition | None:
+    async def thumbnail(self, digest: str, spec_key: str) -> ThumbnailRecord | None:
         """The thumbnail of a blob by the key of a spec."""
 
-    async def put_rendition(self, digest: str, spec_key: str, rendition: Rendition) -> None:
+    async def put_thumbnail(self, digest: str, spec_key: str, record: ThumbnailRecord) -> None:
+        """Replaces what was known."""
+
+    async def placeholder(self, digest: str) -> Placeholder | None:
+        """The placeholder of a blob."""
+
+    async def put_placeholder(self, digest: str, placeholder: Placeholder) -> None:
         """Replaces what was known."""
 
     async def freed_by(self, url: str) -> tuple[str, ...]:
@@ -38,10 +53,13 @@ class Index(Protocol):
         """
 
     async def purges(self, cursor: int | None) -> tuple[int, tuple[Purged, ...]]:
-        """A new cursor, and what was purged by anyone since the cursor; None: from now on."""
+        """(new cursor, purges by any process since the cursor).
+
+        cursor: from an earlier call; None: from now on.
+        """
 
     async def count(self, tally: Tally) -> None:
-        """Adds to the hits and misses that stats tells."""
+        """Adds to the hits and misses in stats."""
 
     async def stats(self) -> dict[str, int]:
         """sources, failures, renditions (no placeholders), bytes (of originals), hits, misses."""

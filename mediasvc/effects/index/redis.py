@@ -12,15 +12,25 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
 from mediasvc import logs, metrics
+from mediasvc.core.picture import Placeholder
 from mediasvc.core.records.cache_news import HostUse, Purged, Tally
-from mediasvc.core.records.index_entry import PLACEHOLDER_KEY, Entry, Rendition
+from mediasvc.core.records.index_entry import Entry
+from mediasvc.core.records.index_thumbnail import (
+    IndexedThumbnail,
+    ThumbnailRecord,
+    placeholder_from_json,
+    placeholder_to_json,
+    thumbnail_from_json,
+)
 from mediasvc.engines import redis_stream
 from mediasvc.engines.redis import RedisLink
 
 T = TypeVar("T")
 
 _MAX_VALUE_BYTES: Final = 65_536
-_RENDITION_TTL_S: Final = 30 * 24 * 3600
+# Placeholders have keys of the form of thumbnails, with a name that no spec has. Its version changes with their meaning.
+_PLACEHOLDER_SPEC: Final = "placeholder:v3"
+_THUMBNAIL_TTL_S: Final = 30 * 24 * 3600
 _TALLY_TTL_S: Final = 30 * 24 * 3600
 _SHARERS: Final = 1000
 _SAMPLE: Final = 5000
@@ -34,15 +44,44 @@ class _Sample:
     at: float
     scale: float
     entries: tuple[Entry, ...]
-    renditions: int
+    thumbnails: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What was made of a blob, as it is written.
+
+    spec: hash of the spec's key.
+    digest: of its own bytes; empty where it has none.
+    """
+
+    spec: str
+    digest: str
+    json: bytes
+
+    @staticmethod
+    def of_thumbnail(spec_key: str, record: ThumbnailRecord) -> "_Made":
+        blob = record.digest if isinstance(record, IndexedThumbnail) else ""
+        return _Made(_hash(spec_key), blob, record.to_json().encode())
+
+    @staticmethod
+    def of_placeholder(placeholder: Placeholder) -> "_Made":
+        return _Made(_hash(_PLACEHOLDER_SPEC), "", placeholder_to_json(placeholder).encode())
 
 
 class RedisIndex:
     """See Index.
 
-    Keys, after the prefix: `s:URL` an entry, `r:DIGEST:SPEC` a rendition, `m:DIGEST` its specs and what each made,
-    `u:DIGEST` the URLs that have it, `b:DIGEST` the blobs it was made of, `news` a stream of purges, `tally` hits and misses.
-    URL and SPEC are hashes. Values are JSON, read up to 64 KiB; what is larger, of another type or unreadable counts as absent.
+    Keys, after the prefix:
+    `s:URL`: an entry.
+    `r:DIGEST:SPEC`: a thumbnail or a placeholder.
+    `m:DIGEST`: the specs of its thumbnails, and the digest of each.
+    `u:DIGEST`: the URLs that have it.
+    `b:DIGEST`: the blobs it was made of.
+    `news`: a stream of purges.
+    `tally`: hits and misses.
+    URL and SPEC are hashes. Values are JSON, read up to 64 KiB. A value that is larger, of another type or unreadable
+    counts as absent.
     """
 
     def __init__(self, link: RedisLink) -> None:
@@ -70,7 +109,12 @@ class RedisIndex:
                 found[url] = entry.digest
         return found
 
-    async def put_source(self, entry: Entry, made: Mapping[str, Rendition] | None = None) -> None:
+    async def put_source(
+        self,
+        entry: Entry,
+        thumbnails: Mapping[str, ThumbnailRecord] | None = None,
+        placeholder: Placeholder | None = None,
+    ) -> None:
         """See Index. Thumbnails of a blob that no URL has any more end with their own time."""
         text = entry.to_json().encode()
         until = max(entry.stale_until, entry.expires_at, entry.revalidate_until)
@@ -78,14 +122,16 @@ class RedisIndex:
         key = self._source_key(entry.url)
         digest = entry.digest or ""
         sharers = self._key("u", digest)
-        renditions = (made or {}).items()
+        made = [_Made.of_thumbnail(spec_key, record) for spec_key, record in (thumbnails or {}).items()]
+        if placeholder is not None:
+            made.append(_Made.of_placeholder(placeholder))
         kinds = {sharers: "set"}
-        for _, rendition in renditions:
-            kinds |= self._rendition_kinds(digest, rendition)
+        for one in made:
+            kinds |= self._kinds_of(digest, one)
 
         def fill(pipe: Pipeline) -> None:
-            for spec_key, rendition in renditions:
-                self._fill_rendition(pipe, digest, spec_key, rendition)
+            for one in made:
+                self._fill(pipe, digest, one)
             pipe.set(key, text, pxat=until_ms)
             if entry.digest is not None:
                 pipe.sadd(sharers, key)
@@ -94,16 +140,29 @@ class RedisIndex:
 
         await self._write(fill, kinds)
 
-    async def rendition(self, digest: str, spec_key: str) -> Rendition | None:
+    async def thumbnail(self, digest: str, spec_key: str) -> ThumbnailRecord | None:
         """See Index."""
-        rendition = await self._get(Rendition.from_json, self._key("r", digest, _hash(spec_key)))
-        _count(rendition is not None)
-        return rendition
+        return await self._of_blob(thumbnail_from_json, digest, spec_key)
 
-    async def put_rendition(self, digest: str, spec_key: str, rendition: Rendition) -> None:
+    async def put_thumbnail(self, digest: str, spec_key: str, record: ThumbnailRecord) -> None:
         """See Index."""
-        kinds = self._rendition_kinds(digest, rendition)
-        await self._write(lambda pipe: self._fill_rendition(pipe, digest, spec_key, rendition), kinds)
+        await self._put_of_blob(digest, _Made.of_thumbnail(spec_key, record))
+
+    async def placeholder(self, digest: str) -> Placeholder | None:
+        """See Index."""
+        return await self._of_blob(placeholder_from_json, digest, _PLACEHOLDER_SPEC)
+
+    async def put_placeholder(self, digest: str, placeholder: Placeholder) -> None:
+        """See Index."""
+        await self._put_of_blob(digest, _Made.of_placeholder(placeholder))
+
+    async def _of_blob(self, read: Callable[[str], T], digest: str, name: str) -> T | None:
+        record = await self._get(read, self._key("r", digest, _hash(name)))
+        _count(record is not None)
+        return record
+
+    async def _put_of_blob(self, digest: str, made: "_Made") -> None:
+        await self._write(lambda pipe: self._fill(pipe, digest, made), self._kinds_of(digest, made))
 
     async def freed_by(self, url: str) -> tuple[str, ...]:
         """See Index."""
@@ -155,7 +214,7 @@ class RedisIndex:
         return {
             "sources": round(len(kept) * sample.scale),
             "failures": round((len(sample.entries) - len(kept)) * sample.scale),
-            "renditions": round(sample.renditions * sample.scale),
+            "renditions": round(sample.thumbnails * sample.scale),
             "bytes": round(sum(entry.picture.bytes for entry in kept if entry.picture) * sample.scale),
             "hits": hits,
             "misses": misses,
@@ -192,19 +251,18 @@ class RedisIndex:
     def _source_key(self, url: str) -> str:
         return self._key("s", _hash(url))
 
-    def _fill_rendition(self, pipe: Pipeline, digest: str, spec_key: str, rendition: Rendition) -> None:
-        spec = _hash(spec_key)
-        made, makers = self._rendition_kinds(digest, rendition)
-        pipe.set(self._key("r", digest, spec), rendition.to_json().encode(), ex=_RENDITION_TTL_S)
-        pipe.hset(made, spec, rendition.digest or "")
-        pipe.expire(made, _RENDITION_TTL_S)
-        if rendition.digest not in (None, digest):
+    def _fill(self, pipe: Pipeline, digest: str, made: "_Made") -> None:
+        specs, makers = self._kinds_of(digest, made)
+        pipe.set(self._key("r", digest, made.spec), made.json, ex=_THUMBNAIL_TTL_S)
+        pipe.hset(specs, made.spec, made.digest)
+        pipe.expire(specs, _THUMBNAIL_TTL_S)
+        if made.digest not in ("", digest):
             pipe.sadd(makers, digest)
-            pipe.expire(makers, _RENDITION_TTL_S)
+            pipe.expire(makers, _THUMBNAIL_TTL_S)
 
-    def _rendition_kinds(self, digest: str, rendition: Rendition) -> dict[str, str]:
-        """The keys that a rendition stands in beside its own, with their types: of its source's blob, of its own."""
-        return {self._key("m", digest): "hash", self._key("b", rendition.digest or ""): "set"}
+    def _kinds_of(self, digest: str, made: "_Made") -> dict[str, str]:
+        """The keys that list what was made, with their types: one of its source's blob, one of its own."""
+        return {self._key("m", digest): "hash", self._key("b", made.digest): "set"}
 
     async def _get(self, read: Callable[[str], T], key: str) -> T | None:
         return _readable(read, (await self._get_raw([key]))[0])
@@ -313,7 +371,7 @@ class RedisIndex:
         if self._sample is not None and time.monotonic() - self._sample.at < _SAMPLE_S:
             return self._sample
         total = await self._link.ask("read", lambda client: client.dbsize())
-        cursor, seen, renditions = 0, 0, 0
+        cursor, seen, thumbnails = 0, 0, 0
         sources: list[str] = []
         while True:
             cursor, keys = await self._scan(cursor)
@@ -322,7 +380,7 @@ class RedisIndex:
                 if text.startswith(self._key("s", "")):
                     sources.append(text)
                 elif text.startswith(self._key("r", "")) and not text.endswith(_PLACEHOLDER):
-                    renditions += 1
+                    thumbnails += 1
             if not cursor or seen >= _SAMPLE:
                 break
         entries: list[Entry] = []
@@ -332,7 +390,7 @@ class RedisIndex:
                 if entry is not None:
                     entries.append(entry)
         scale = max(1.0, total / seen) if cursor and seen else 1.0
-        self._sample = _Sample(time.monotonic(), scale, tuple(entries), renditions)
+        self._sample = _Sample(time.monotonic(), scale, tuple(entries), thumbnails)
         return self._sample
 
     async def _scan(self, cursor: int) -> tuple[int, list[str]]:
@@ -359,7 +417,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-_PLACEHOLDER: Final = f":{_hash(PLACEHOLDER_KEY)}"
+_PLACEHOLDER: Final = f":{_hash(_PLACEHOLDER_SPEC)}"
 
 
 def _purged(fields: Mapping[Any, Any]) -> Purged:  # of bytes; the library's types allow for text as well

@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from mediasvc import logs, metrics
+from mediasvc.core.picture import Placeholder
 from mediasvc.core.records.cache_news import HostUse, Purged, Tally
-from mediasvc.core.records.index_entry import PLACEHOLDER_KEY, Entry, Rendition
+from mediasvc.core.records.index_entry import Entry
+from mediasvc.core.records.index_thumbnail import (
+    IndexedThumbnail,
+    ThumbnailRecord,
+    placeholder_from_json,
+    placeholder_to_json,
+    thumbnail_from_json,
+)
 from mediasvc.engines.sqlite import Database
 
 T = TypeVar("T")
@@ -42,7 +50,9 @@ _MIGRATIONS: Final = (
     """,
 )
 
-_PUT_RENDITION: Final = "INSERT OR REPLACE INTO rendition VALUES (?, ?, ?, ?, ?)"
+_PUT_THUMBNAIL: Final = "INSERT OR REPLACE INTO rendition VALUES (?, ?, ?, ?, ?)"
+# Placeholders share the table of thumbnails, under a name that no spec has. Its version changes with their meaning.
+_PLACEHOLDER: Final = "placeholder:v3"
 
 # Well below the 999 variables that old builds of SQLite allow.
 _AT_ONCE: Final = 400
@@ -77,39 +87,58 @@ class SqliteIndex:
             found.update((names[key], digest) for key, digest in rows)
         return found
 
-    async def put_source(self, entry: Entry, made: Mapping[str, Rendition] | None = None) -> None:
+    async def put_source(
+        self,
+        entry: Entry,
+        thumbnails: Mapping[str, ThumbnailRecord] | None = None,
+        placeholder: Placeholder | None = None,
+    ) -> None:
         """See Index."""
         text = entry.to_json()
         until = max(entry.stale_until, entry.expires_at, entry.revalidate_until).timestamp()
         size = entry.picture.bytes if entry.picture is not None else 0
         row = (_key(entry.url), logs.host_of(entry.url), entry.digest, size, int(until) + 1, text)
-        renditions = [
-            _rendition_row(entry.digest or "", spec, rendition) for spec, rendition in (made or {}).items()
-        ]
+        blob = entry.digest or ""
+        made = [_thumbnail_row(blob, spec, record) for spec, record in (thumbnails or {}).items()]
+        if placeholder is not None:
+            made.append(_placeholder_row(blob, placeholder))
 
         def put(connection: sqlite3.Connection) -> None:
-            connection.executemany(_PUT_RENDITION, renditions)
+            connection.executemany(_PUT_THUMBNAIL, made)
             before = connection.execute("SELECT digest FROM source WHERE key = ?", row[:1]).fetchone()
             connection.execute("INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?, ?)", row)
             if before is not None and before[0] not in (None, entry.digest):
-                _drop_renditions(connection, before[0])
+                _drop_thumbnails(connection, before[0])
             self._prune_some(connection)
 
         await self._database.write(put)
 
-    async def rendition(self, digest: str, spec_key: str) -> Rendition | None:
+    async def thumbnail(self, digest: str, spec_key: str) -> ThumbnailRecord | None:
         """See Index."""
-        rows = await self._database.read(
-            "SELECT rendition FROM rendition WHERE source = ? AND spec = ?", (digest, spec_key)
-        )
-        rendition = _readable(Rendition.from_json, rows)
-        _count(rendition is not None)
-        return rendition
+        return await self._of_blob(thumbnail_from_json, digest, spec_key)
 
-    async def put_rendition(self, digest: str, spec_key: str, rendition: Rendition) -> None:
+    async def put_thumbnail(self, digest: str, spec_key: str, record: ThumbnailRecord) -> None:
         """See Index."""
-        row = _rendition_row(digest, spec_key, rendition)
-        await self._database.write(lambda connection: connection.execute(_PUT_RENDITION, row))
+        await self._put_of_blob(_thumbnail_row(digest, spec_key, record))
+
+    async def placeholder(self, digest: str) -> Placeholder | None:
+        """See Index."""
+        return await self._of_blob(placeholder_from_json, digest, _PLACEHOLDER)
+
+    async def put_placeholder(self, digest: str, placeholder: Placeholder) -> None:
+        """See Index."""
+        await self._put_of_blob(_placeholder_row(digest, placeholder))
+
+    async def _of_blob(self, read: Callable[[str], T], digest: str, name: str) -> T | None:
+        rows = await self._database.read(
+            "SELECT rendition FROM rendition WHERE source = ? AND spec = ?", (digest, name)
+        )
+        record = _readable(read, rows)
+        _count(record is not None)
+        return record
+
+    async def _put_of_blob(self, row: tuple[object, ...]) -> None:
+        await self._database.write(lambda connection: connection.execute(_PUT_THUMBNAIL, row))
 
     async def freed_by(self, url: str) -> tuple[str, ...]:
         """See Index. Forgets it, looks what is free then, and takes that back."""
@@ -165,14 +194,14 @@ class SqliteIndex:
         ((sources, failures, size),) = await self._database.survey(
             "SELECT count(*), count(*) - count(digest), coalesce(sum(bytes), 0) FROM source"
         )
-        ((renditions, hits, misses),) = await self._database.survey(
+        ((thumbnails, hits, misses),) = await self._database.survey(
             "SELECT (SELECT count(*) FROM rendition WHERE spec <> ?), hits, misses FROM tally",
-            (PLACEHOLDER_KEY,),
+            (_PLACEHOLDER,),
         )
         return {
             "sources": sources - failures,
             "failures": failures,
-            "renditions": renditions,
+            "renditions": thumbnails,
             "bytes": size,
             "hits": hits,
             "misses": misses,
@@ -223,7 +252,7 @@ def _prune(connection: sqlite3.Connection) -> int:
     for key, digest in rows:
         connection.execute("DELETE FROM source WHERE key = ?", (key,))
         if digest is not None:
-            _drop_renditions(connection, digest)
+            _drop_thumbnails(connection, digest)
     return len(rows)
 
 
@@ -250,10 +279,10 @@ def _forget(connection: sqlite3.Connection, url: str) -> tuple[str, ...]:
     if found is None:
         return ()
     connection.execute("DELETE FROM source WHERE key = ?", (_key(url),))
-    return () if found[0] is None else _drop_renditions(connection, found[0])
+    return () if found[0] is None else _drop_thumbnails(connection, found[0])
 
 
-def _drop_renditions(connection: sqlite3.Connection, digest: str) -> tuple[str, ...]:
+def _drop_thumbnails(connection: sqlite3.Connection, digest: str) -> tuple[str, ...]:
     """Forgets the thumbnails of a blob that no URL has any more; the digests to which nothing refers then."""
     if connection.execute("SELECT 1 FROM source WHERE digest = ?", (digest,)).fetchone():
         return ()
@@ -269,8 +298,13 @@ def _drop_renditions(connection: sqlite3.Connection, digest: str) -> tuple[str, 
     )
 
 
-def _rendition_row(digest: str, spec_key: str, rendition: Rendition) -> tuple[object, ...]:
-    return digest, spec_key, rendition.digest, int(time.time()), rendition.to_json()
+def _thumbnail_row(digest: str, spec_key: str, record: ThumbnailRecord) -> tuple[object, ...]:
+    blob = record.digest if isinstance(record, IndexedThumbnail) else None
+    return digest, spec_key, blob, int(time.time()), record.to_json()
+
+
+def _placeholder_row(digest: str, placeholder: Placeholder) -> tuple[object, ...]:
+    return digest, _PLACEHOLDER, None, int(time.time()), placeholder_to_json(placeholder)
 
 
 def _readable(read: Callable[[str], T], rows: Sequence[tuple[object, ...]]) -> T | None:

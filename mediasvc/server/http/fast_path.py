@@ -141,7 +141,7 @@ class Lane:
             if found + unchanged == 0:
                 continue
             metrics.cache_requests.labels("memory", "hit").inc(found + unchanged)
-            self.tally.hits += found + unchanged
+            self.tally.add(Tally(hits=found + unchanged))
             if found:
                 metrics.http_requests.labels(route, "200").inc(found)
             if unchanged:

@@ -19,7 +19,7 @@ from mediasvc.core.pictures.headers import sniff
 from mediasvc.core.records.asset_name import parse_asset_name
 from mediasvc.effects.blobs import Blobs, Method
 from mediasvc.errors import InvalidRequest, SourceMissing, SourceRefused, StoreFailed
-from mediasvc.images.thumbnails import CacheStatus, Held, Served
+from mediasvc.images.image import CacheStatus, Image, Original
 from mediasvc.images.walk import Images
 from mediasvc.server.http import representation, sending
 from mediasvc.server.http.accept import Accepts, parse_accept
@@ -81,7 +81,7 @@ class ImageRoutes:
         ready = self.memory.get(target, accepts, time.time())
         if ready is not None:
             metrics.cache_requests.labels("memory", "hit").inc()
-            self.images.tally.hits += 1
+            self.images.count_hits(1)
             return _from_memory(request, ready)
         asked = parse()
         if has_passed(request.headers.get("Via"), self.via):
@@ -95,34 +95,34 @@ class ImageRoutes:
         self, request: web.Request, asked: ImageRequest, accepts: Accepts, target: bytes, generation: int
     ) -> web.StreamResponse:
         spec = asked.options.spec(accepts)
-        held = await self.images.hold(asked.address, spec)
-        request["host"] = logs.host_of(held.resolution.origin)
-        request["cache"] = held.cache.value
-        before = _representation(held, held.etag(spec), None, asked.options.negotiates)
-        reply = sending.decided_without_bytes(request, before, held.cache.value)
+        original = await self.images.obtain(asked.address, spec)
+        request["host"] = logs.host_of(original.url)
+        request["cache"] = original.cache.value
+        before = _representation(original, original.etag(spec), None, asked.options.negotiates)
+        reply = sending.decided_without_bytes(request, before, original.cache.value)
         if reply is not None:
             return reply
         content: bytes | io.FileIO
-        held, served, content = await self.images.deliver(held, spec, self._content)
-        request["cache"] = held.cache.value
-        etag = held.etag(spec)
-        if served.same_as_original and served.digest != held.digest:
+        original, image, content = await self.images.deliver(original, spec, self._content)
+        request["cache"] = original.cache.value
+        etag = original.etag(spec)
+        if image.is_original and image.digest != original.digest:
             # The store had lost it, and the origin has another one by now.
-            etag = f'"{served.digest}"'
-        chosen = _representation(held, etag, served, asked.options.negotiates)
-        if isinstance(content, bytes) and _may_be_remembered(held, request):
-            expires_at = held.entry.expires_at.timestamp()
-            ready = Ready(chosen, content, held.resolution.origin, expires_at)
+            etag = f'"{image.digest}"'
+        chosen = _representation(original, etag, image, asked.options.negotiates)
+        if isinstance(content, bytes) and _may_be_remembered(original, request):
+            expires_at = original.entry.expires_at.timestamp()
+            ready = Ready(chosen, content, original.url, expires_at)
             self.memory.put(target, accepts, ready, generation)
-        return sending.send(request, chosen, content, served.bytes, held.cache.value)
+        return sending.send(request, chosen, content, image.bytes, original.cache.value)
 
-    async def _content(self, served: Served) -> bytes | io.FileIO | None:
+    async def _content(self, image: Image) -> bytes | io.FileIO | None:
         """Small ones whole, in one hop; large ones as an open file; None where they are gone. StoreFailed."""
-        if served.data is None and served.bytes > _SMALL_BYTES:
-            path = await self.images.path(served)
+        if image.data is None and image.bytes > _SMALL_BYTES:
+            path = await self.images.path(image)
             if path is not None:
                 return await asyncio.to_thread(_open, path)
-        return await self.images.read(served)
+        return await self.images.read(image)
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """/assets/{name}: named by content, so that what is there never changes."""
@@ -135,11 +135,11 @@ class ImageRoutes:
         ready = self.memory.get(target, Accepts.SILENT, time.time())
         if ready is not None:
             metrics.cache_requests.labels("memory", "hit").inc()
-            self.images.tally.hits += 1
+            self.images.count_hits(1)
             return _from_memory(request, ready)
         generation = self.memory.generation
         with self.gate.enter():
-            served = await self.images.asset(digest, form)
+            image = await self.images.asset(digest, form)
             chosen = Representation(
                 f'"{digest}"', MEDIA_TYPES[form], _filename(digest, form), None, representation.IMMUTABLE
             )
@@ -153,7 +153,7 @@ class ImageRoutes:
                 if address is not None:
                     keep = f"public, max-age={_REDIRECT_MAX_AGE_S}"
                     return web.Response(status=302, headers={"Location": address, "Cache-Control": keep})
-            content = await self._content(served)
+            content = await self._content(image)
             if content is None:
                 raise SourceMissing("this asset is not kept here any more")
             if sniff.kind(await _beginning(content)) is not form:
@@ -162,7 +162,7 @@ class ImageRoutes:
                 raise SourceMissing("no asset has such a name")
         if isinstance(content, bytes) and "?" not in request.raw_path:
             self.memory.put(target, Accepts.SILENT, Ready(chosen, content, "", float("inf")), generation)
-        return sending.send(request, chosen, content, served.bytes, CacheStatus.HIT.value)
+        return sending.send(request, chosen, content, image.bytes, CacheStatus.HIT.value)
 
 
 def accept_field(request: web.Request) -> str | None:
@@ -187,36 +187,36 @@ def _from_memory(request: web.Request, ready: Ready) -> web.StreamResponse:
     return reply or sending.send(request, ready.representation, ready.body, len(ready.body), hit)
 
 
-def _representation(held: Held, etag: str, served: Served | None, varies: bool) -> Representation:
-    """served None: what is known before any work on the image."""
+def _representation(original: Original, etag: str, image: Image | None, varies: bool) -> Representation:
+    """image None: what is known before any work on the image."""
     media_type, filename = "", ""
-    if served is not None:
-        media_type, filename = MEDIA_TYPES[served.format], _filename(served.digest, served.format)
-    return Representation(etag, media_type, filename, _modified_s(held), _caching(held), varies)
+    if image is not None:
+        media_type, filename = MEDIA_TYPES[image.format], _filename(image.digest, image.format)
+    return Representation(etag, media_type, filename, _modified_s(original), _caching(original), varies)
 
 
 def _filename(digest: str, form: Format) -> str:
     return f"{digest[:16]}.{EXTENSIONS[form]}"
 
 
-def _modified_s(held: Held) -> int:
+def _modified_s(original: Original) -> int:
     """The origin's Last-Modified, but no later than we fetched it (RFC 9110 section 8.8.2.1)."""
-    fetched: datetime = held.entry.fetched_at
-    stated = parse_date(held.entry.last_modified)
+    fetched: datetime = original.entry.fetched_at
+    stated = parse_date(original.entry.last_modified)
     return int(min(fetched, stated or fetched).timestamp())
 
 
-def _caching(held: Held) -> Freshness | str:
-    entry = held.entry
-    if held.unkept is not None and entry.expires_at <= entry.fetched_at:
+def _caching(original: Original) -> Freshness | str:
+    entry = original.entry
+    if original.unkept is not None and entry.expires_at <= entry.fetched_at:
         return representation.NO_STORE
     moments = (entry.expires_at, entry.revalidate_until, entry.stale_until)
     return Freshness(*(moment.timestamp() for moment in moments))
 
 
-def _may_be_remembered(held: Held, request: web.Request) -> bool:
+def _may_be_remembered(original: Original, request: web.Request) -> bool:
     """Stale and unkept ones are asked for again; a query behind /img would let anyone fill the memory."""
-    if held.unkept is not None or held.cache is CacheStatus.STALE:
+    if original.unkept is not None or original.cache is CacheStatus.STALE:
         return False
     return not (request.path.startswith("/img/") and "?" in request.raw_path)
 

@@ -41,7 +41,7 @@ class SourceRoutes:
 
     async def resolve(self, request: web.Request) -> web.StreamResponse:
         """What is left of an address when every wrapper is taken off; no network."""
-        resolution = self.images.addresses.explain(_url(request))
+        resolution = self.images.explain(_url(request))
         return _json(
             {
                 "source": resolution.source,
@@ -64,8 +64,8 @@ class SourceRoutes:
                 "height": info.height,
                 "bytes": info.bytes,
                 "animated": info.animated,
-                "thumbhash": info.thumbhash,
-                "dominant": info.dominant,
+                "thumbhash": info.placeholder.thumbhash,
+                "dominant": info.placeholder.dominant,
                 "fetched_at": _moment(info.fetched_at),
                 "expires_at": _moment(info.expires_at),
             }
@@ -123,8 +123,8 @@ class SourceRoutes:
         while True:
             url, spec = await self._ahead.get()
             try:
-                held = await self.images.hold(url, spec)
-                await self.images.serve(held, spec)
+                original = await self.images.obtain(url, spec)
+                await self.images.serve(original, spec)
             except MediaError as error:
                 logs.get().info("image.not_warmed", code=error.code)
             except Exception as error:

@@ -7,7 +7,12 @@ import can_ada
 
 from mediasvc.core.addresses.host_patterns import HostPattern, parse_host_pattern
 
-_DECODE: Mapping[str, tuple[int, int]] = {"query": (0, 2), "fragment": (0, 2), "parameter": (1, 2), "path": (0, 1)}
+_DECODE: Mapping[str, tuple[int, int]] = {
+    "query": (0, 2),
+    "fragment": (0, 2),
+    "parameter": (1, 2),
+    "path": (0, 1),
+}
 _GROUPS = frozenset({"host", "scheme", "tls", "query"})
 _TEMPLATE = re.compile(r"https?://(?:[^{}]|\{\??[\w-]+\})+")
 _PART = re.compile(r"([^{]*)(?:\{(\??[\w-]+)\})?")
