@@ -1,4 +1,4 @@
-"""What the README says of settings, errors and commands, made from the code: `python -m tests.support.readme` rewrites it."""
+"""The parts of docs/ that are made from the code: `python -m tests.support.pages` writes them."""
 
 import re
 from dataclasses import fields
@@ -10,7 +10,9 @@ from mediasvc import errors
 from mediasvc.cli.main import program
 from mediasvc.config.settings import PREFIX, Settings
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "mediasvc"
+PAGES = (ROOT / "docs" / "reference.md",)
 _WORDS = {
     "data_dir": "`~/.cache/mediasvc`",
     "allow_unsigned": "on loopback only",
@@ -94,11 +96,15 @@ def _first(command: click.Command) -> str:
     return text.rstrip(".") + "."
 
 
-BLOCKS = {"settings": settings_table, "errors": errors_table, "commands": commands_table}
+BLOCKS = {
+    "settings": settings_table,
+    "errors": errors_table,
+    "commands": commands_table,
+}
 
 
 def filled(text: str) -> str:
-    """The README with every marked block made anew."""
+    """The text of a page with every marked block made anew."""
     for name, make in BLOCKS.items():
         text = re.sub(
             rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
@@ -110,4 +116,5 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
