@@ -11,8 +11,9 @@ import random
 import sys
 import time
 
+from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Limits, OutputFormat, ThumbnailSpec
+from mediasvc.core.picture import Limits, ThumbnailSpec
 from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.errors import MediaError
 from tests.support.picture_mutations import mutated, rss_bytes, seeds

@@ -22,7 +22,8 @@ import uvloop
 
 from bench import results
 from mediasvc import logs
-from mediasvc.core.picture import Format, Picture
+from mediasvc.core.formats import Format
+from mediasvc.core.picture import Picture
 from mediasvc.core.records.index_entry import Entry
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.file_store import FileBlobs

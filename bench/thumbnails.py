@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from PIL import Image, ImageSequence
 
 from bench import results
+from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Limits, OutputFormat, ThumbnailSpec
-from mediasvc.core.pictures.thumbnail import inspect, render
+from mediasvc.core.picture import Limits, ThumbnailSpec
+from mediasvc.core.pictures.headers.sniff import inspect
+from mediasvc.core.pictures.thumbnail import render
 from tests.support.pictures import animated_gif, photograph
 from tests.support.ssim import reference, ssim
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import OutputFormat
 from mediasvc.core.text.reference import ArticleType, FrontMatterUse
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mediasvc.core.formats import Format
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Format
 from mediasvc.core.records.asset_name import asset_name
 from mediasvc.core.text.edits import Edit, restorable, splice
 

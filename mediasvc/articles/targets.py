@@ -9,8 +9,9 @@ from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import ImageReport, Status
 from mediasvc.core.addresses import urls
 from mediasvc.core.addresses.lookup import Addresses
+from mediasvc.core.formats import NEGOTIABLE, Format, OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Format, OutputFormat, ThumbnailSpec
+from mediasvc.core.picture import ThumbnailSpec
 from mediasvc.core.records.asset_name import parse_asset_name
 from mediasvc.core.text.references import FindOptions, Reference, Wants, detect_type, find_references
 from mediasvc.errors import InvalidRequest, MediaError, SourceRefused
@@ -124,7 +125,7 @@ class _Specs:
     def __init__(self, options: ArticleOptions) -> None:
         self._format = options.format or OutputFormat.KEEP
         is_auto = self._format is OutputFormat.AUTO
-        self._accepts: frozenset[Format] = frozenset({Format.WEBP, Format.AVIF} if is_auto else ())
+        self._accepts: frozenset[Format] = frozenset(NEGOTIABLE if is_auto else ())
         self._made: dict[tuple[int, int], ThumbnailSpec] = {}
 
     def of(self, size: Size) -> ThumbnailSpec:

@@ -12,8 +12,9 @@ from mediasvc.articles.reports import Asset, ImageReport, Rewritten, Status
 from mediasvc.articles.targets import Sorted, Target, sort_references
 from mediasvc.core.addresses import signing
 from mediasvc.core.addresses.lookup import Addresses
+from mediasvc.core.formats import BY_EXTENSION, OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import EXTENSIONS, OutputFormat, Placeholder, ThumbnailSpec
+from mediasvc.core.picture import Placeholder, ThumbnailSpec
 from mediasvc.core.pictures import css_background
 from mediasvc.core.text import references
 from mediasvc.core.text.references import Edit
@@ -23,7 +24,6 @@ from mediasvc.images.walk import Images
 
 # A page of thousands of images keeps this many of them in hand at once; the fetcher has its own bounds.
 _IMAGES_AT_ONCE = 16
-_ENDINGS = frozenset(EXTENSIONS.values())
 _OUTCOMES = {status: metrics.rewritten_references.labels(status.value) for status in Status}
 
 
@@ -218,7 +218,7 @@ def _name_before_fetching(origin: str) -> str:
     ending = urlsplit(origin).path.rpartition(".")[2].lower()
     form = {"jpeg": "jpg"}.get(ending, ending)
     digest = hashlib.sha256(origin.encode()).hexdigest()[:12]
-    return f"not-fetched-yet-{digest}.{form if form in _ENDINGS else 'jpg'}"
+    return f"not-fetched-yet-{digest}.{form if form in BY_EXTENSION else 'jpg'}"
 
 
 def _report(

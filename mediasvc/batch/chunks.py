@@ -17,8 +17,8 @@ import orjson
 from mediasvc import errors, logs
 from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import Asset, Rewritten
+from mediasvc.core.formats import Format, OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Format, OutputFormat
 from mediasvc.core.records.compression import compress, decompress
 from mediasvc.core.text.reference import ArticleType, FrontMatterUse
 from mediasvc.effects.blobs import Blobs

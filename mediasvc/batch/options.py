@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mediasvc.batch.scan import Plan
+from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import OutputFormat
 from mediasvc.core.text.reference import FrontMatterUse
 
 

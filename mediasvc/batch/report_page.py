@@ -11,14 +11,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mediasvc.batch.report import Row, digest
-from mediasvc.core.picture import EXTENSIONS, MEDIA_TYPES
+from mediasvc.core.formats import FORMATS
 from mediasvc.errors import BY_CODE
 
 _GALLERY = 60
 _LARGEST_SHOWN = 96 * 1024
 _GROUPS_SHOWN = 200
 _ARTICLES_SHOWN = 12
-_TYPES = {extension: MEDIA_TYPES[form] for form, extension in EXTENSIONS.items()}
+_TYPES = {info.extension: info.media_type for info in FORMATS.values()}
 
 
 @dataclass(slots=True)

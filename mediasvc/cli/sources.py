@@ -12,8 +12,9 @@ from mediasvc.cli.parameters import SizeParameter
 from mediasvc.cli.result import write_result
 from mediasvc.config.settings import Settings
 from mediasvc.core.addresses import signing
+from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Fit, OutputFormat, ThumbnailSpec
+from mediasvc.core.picture import Fit, ThumbnailSpec
 from mediasvc.errors import InvalidSettings, MediaError, worst_exit_code
 
 if TYPE_CHECKING:

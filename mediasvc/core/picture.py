@@ -1,51 +1,11 @@
 """What a picture is to the rest of the service: its format, its size as shown, and the thumbnails asked of it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from mediasvc.core import geometry
+from mediasvc.core.formats import WEB_FORMATS, Format, OutputFormat
 from mediasvc.core.geometry import Size
-
-
-class Format(StrEnum):
-    """Formats that are recognised by their bytes."""
-
-    JPEG = "jpeg"
-    PNG = "png"
-    GIF = "gif"
-    WEBP = "webp"
-    AVIF = "avif"
-    BMP = "bmp"
-    TIFF = "tiff"
-    HEIC = "heic"
-    SVG = "svg"
-
-
-EXTENSIONS: Mapping[Format, str] = {
-    Format.JPEG: "jpg",
-    Format.PNG: "png",
-    Format.GIF: "gif",
-    Format.WEBP: "webp",
-    Format.AVIF: "avif",
-    Format.BMP: "bmp",
-    Format.TIFF: "tiff",
-    Format.HEIC: "heic",
-    Format.SVG: "svg",
-}
-MEDIA_TYPES: Mapping[Format, str] = {
-    Format.JPEG: "image/jpeg",
-    Format.PNG: "image/png",
-    Format.GIF: "image/gif",
-    Format.WEBP: "image/webp",
-    Format.AVIF: "image/avif",
-    Format.BMP: "image/bmp",
-    Format.TIFF: "image/tiff",
-    Format.HEIC: "image/heic",
-    Format.SVG: "image/svg+xml",
-}
-# What every browser shows in an <img>: an original in one of these may stand for its own thumbnail.
-WEB_FORMATS = frozenset({Format.JPEG, Format.PNG, Format.GIF, Format.WEBP, Format.AVIF})
 
 
 class Fit(StrEnum):
@@ -57,17 +17,6 @@ class Fit(StrEnum):
     FIT = "fit"
     COVER = "cover"
     ATTENTION = "attention"
-
-
-class OutputFormat(StrEnum):
-    """What the caller wants the thumbnail to be encoded as."""
-
-    KEEP = "keep"
-    AUTO = "auto"
-    JPEG = "jpeg"
-    PNG = "png"
-    WEBP = "webp"
-    AVIF = "avif"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from mediasvc import errors
 from mediasvc.core.addresses.urls import SourceUrl
-from mediasvc.core.picture import Format, Picture, Placeholder, ThumbnailSpec, is_own_thumbnail
+from mediasvc.core.formats import Format
+from mediasvc.core.picture import Picture, Placeholder, ThumbnailSpec, is_own_thumbnail
 from mediasvc.core.records.asset_name import asset_name
 from mediasvc.core.records.index_entry import Entry
 from mediasvc.errors import MediaError

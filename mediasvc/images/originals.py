@@ -11,9 +11,10 @@ from typing import Final, assert_never
 
 from mediasvc import logs, metrics
 from mediasvc.core.addresses.urls import SourceUrl
+from mediasvc.core.formats import Format
 from mediasvc.core.http import caching
 from mediasvc.core.http.caching import CacheRules
-from mediasvc.core.picture import Format, Placeholder, ThumbnailSpec
+from mediasvc.core.picture import Placeholder, ThumbnailSpec
 from mediasvc.core.pictures import svg
 from mediasvc.core.records.index_entry import Entry
 from mediasvc.core.records.index_thumbnail import ThumbnailRecord

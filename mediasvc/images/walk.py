@@ -9,8 +9,9 @@ from typing import Final, TypeVar
 from mediasvc import errors, metrics
 from mediasvc.core.addresses.lookup import Addresses
 from mediasvc.core.addresses.urls import Resolution, SourceUrl
+from mediasvc.core.formats import Format
 from mediasvc.core.http.caching import CacheRules
-from mediasvc.core.picture import Format, Placeholder, ThumbnailSpec, is_own_thumbnail
+from mediasvc.core.picture import Placeholder, ThumbnailSpec, is_own_thumbnail
 from mediasvc.core.records.asset_name import asset_name
 from mediasvc.core.records.cache_news import Tally
 from mediasvc.core.records.index_thumbnail import IndexedThumbnail

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from mediasvc.core.picture import Fit, OutputFormat
+from mediasvc.core.formats import OutputFormat
+from mediasvc.core.picture import Fit
 from tests.support.origin import Gate, Origin, Reply, jpeg
 from tests.support.service import Service, eventually, image_path
 

@@ -9,8 +9,9 @@ import zlib
 import pytest
 from PIL import Image
 
+from mediasvc.core.formats import Format, OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Format, Limits, OutputFormat, Rendered, ThumbnailSpec
+from mediasvc.core.picture import Limits, Rendered, ThumbnailSpec
 from mediasvc.effects.imaging.pool import ImageWorkers, Processed
 from mediasvc.errors import MediaError, Poisonous, TooManyPixels, Undecodable, UnsupportedMedia
 from tests.support import pictures

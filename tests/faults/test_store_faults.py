@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mediasvc.core.picture import Format, Picture
+from mediasvc.core.formats import Format
+from mediasvc.core.picture import Picture
 from mediasvc.core.records.index_entry import Entry
 from mediasvc.effects.blobs.file_store import FileBlobs
 from mediasvc.effects.blobs.object_store import ObjectBlobs, open_store
@@ -41,7 +42,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from mediasvc import logs
 from mediasvc.core.records.index_entry import Entry
-from mediasvc.core.picture import Format, Picture
+from mediasvc.core.formats import Format
+from mediasvc.core.picture import Picture
 from mediasvc.effects.blobs.file_store import FileBlobs
 from mediasvc.effects.locks.files import FileLocks
 from mediasvc.effects.locks.single_flight import Flights

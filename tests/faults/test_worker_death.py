@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Limits, OutputFormat, ThumbnailSpec
+from mediasvc.core.picture import Limits, ThumbnailSpec
 from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.errors import MediaError, Poisonous, Undecodable
 from tests.support import pictures

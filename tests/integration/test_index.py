@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mediasvc.core.picture import Format, Picture, Placeholder
+from mediasvc.core.formats import Format
+from mediasvc.core.picture import Picture, Placeholder
 from mediasvc.core.records.cache_news import HostUse, Purged, Tally
 from mediasvc.core.records.index_entry import Entry
 from mediasvc.core.records.index_thumbnail import IndexedThumbnail, ThumbnailFailure

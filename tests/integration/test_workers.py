@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from mediasvc.core.formats import Format, OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Fit, Format, Limits, OutputFormat, Rendered, ThumbnailSpec
-from mediasvc.core.pictures.thumbnail import inspect, placeholders, read_header, render
+from mediasvc.core.picture import Fit, Limits, Rendered, ThumbnailSpec
+from mediasvc.core.pictures.headers.sniff import inspect, read_header
+from mediasvc.core.pictures.thumbnail import placeholders, render
 from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.errors import (
     MediaError,

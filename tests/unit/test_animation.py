@@ -7,18 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mediasvc.core.formats import Format, OutputFormat
 from mediasvc.core.geometry import Size
+from mediasvc.core.picture import Fit, Limits, Rendered, ThumbnailSpec
 from mediasvc.core.pictures.headers.header import Header
-from mediasvc.core.pictures.thumbnail import (
-    Fit,
-    Format,
-    Limits,
-    OutputFormat,
-    Rendered,
-    ThumbnailSpec,
-    render,
-    render_known,
-)
+from mediasvc.core.pictures.thumbnail import render, render_known
 from mediasvc.errors import TooManyPixels, Undecodable
 from tests.support import pictures
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mediasvc.core.picture import Format
+from mediasvc.core.formats import Format
 from mediasvc.core.records.asset_name import asset_name, parse_asset_name
 
 DIGEST = "0123456789abcdef" * 4

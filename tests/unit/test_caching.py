@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediasvc import errors
+from mediasvc.core.formats import Format
 from mediasvc.core.http import caching, retry
 from mediasvc.core.http.caching import (
     CacheRules,
@@ -28,7 +29,7 @@ from mediasvc.core.http.caching import (
     parse_cache_control,
     renewed,
 )
-from mediasvc.core.picture import Format, Picture, Placeholder
+from mediasvc.core.picture import Picture, Placeholder
 from mediasvc.core.records.index_entry import Entry
 from mediasvc.core.records.index_thumbnail import (
     IndexedThumbnail,

@@ -11,8 +11,8 @@ import pytest
 
 from mediasvc.articles.reports import Asset
 from mediasvc.batch.chunks import Chunk, Done, Task, results_from_bytes, results_to_bytes, that_fit
+from mediasvc.core.formats import Format, OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Format, OutputFormat
 from mediasvc.core.records.compression import compress
 from mediasvc.core.text.reference import ArticleType
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from mediasvc.core.formats import Format, OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Fit, Format, Limits, OutputFormat, Picture, Rendered, ThumbnailSpec
+from mediasvc.core.picture import Fit, Limits, Picture, Rendered, ThumbnailSpec
 from mediasvc.core.records.image_messages import (
     HEAD,
     Errand,

@@ -1,15 +1,20 @@
 """What an image request asks for, by path and by query."""
 
+from itertools import combinations
+
 import pytest
 
 from mediasvc.core.addresses import signing
+from mediasvc.core.formats import FORMATS, NEGOTIABLE, Format, OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Fit, Format, OutputFormat, ThumbnailSpec
+from mediasvc.core.picture import Fit, ThumbnailSpec
 from mediasvc.errors import BadSignature, InvalidRequest
 from mediasvc.server.http.accept import Accepts, parse_accept
 from mediasvc.server.routes.image_options import Guard, Options, parse_options, parse_path, parse_query
 
 BOX = Size(600, 400)
+NEITHER, WEBP, AVIF = frozenset[Format](), frozenset({Format.WEBP}), frozenset({Format.AVIF})
+BOTH = WEBP | AVIF
 OPEN = Guard((), unsigned_allowed=True)
 
 
@@ -128,51 +133,64 @@ def test_without_a_signature_not_even_the_source_is_read() -> None:
 @pytest.mark.parametrize(
     ("field", "accepts"),
     [
-        (None, Accepts.SILENT),
-        ("", Accepts.NEITHER),
-        ("*/*", Accepts.NEITHER),
-        ("image/*,*/*;q=0.8", Accepts.NEITHER),
-        ("image/webp", Accepts.WEBP),
-        ("IMAGE/WEBP ;q=0.5", Accepts.WEBP),
-        ("image/avif,image/webp,image/apng,image/*,*/*;q=0.8", Accepts.BOTH),
-        ("image/avif;q=0, image/webp;q=0.001", Accepts.WEBP),
-        ("image/avif;q=0.000", Accepts.NEITHER),
-        ("image/avif;level=1;q=1", Accepts.AVIF),
-        ("text/html,application/xhtml+xml", Accepts.NEITHER),
-        ("image/webpx", Accepts.NEITHER),
+        (None, None),
+        ("", NEITHER),
+        ("*/*", NEITHER),
+        ("image/*,*/*;q=0.8", NEITHER),
+        ("image/webp", WEBP),
+        ("IMAGE/WEBP ;q=0.5", WEBP),
+        ("image/avif,image/webp,image/apng,image/*,*/*;q=0.8", BOTH),
+        ("image/avif;q=0, image/webp;q=0.001", WEBP),
+        ("image/avif;q=0.000", NEITHER),
+        ("image/avif;level=1;q=1", AVIF),
+        ("text/html,application/xhtml+xml", NEITHER),
+        ("image/webpx", NEITHER),
     ],
 )
 def test_only_what_is_named_is_accepted(field: str | None, accepts: Accepts) -> None:
-    assert parse_accept(field) is accepts
+    assert parse_accept(field) == accepts
+
+
+def test_equal_answers_are_one_object() -> None:
+    assert parse_accept("image/webp, image/avif") is parse_accept("image/avif,image/webp,*/*")
+    assert parse_accept("image/webp") is parse_accept("image/webp;q=0.9")
+
+
+@pytest.mark.parametrize("count", range(len(NEGOTIABLE) + 1))
+def test_any_number_of_negotiable_formats_is_distinguished(count: int) -> None:
+    for chosen in combinations(NEGOTIABLE, count):
+        field = ", ".join(FORMATS[form].media_type for form in chosen)
+
+        assert parse_accept(field) == frozenset(chosen)
 
 
 @pytest.mark.parametrize(
     ("options", "accepts", "spec"),
     [
-        (Options(), Accepts.BOTH, None),
-        (Options(format=OutputFormat.KEEP, quality=5), Accepts.BOTH, None),
-        (Options(BOX), Accepts.SILENT, ThumbnailSpec(BOX)),
-        (Options(BOX), Accepts.NEITHER, ThumbnailSpec(BOX, format=OutputFormat.AUTO)),
+        (Options(), BOTH, None),
+        (Options(format=OutputFormat.KEEP, quality=5), BOTH, None),
+        (Options(BOX), None, ThumbnailSpec(BOX)),
+        (Options(BOX), NEITHER, ThumbnailSpec(BOX, format=OutputFormat.AUTO)),
         (
             Options(BOX),
-            Accepts.WEBP,
+            WEBP,
             ThumbnailSpec(BOX, format=OutputFormat.AUTO, accepts=frozenset({Format.WEBP})),
         ),
-        (Options(BOX, format=OutputFormat.KEEP), Accepts.BOTH, ThumbnailSpec(BOX)),
+        (Options(BOX, format=OutputFormat.KEEP), BOTH, ThumbnailSpec(BOX)),
         (
             Options(BOX, Fit.COVER, OutputFormat.PNG, 9, 3),
-            Accepts.BOTH,
+            BOTH,
             ThumbnailSpec(BOX, Fit.COVER, OutputFormat.PNG, 9, 3),
         ),
-        (Options(fit=Fit.COVER, dpr=2), Accepts.BOTH, None),
+        (Options(fit=Fit.COVER, dpr=2), BOTH, None),
         (
             Options(fit=Fit.COVER, format=OutputFormat.PNG, dpr=2),
-            Accepts.BOTH,
+            BOTH,
             ThumbnailSpec(None, format=OutputFormat.PNG),
         ),
         (
             Options(format=OutputFormat.AUTO),
-            Accepts.AVIF,
+            AVIF,
             ThumbnailSpec(None, format=OutputFormat.AUTO, accepts=frozenset({Format.AVIF})),
         ),
     ],

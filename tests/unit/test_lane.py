@@ -8,7 +8,6 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from mediasvc.core.records.cache_news import Tally
 from mediasvc.server.http import fast_path
-from mediasvc.server.http.accept import Accepts
 from mediasvc.server.http.fast_path import Lane, RequestIds
 from mediasvc.server.http.memory import Memory
 from mediasvc.server.http.representation import Freshness, Ready, Representation
@@ -24,7 +23,7 @@ def hits() -> Lane:
     for target in (b"/img/unsafe/original/x", b"/assets/x.png", b"/v1/image?url=x"):
         memory.put(
             target,
-            Accepts.SILENT,
+            None,
             Ready(Representation(ETAG, "image/png", "x.png", 0, fresh), b"bytes", "", expires_at),
             0,
         )
@@ -109,7 +108,7 @@ def test_a_stale_reply_goes_the_long_way() -> None:
     memory = Memory(1_000_000)
     past = time.time() - 1
     reply = Ready(Representation(ETAG, "image/png", "x.png", 0, Freshness(past, past, past)), b"b", "", past)
-    memory.put(b"/img/unsafe/original/x", Accepts.SILENT, reply, 0)
+    memory.put(b"/img/unsafe/original/x", None, reply, 0)
 
     assert Lane(memory, RequestIds(), Tally()).answer(request()) is None
 

@@ -1,10 +1,11 @@
 """Ready replies in memory: bounded by bytes, fresh, and gone after a purge."""
 
-from mediasvc.server.http.accept import Accepts
+from mediasvc.core.formats import NEGOTIABLE, Format
 from mediasvc.server.http.memory import Memory
 from mediasvc.server.http.representation import Freshness, Ready, Representation
 
 NOW = 1_800_000_000.0
+NEITHER, WEBP, BOTH = frozenset[Format](), frozenset({Format.WEBP}), frozenset(NEGOTIABLE)
 
 
 def ready(
@@ -20,32 +21,32 @@ def test_a_reply_is_found_by_its_target() -> None:
     memory = Memory(1_000_000)
     reply = ready()
 
-    memory.put(b"/a", Accepts.SILENT, reply, 0)
+    memory.put(b"/a", None, reply, 0)
 
-    assert memory.get(b"/a", Accepts.BOTH, NOW) is reply
-    assert memory.get(b"/b", Accepts.BOTH, NOW) is None
+    assert memory.get(b"/a", BOTH, NOW) is reply
+    assert memory.get(b"/b", BOTH, NOW) is None
 
 
 def test_a_reply_that_varies_is_found_only_by_those_who_accept_the_same() -> None:
     memory = Memory(1_000_000)
     for_webp, for_all = ready(varies=True), ready(varies=True)
 
-    memory.put(b"/a", Accepts.WEBP, for_webp, 0)
-    memory.put(b"/a", Accepts.NEITHER, for_all, 0)
+    memory.put(b"/a", WEBP, for_webp, 0)
+    memory.put(b"/a", NEITHER, for_all, 0)
 
-    assert memory.get(b"/a", Accepts.WEBP, NOW) is for_webp
-    assert memory.get(b"/a", Accepts.NEITHER, NOW) is for_all
-    assert memory.get(b"/a", Accepts.SILENT, NOW) is None
+    assert memory.get(b"/a", WEBP, NOW) is for_webp
+    assert memory.get(b"/a", NEITHER, NOW) is for_all
+    assert memory.get(b"/a", None, NOW) is None
 
 
 def test_a_reply_is_given_until_it_expires_and_then_dropped() -> None:
     memory = Memory(1_000_000)
-    memory.put(b"/a", Accepts.SILENT, ready(lives_s=10), 0)
-    memory.put(b"/b", Accepts.WEBP, ready(lives_s=10, varies=True), 0)
+    memory.put(b"/a", None, ready(lives_s=10), 0)
+    memory.put(b"/b", WEBP, ready(lives_s=10, varies=True), 0)
 
-    assert memory.get(b"/a", Accepts.SILENT, NOW + 9.9) is not None
-    assert memory.get(b"/a", Accepts.SILENT, NOW + 10) is None
-    assert memory.get(b"/b", Accepts.WEBP, NOW + 10) is None
+    assert memory.get(b"/a", None, NOW + 9.9) is not None
+    assert memory.get(b"/a", None, NOW + 10) is None
+    assert memory.get(b"/b", WEBP, NOW + 10) is None
     assert (len(memory), memory.bytes) == (0, 0)
 
 
@@ -53,61 +54,61 @@ def test_bytes_stay_within_the_bound() -> None:
     memory = Memory(1_000_000)
 
     for number in range(100):
-        memory.put(b"/%d" % number, Accepts.SILENT, ready(bytes(50_000)), 0)
+        memory.put(b"/%d" % number, None, ready(bytes(50_000)), 0)
 
     assert 800_000 < memory.bytes <= 1_000_000
     assert memory.evictions == 100 - len(memory)
-    assert memory.get(b"/99", Accepts.SILENT, NOW) is not None
+    assert memory.get(b"/99", None, NOW) is not None
 
 
 def test_what_was_asked_for_outlives_what_was_not() -> None:
     memory = Memory(1_000_000)
-    memory.put(b"/hot", Accepts.SILENT, ready(bytes(50_000)), 0)
+    memory.put(b"/hot", None, ready(bytes(50_000)), 0)
 
     for number in range(100):
-        memory.put(b"/%d" % number, Accepts.SILENT, ready(bytes(50_000)), 0)
-        assert memory.get(b"/hot", Accepts.SILENT, NOW) is not None
+        memory.put(b"/%d" % number, None, ready(bytes(50_000)), 0)
+        assert memory.get(b"/hot", None, NOW) is not None
 
 
 def test_one_large_reply_does_not_push_out_all_others() -> None:
     memory = Memory(1_000_000)
-    memory.put(b"/small", Accepts.SILENT, ready(), 0)
+    memory.put(b"/small", None, ready(), 0)
 
-    memory.put(b"/large", Accepts.SILENT, ready(bytes(500_000)), 0)
+    memory.put(b"/large", None, ready(bytes(500_000)), 0)
 
-    assert memory.get(b"/large", Accepts.SILENT, NOW) is None
-    assert memory.get(b"/small", Accepts.SILENT, NOW) is not None
+    assert memory.get(b"/large", None, NOW) is None
+    assert memory.get(b"/small", None, NOW) is not None
 
 
 def test_a_bound_of_nought_keeps_nothing() -> None:
     memory = Memory(0)
 
-    memory.put(b"/a", Accepts.SILENT, ready(), 0)
+    memory.put(b"/a", None, ready(), 0)
 
     assert len(memory) == 0
 
 
 def test_a_reply_put_again_is_counted_once() -> None:
     memory = Memory(1_000_000)
-    memory.put(b"/a", Accepts.SILENT, ready(bytes(10_000)), 0)
+    memory.put(b"/a", None, ready(bytes(10_000)), 0)
     once = memory.bytes
 
-    memory.put(b"/a", Accepts.SILENT, ready(bytes(10_000)), 0)
+    memory.put(b"/a", None, ready(bytes(10_000)), 0)
 
     assert (memory.bytes, len(memory)) == (once, 1)
 
 
 def test_a_purge_drops_every_reply_of_its_origin_and_all_assets_and_no_other() -> None:
     memory = Memory(1_000_000)
-    memory.put(b"/a", Accepts.SILENT, ready(), 0)
-    memory.put(b"/a-small", Accepts.WEBP, ready(varies=True), 0)
-    memory.put(b"/asset", Accepts.SILENT, ready(origin=""), 0)
-    memory.put(b"/b", Accepts.SILENT, ready(origin="http://b.example/"), 0)
+    memory.put(b"/a", None, ready(), 0)
+    memory.put(b"/a-small", WEBP, ready(varies=True), 0)
+    memory.put(b"/asset", None, ready(origin=""), 0)
+    memory.put(b"/b", None, ready(origin="http://b.example/"), 0)
 
     memory.forget("http://a.example/")
 
     assert len(memory) == 1
-    assert memory.get(b"/b", Accepts.SILENT, NOW) is not None
+    assert memory.get(b"/b", None, NOW) is not None
 
 
 def test_work_that_began_before_a_purge_leaves_nothing_behind() -> None:
@@ -115,18 +116,18 @@ def test_work_that_began_before_a_purge_leaves_nothing_behind() -> None:
     began = memory.generation
     memory.forget("http://a.example/")
 
-    memory.put(b"/a", Accepts.SILENT, ready(), began)
+    memory.put(b"/a", None, ready(), began)
 
-    assert memory.get(b"/a", Accepts.SILENT, NOW) is None
+    assert memory.get(b"/a", None, NOW) is None
 
 
 def test_clear_drops_everything() -> None:
     memory = Memory(1_000_000)
-    memory.put(b"/a", Accepts.SILENT, ready(), 0)
-    memory.put(b"/b", Accepts.SILENT, ready(origin=""), 0)
+    memory.put(b"/a", None, ready(), 0)
+    memory.put(b"/b", None, ready(origin=""), 0)
 
     memory.clear()
-    memory.put(b"/c", Accepts.SILENT, ready(), 0)
+    memory.put(b"/c", None, ready(), 0)
 
     assert (len(memory), memory.bytes) == (0, 0)
 

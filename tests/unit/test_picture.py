@@ -8,19 +8,9 @@ from functools import lru_cache
 import pytest
 from PIL import Image
 
+from mediasvc.core.formats import Format, OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import (
-    EXTENSIONS,
-    MEDIA_TYPES,
-    Fit,
-    Format,
-    Limits,
-    OutputFormat,
-    Picture,
-    ThumbnailSpec,
-    is_own_thumbnail,
-    output_size,
-)
+from mediasvc.core.picture import Fit, Limits, Picture, ThumbnailSpec, is_own_thumbnail, output_size
 from mediasvc.core.pictures.headers import sniff
 from mediasvc.core.pictures.headers.sniff import inspect
 from mediasvc.errors import MediaError, TooManyPixels, Undecodable, UnsupportedMedia
@@ -345,10 +335,6 @@ def test_the_output_is_never_larger_than_the_picture() -> None:
     assert output_size(picture, ThumbnailSpec(Size(600, 600))) == Size(300, 200)
     assert output_size(picture, ThumbnailSpec(Size(600, 600), fit=Fit.COVER)) == Size(200, 200)
     assert output_size(picture, ThumbnailSpec(Size(50, 50), dpr=2)) == Size(100, 67)
-
-
-def test_every_format_has_an_extension_and_a_media_type() -> None:
-    assert set(EXTENSIONS) == set(MEDIA_TYPES) == set(Format)
 
 
 def test_inspecting_a_large_photograph_takes_no_decoding() -> None:

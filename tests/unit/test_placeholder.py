@@ -5,8 +5,10 @@ import base64
 import pytest
 from PIL import Image
 
+from mediasvc.core.picture import Limits
 from mediasvc.core.pictures import placeholder
-from mediasvc.core.pictures.thumbnail import Limits, placeholders, read_header
+from mediasvc.core.pictures.headers.sniff import read_header
+from mediasvc.core.pictures.thumbnail import placeholders
 from tests.support import pictures
 
 LIMITS = Limits()

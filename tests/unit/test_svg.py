@@ -4,7 +4,8 @@ import gzip
 
 import pytest
 
-from mediasvc.core.picture import Format, Limits
+from mediasvc.core.formats import Format
+from mediasvc.core.picture import Limits
 from mediasvc.core.pictures import svg
 from mediasvc.core.pictures.headers.sniff import inspect
 from mediasvc.errors import MediaError, Undecodable, UnsupportedMedia

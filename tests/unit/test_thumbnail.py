@@ -9,17 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mediasvc.core.formats import Format, OutputFormat
 from mediasvc.core.geometry import Size
+from mediasvc.core.picture import Fit, Limits, Rendered, ThumbnailSpec
 from mediasvc.core.pictures import encode
-from mediasvc.core.pictures.thumbnail import (
-    Fit,
-    Format,
-    Limits,
-    OutputFormat,
-    Rendered,
-    ThumbnailSpec,
-    render,
-)
+from mediasvc.core.pictures.thumbnail import render
 from mediasvc.errors import MediaError, TooManyPixels, Undecodable
 from tests.support import pictures
 from tests.support.ssim import ssim

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.pictures.thumbnail import Limits, OutputFormat, ThumbnailSpec, render
+from mediasvc.core.picture import Limits, ThumbnailSpec
+from mediasvc.core.pictures.thumbnail import render
 from tests.support import pictures
 
 LIMITS = Limits()

@@ -10,8 +10,8 @@ from mediasvc.batch.scan import plans
 from mediasvc.cli.context import Common, common_options
 from mediasvc.cli.parameters import FrontMatterParameter, SizeParameter
 from mediasvc.cli.paths import PathParameter
+from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import OutputFormat
 from mediasvc.core.text.reference import FrontMatterUse
 
 

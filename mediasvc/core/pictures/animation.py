@@ -6,7 +6,8 @@ from typing import Any
 
 from PIL import Image
 
-from mediasvc.core.picture import Format, OutputFormat, Picture, Rendered, ThumbnailSpec
+from mediasvc.core.formats import FORMATS, Format, OutputFormat
+from mediasvc.core.picture import Picture, Rendered, ThumbnailSpec
 from mediasvc.core.pictures import colour, decode, encode, resample
 from mediasvc.core.pictures.decode import Cut
 from mediasvc.core.pictures.headers.chunks import webp_with_alpha
@@ -68,10 +69,9 @@ def _formats(picture: Picture, spec: ThumbnailSpec) -> list[Format]:
             return [Format.WEBP, picture.format]
         case OutputFormat.KEEP | OutputFormat.AUTO:
             return [picture.format]
-        case OutputFormat.WEBP | OutputFormat.AVIF:
-            return [Format(spec.format.value)]
         case _:
-            return [picture.format] if spec.format.value == picture.format.value else []
+            named = Format(spec.format.value)
+            return [named] if FORMATS[named].animates or named is picture.format else []
 
 
 def read_film(data: bytes, header: Header, cut: Cut) -> Film:

@@ -1,36 +1,19 @@
 """Opens pictures with the one decoder that their bytes call for, at a reduced scale where the format allows it."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import cast
 
-from PIL import (  # named, so that Pillow does not load all of its plugins at the first picture that is no JPEG
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageFile
 
-from mediasvc.core.picture import Format
+from mediasvc.core.formats import FORMATS, Format
 from mediasvc.core.pictures import colour, jpeg, png, resample
 from mediasvc.core.pictures.headers.chunks import webp_with_alpha, without_png_text
-from mediasvc.core.pictures.headers.header import DECODED_UPRIGHT, Header
+from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import Undecodable
 
-_DECODERS = {
-    Format.AVIF: AvifImagePlugin.AvifImageFile.format,
-    Format.BMP: BmpImagePlugin.BmpImageFile.format,
-    Format.GIF: GifImagePlugin.GifImageFile.format,
-    Format.JPEG: JpegImagePlugin.JpegImageFile.format,
-    Format.PNG: PngImagePlugin.PngImageFile.format,
-    Format.TIFF: TiffImagePlugin.TiffImageFile.format,
-    Format.WEBP: WebPImagePlugin.WebPImageFile.format,
-}
 # How much larger than the target the reduced scale has to stay: behind a JPEG encoder the rest costs at most .0007 of
 # SSIM (.0016 at 1.07), and the smaller scales save up to a fifth of the work.
 _DRAFT_GAP = 1.25
@@ -47,6 +30,23 @@ _TURNS = {
 }
 
 
+def _image_class(decoder: str) -> Callable[[io.BytesIO], Image.Image]:
+    module, _, name = decoder.partition(":")
+    return cast(Callable[[io.BytesIO], Image.Image], getattr(import_module(module), name))
+
+
+# Pillow's decoders load with this module, so that no picture waits for them; those of extras load when needed.
+_BUNDLED = {
+    form: _image_class(info.decoder)
+    for form, info in FORMATS.items()
+    if info.decoder is not None and info.decoder.startswith("PIL.")
+}
+
+
+def _decoder(form: Format) -> Callable[[io.BytesIO], Image.Image]:
+    return _BUNDLED.get(form) or _image_class(FORMATS[form].decoder or "")
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """What of the stored picture is shown, in its pixels, and how large; all before turning."""
@@ -61,14 +61,9 @@ def open_picture(data: bytes, header: Header) -> Image.Image:
         data = without_png_text(data)
     elif header.format is Format.WEBP and header.frames > 1 and header.has_alpha and data[12:16] == b"VP8X":
         data = webp_with_alpha(data)
-    image: Image.Image
     try:
-        if header.format is Format.HEIC:
-            # An extra of the package; the sniffer refuses such pictures without it.
-            image = import_module("pillow_heif").HeifImageFile(io.BytesIO(data))
-        else:
-            # An MPO is a JPEG with more JPEGs behind it; only the first is wanted, so the JPEG decoder it is.
-            image = Image.open(io.BytesIO(data), formats=[_DECODERS[header.format] or ""])
+        # The class itself and not Image.open, which would read all pictures of an MPO where the first is wanted.
+        image = _decoder(header.format)(io.BytesIO(data))
     except MemoryError:
         raise
     except Exception as error:  # decoders raise every class there is on hostile bytes
@@ -121,7 +116,7 @@ def _loaded(image: Image.Image, header: Header) -> Image.Image:
 
 
 def turn_upright(picture: Image.Image, header: Header) -> Image.Image:
-    turn = None if header.format in DECODED_UPRIGHT else _TURNS.get(header.orientation)
+    turn = None if FORMATS[header.format].decodes_upright else _TURNS.get(header.orientation)
     return picture if turn is None else picture.transpose(turn)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from mediasvc.core.picture import Format
+from mediasvc.core.formats import FORMATS, Format
 from mediasvc.core.pictures import png
 from mediasvc.errors import TooManyPixels
 
@@ -15,7 +15,6 @@ DEFAULT_QUALITY = 80
 _PROGRESSIVE_PIXELS = 480_000
 # Beyond some 16 million pixels of one colour Pillow's median cut overflows and gives another colour.
 _MAX_QUANTISED_PIXELS = 4_000_000
-_MAX_SIDE_PX = {Format.WEBP: 16_383, Format.JPEG: 65_500}
 # JPEG quality: the AVIF setting with the same SSIM at speed 9; medians over seven photographs at 600x400.
 _AVIF_QUALITY = ((1, 20), (40, 43), (50, 47), (60, 52), (70, 56), (80, 67), (90, 82), (95, 91), (100, 100))
 
@@ -32,10 +31,11 @@ def encode(
         raise TooManyPixels(f"{format.value} cannot hold a side of {max(picture.size)} pixels", reason="side")
     out = io.BytesIO()
     wanted = DEFAULT_QUALITY if quality is None else quality
+    if not FORMATS[format].keeps_alpha:
+        picture = on_white(picture)
     options: dict[str, Any]  # Any: Pillow's save options are of many types
     match format:
         case Format.JPEG:
-            picture = on_white(picture)
             large = picture.width * picture.height >= _PROGRESSIVE_PIXELS
             options = {"quality": wanted, "progressive": large}
         case Format.PNG:
@@ -59,7 +59,7 @@ def encode(
 
 def can_hold(format: Format, picture: Image.Image) -> bool:
     """Whether the format has room for sides of this length."""
-    return max(picture.size) <= _MAX_SIDE_PX.get(format, 65_535)
+    return max(picture.size) <= FORMATS[format].max_side_px
 
 
 def avif_quality(quality: int) -> int:

@@ -3,39 +3,12 @@
 from PIL import Image
 
 from mediasvc.core import geometry
+from mediasvc.core.formats import NEGOTIABLE, WEB_FORMATS, Format, OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import (
-    WEB_FORMATS,
-    Fit,
-    Format,
-    Limits,
-    OutputFormat,
-    Picture,
-    Rendered,
-    ThumbnailSpec,
-    is_own_thumbnail,
-    shows_itself,
-)
+from mediasvc.core.picture import Fit, Limits, Picture, Rendered, ThumbnailSpec, shows_itself
 from mediasvc.core.pictures import animation, attention, decode, encode, placeholder
 from mediasvc.core.pictures.headers.header import Header
-from mediasvc.core.pictures.headers.sniff import describe, inspect, read_header
-
-__all__ = [
-    "Fit",
-    "Format",
-    "Limits",
-    "OutputFormat",
-    "Picture",
-    "Rendered",
-    "ThumbnailSpec",
-    "describe",
-    "inspect",
-    "is_own_thumbnail",
-    "placeholders",
-    "read_header",
-    "render",
-    "render_known",
-]
+from mediasvc.core.pictures.headers.sniff import describe, read_header
 
 _PLACEHOLDER_BOX = Size(placeholder.SIDE_PX, placeholder.SIDE_PX)
 
@@ -79,11 +52,8 @@ def _still(data: bytes, header: Header, picture: Picture, spec: ThumbnailSpec) -
         case OutputFormat.KEEP:
             wanted = [kept]
         case OutputFormat.AUTO:
-            named = (Format.AVIF, Format.WEBP)
-            wanted = [
-                kept,
-                *(f for f in named if f in spec.accepts and f is not kept and encode.can_hold(f, small)),
-            ]
+            others = (form for form in NEGOTIABLE if form in spec.accepts and form is not kept)
+            wanted = [kept, *(form for form in others if encode.can_hold(form, small))]
         case _:
             wanted = [Format(spec.format.value)]
     return _smallest(small, wanted, spec.quality, palette=palette)

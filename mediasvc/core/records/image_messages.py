@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mediasvc.core.formats import Format, OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Fit, Format, Limits, OutputFormat, Picture, Rendered, ThumbnailSpec
+from mediasvc.core.picture import Fit, Limits, Picture, Rendered, ThumbnailSpec
 from mediasvc.errors import BY_CODE, MediaError
 
 # Length of the JSON, length of the blobs behind it.

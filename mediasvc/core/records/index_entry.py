@@ -7,7 +7,8 @@ from typing import Final
 
 import orjson
 
-from mediasvc.core.picture import Format, Picture
+from mediasvc.core.formats import Format
+from mediasvc.core.picture import Picture
 from mediasvc.core.records import json_fields
 
 _MAX_GRANTS: Final = 8

@@ -6,7 +6,8 @@ from typing import Final
 
 import orjson
 
-from mediasvc.core.picture import Format, Placeholder
+from mediasvc.core.formats import Format
+from mediasvc.core.picture import Placeholder
 from mediasvc.core.records import json_fields
 
 _FORMATS: Final = {member.value: member for member in Format}

@@ -7,6 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from mediasvc.core.formats import URL_ENDINGS
 from mediasvc.core.geometry import Size
 
 FrontMatterUse = Literal["thumbnail", "original", "skip"]
@@ -153,9 +154,7 @@ def is_fetchable(address: str) -> bool:
     return address.startswith("http") or _INERT.match(address) is None
 
 
-_PICTURE_NAME = re.compile(
-    r"\.(?:jpe?g|jfif|png|gif|a?webp|avif|bmp|tiff?|hei[cf]|svg)(?![A-Za-z0-9-])", re.IGNORECASE
-)
+_PICTURE_NAME = re.compile(rf"\.(?:{URL_ENDINGS})(?![A-Za-z0-9-])", re.IGNORECASE)
 
 
 def may_be_picture(address: str) -> bool:

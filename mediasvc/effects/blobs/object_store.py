@@ -15,7 +15,9 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from mediasvc import logs, metrics
+from mediasvc.core.formats import FORMATS, Format
 from mediasvc.core.http.breaker import BreakerRules, Circuits
+from mediasvc.core.pictures.headers import sniff
 from mediasvc.effects.blobs import Blobs, Incoming, Method
 from mediasvc.errors import InvalidSettings, StoreFailed
 
@@ -29,17 +31,6 @@ _STORE: Final = "objects"
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 _NO_BUCKET: Final = frozenset({"NoSuchBucket", "ContainerNotFound"})
 _HEALTH_S: Final = 5.0
-_SIGNATURES: Final = (
-    (0, b"\xff\xd8\xff", "image/jpeg"),
-    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
-    (0, b"GIF8", "image/gif"),
-    (8, b"WEBP", "image/webp"),
-    (4, b"ftypavi", "image/avif"),
-    (4, b"ftyphei", "image/heic"),
-    (0, b"BM", "image/bmp"),
-    (0, b"II*\0", "image/tiff"),
-    (0, b"MM\0*", "image/tiff"),
-)
 
 Store = S3Store | GCSStore | AzureStore
 
@@ -254,7 +245,7 @@ class ObjectBlobs:
 
     async def _upload(self, digest: str, source: Path | bytes) -> None:
         if isinstance(source, bytes):
-            head, size = source[:16], len(source)
+            head, size = source[: sniff.HEAD_BYTES], len(source)
         else:
             head, size = await _on_disk(lambda: _look(source))
         attributes = {
@@ -348,11 +339,12 @@ async def _on_disk(work: Callable[[], T]) -> T:
 
 def _look(path: Path) -> tuple[bytes, int]:
     with path.open("rb") as file:
-        return file.read(16), path.stat().st_size
+        return file.read(sniff.HEAD_BYTES), path.stat().st_size
 
 
 def _media_type(head: bytes) -> str:
-    for offset, signature, media_type in _SIGNATURES:
-        if head.startswith(signature, offset):
-            return media_type
-    return "application/octet-stream"  # SVG too: browsers do not run it then
+    """head: the first HEAD_BYTES of a blob. An SVG gets no type of its own, so that browsers do not run it."""
+    form = sniff.kind(head)
+    if form is None or form is Format.SVG:
+        return "application/octet-stream"
+    return FORMATS[form].media_type

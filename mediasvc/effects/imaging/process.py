@@ -13,6 +13,7 @@ from PIL import Image
 
 from mediasvc.core.picture import Limits, Rendered, ThumbnailSpec
 from mediasvc.core.pictures import jpeg, resample, thumbnail
+from mediasvc.core.pictures.headers import sniff
 from mediasvc.core.pictures.headers.header import Header
 from mediasvc.core.records import image_messages
 from mediasvc.core.records.image_messages import Errand, Outcome
@@ -47,14 +48,14 @@ def run(errand: Errand, limits: Limits) -> Outcome:
     """Inspects the picture and renders every spec; a rendition that fails does not hinder the others."""
     try:
         data = errand.data if errand.path is None else _read(errand.path)
-        header = thumbnail.read_header(data, limits)
+        header = sniff.read_header(data, limits)
         renditions = tuple(_render(data, header, spec) for spec in errand.specs)
         # Of the original, not of a thumbnail that is at hand: they must not depend on who asked first.
         found = _placeholders(data, header) if errand.placeholder else None
     except MediaError as error:
         return Outcome(None, error, rss_bytes=_rss_bytes())
     thumbhash, dominant = found or (None, None)
-    picture = thumbnail.describe(header, len(data))
+    picture = sniff.describe(header, len(data))
     return Outcome(picture, None, renditions, thumbhash, dominant, _rss_bytes())
 
 

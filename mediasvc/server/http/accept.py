@@ -1,52 +1,37 @@
-"""Which image formats a client names in its Accept header, as a small closed set of answers."""
+"""Which image formats a client names in its Accept header."""
 
 import re
-from enum import IntEnum
 from functools import lru_cache
 
-from mediasvc.core.picture import Format
+from mediasvc.core.formats import FORMATS, NEGOTIABLE, Format
 
 _NO_QUALITY = re.compile(r";\s*q\s*=\s*0(?:\.0{0,3})?\s*(?:;|\Z)", re.IGNORECASE)
 _MAX_FIELD_CHARS = 2048
+_BY_MEDIA_TYPE = {FORMATS[form].media_type: form for form in NEGOTIABLE}
 
-
-class Accepts(IntEnum):
-    """What an Accept header means for `format=auto`. SILENT: the client sends none, and gets `keep`."""
-
-    SILENT = 0
-    NEITHER = 1
-    AVIF = 2
-    WEBP = 3
-    BOTH = 4
-
-    @property
-    def formats(self) -> frozenset[Format]:
-        return _FORMATS[self]
-
-
-_FORMATS: dict[Accepts, frozenset[Format]] = {
-    Accepts.SILENT: frozenset(),
-    Accepts.NEITHER: frozenset(),
-    Accepts.AVIF: frozenset({Format.AVIF}),
-    Accepts.WEBP: frozenset({Format.WEBP}),
-    Accepts.BOTH: frozenset({Format.AVIF, Format.WEBP}),
-}
-_BY_FORMATS = {formats: accepts for accepts, formats in _FORMATS.items() if accepts is not Accepts.SILENT}
+# The negotiable formats that the client names. None: the client sends no Accept header, and `auto` is not its default.
+Accepts = frozenset[Format] | None
 
 
 @lru_cache(maxsize=1024)
 def parse_accept(field: str | None) -> Accepts:
-    """field: the header's value, repeats joined with ", "; None: not sent.
+    """Equal answers are one object, so that they are cheap as parts of cache keys.
 
-    Wildcards name nothing, since clients that send `*/*` often cannot show what they get; q=0 takes a name back.
+    field: the header's value, repeats joined with ", "; None: not sent.
+    Wildcards name no format, since clients that send `*/*` often cannot show what they get; q=0 takes a name back.
     Source: RFC 9110 section 12.5.1.
     """
     if field is None:
-        return Accepts.SILENT
+        return None
     named = set()
     for item in field[:_MAX_FIELD_CHARS].lower().split(","):
         media_type, _, parameters = item.partition(";")
-        for form in (Format.AVIF, Format.WEBP):
-            if media_type.strip() == f"image/{form}" and not _NO_QUALITY.search(";" + parameters):
-                named.add(form)
-    return _BY_FORMATS[frozenset(named)]
+        form = _BY_MEDIA_TYPE.get(media_type.strip())
+        if form is not None and not _NO_QUALITY.search(";" + parameters):
+            named.add(form)
+    return _interned(frozenset(named))
+
+
+@lru_cache(maxsize=256)
+def _interned(named: frozenset[Format]) -> frozenset[Format]:
+    return named

@@ -12,7 +12,7 @@ from mediasvc.articles.options import ArticleOptions, Mode
 from mediasvc.articles.reports import Rewritten
 from mediasvc.articles.walk import Articles
 from mediasvc.core.addresses import urls
-from mediasvc.core.picture import OutputFormat
+from mediasvc.core.formats import OutputFormat
 from mediasvc.core.text.reference import ArticleType
 from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, SourceRefused
 from mediasvc.server.http import bodies

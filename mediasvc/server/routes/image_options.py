@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from mediasvc.core import geometry
 from mediasvc.core.addresses import signing
+from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Fit, OutputFormat, ThumbnailSpec
+from mediasvc.core.picture import Fit, ThumbnailSpec
 from mediasvc.errors import BadSignature, InvalidRequest
 from mediasvc.server.http.accept import Accepts
 
@@ -44,11 +45,11 @@ class Options:
         """
         form = self.format
         if form is None:
-            silent = self.size is None or accepts is Accepts.SILENT
+            silent = self.size is None or accepts is None
             form = OutputFormat.KEEP if silent else OutputFormat.AUTO
         if self.size is None and form is OutputFormat.KEEP:
             return None
-        negotiated = accepts.formats if form is OutputFormat.AUTO else frozenset()
+        negotiated = accepts or frozenset() if form is OutputFormat.AUTO else frozenset()
         if self.size is None:  # nothing that fit and dpr could be about
             return ThumbnailSpec(None, format=form, quality=self.quality, accepts=negotiated)
         return ThumbnailSpec(self.size, self.fit or Fit.FIT, form, self.quality, self.dpr or 1, negotiated)
@@ -117,7 +118,7 @@ def _option(word: str) -> Options:
     if match := _DPR.fullmatch(word):
         return Options(dpr=int(match[1]))
     raise InvalidRequest(
-        "options after the size are fit, cover, attention, jpeg, png, webp, avif, keep, auto, q1 to q100, dpr1 to dpr4"
+        f"options after the size are {', '.join((*_FITS, *_FORMATS))}, q1 to q100, dpr1 to dpr4"
     )
 
 

@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from mediasvc import logs, metrics
+from mediasvc.core.formats import FORMATS, Format
 from mediasvc.core.http.host_headers import has_passed
 from mediasvc.core.http.retry import parse_date
-from mediasvc.core.picture import EXTENSIONS, MEDIA_TYPES, Format
 from mediasvc.core.pictures.headers import sniff
 from mediasvc.core.records.asset_name import parse_asset_name
 from mediasvc.effects.blobs import Blobs, Method
@@ -132,7 +132,7 @@ class ImageRoutes:
         digest, form = named
         target = request.raw_path.encode("utf-8", "surrogateescape")
         request["cache"] = CacheStatus.HIT.value
-        ready = self.memory.get(target, Accepts.SILENT, time.time())
+        ready = self.memory.get(target, None, time.time())
         if ready is not None:
             metrics.cache_requests.labels("memory", "hit").inc()
             self.images.count_hits(1)
@@ -141,7 +141,11 @@ class ImageRoutes:
         with self.gate.enter():
             image = await self.images.asset(digest, form)
             chosen = Representation(
-                f'"{digest}"', MEDIA_TYPES[form], _filename(digest, form), None, representation.IMMUTABLE
+                f'"{digest}"',
+                FORMATS[form].media_type,
+                _filename(digest, form),
+                None,
+                representation.IMMUTABLE,
             )
             reply = sending.decided_without_bytes(request, chosen, CacheStatus.HIT.value)
             if reply is not None:
@@ -161,7 +165,7 @@ class ImageRoutes:
                     content.close()
                 raise SourceMissing("no asset has such a name")
         if isinstance(content, bytes) and "?" not in request.raw_path:
-            self.memory.put(target, Accepts.SILENT, Ready(chosen, content, "", float("inf")), generation)
+            self.memory.put(target, None, Ready(chosen, content, "", float("inf")), generation)
         return sending.send(request, chosen, content, image.bytes, CacheStatus.HIT.value)
 
 
@@ -191,12 +195,12 @@ def _representation(original: Original, etag: str, image: Image | None, varies: 
     """image None: what is known before any work on the image."""
     media_type, filename = "", ""
     if image is not None:
-        media_type, filename = MEDIA_TYPES[image.format], _filename(image.digest, image.format)
+        media_type, filename = FORMATS[image.format].media_type, _filename(image.digest, image.format)
     return Representation(etag, media_type, filename, _modified_s(original), _caching(original), varies)
 
 
 def _filename(digest: str, form: Format) -> str:
-    return f"{digest[:16]}.{EXTENSIONS[form]}"
+    return f"{digest[:16]}.{FORMATS[form].extension}"
 
 
 def _modified_s(original: Original) -> int:

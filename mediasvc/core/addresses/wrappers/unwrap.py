@@ -9,6 +9,7 @@ import can_ada
 
 from mediasvc.core.addresses.host_patterns import HostPattern
 from mediasvc.core.addresses.wrappers.rules import Rule
+from mediasvc.core.formats import URL_ENDINGS
 from mediasvc.errors import InvalidRequest, SourceRefused
 
 _WEB = ("http://", "https://")
@@ -16,7 +17,7 @@ _LITERAL = re.compile(r"https?://", re.IGNORECASE)
 _HTTP = re.compile(r"https?:", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _HOST_FIRST = re.compile(r"(?:[^\s/?#:\\@.]+\.)+[^\s/?#:\\@.]+\.?(:[0-9]+)?(?=[/?#]|$)")
-_IMAGE = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|bmp|svg|tiff?|heic)$", re.IGNORECASE)
+_IMAGE = re.compile(rf"\.(?:{URL_ENDINGS})$", re.IGNORECASE)
 _ESCAPES = re.compile(r"%([0-7][0-9A-Fa-f](?:%[0-7][0-9A-Fa-f])*+)")
 _BLANKS = ' \t\n\r\f"'
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]*")

@@ -4,11 +4,12 @@ import struct
 from collections.abc import Iterator
 from typing import Literal
 
-from mediasvc.core.picture import Format
+from mediasvc.core.formats import FORMATS, Format
 from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import Undecodable
 
-_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
+_BRANDS = {brand: form for form, info in FORMATS.items() for brand in info.brands}
+_SEQUENCE = b"avis"
 _MAX_BOXES = 4096
 _MAX_META_BYTES = 4 << 20
 _ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"
@@ -21,23 +22,19 @@ _TURNED = {
 }  # fmt: skip
 
 
-def brand(data: bytes) -> Literal["avif", "avis", "heic"] | None:
-    """Which of the formats the file type box names, the major brand before the compatible ones."""
+def branded(data: bytes) -> Format | None:
+    """The format that the file type box names; the major brand counts before the compatible ones."""
+    return next((_BRANDS[brand] for brand in _file_brands(data) if brand in _BRANDS), None)
+
+
+def _file_brands(data: bytes) -> list[bytes]:
     length = int.from_bytes(data[:4], "big")
     names = data[8 : min(length, 264)]
-    brands = [names[at : at + 4] for at in range(0, len(names) - 3, 4) if at != 4]
-    for name in brands:
-        if name == b"avis":
-            return "avis"
-        if name == b"avif":
-            return "avis" if b"avis" in brands else "avif"
-        if name in _HEIC_BRANDS:
-            return "heic"
-    return None
+    return [names[at : at + 4] for at in range(0, len(names) - 3, 4) if at != 4]
 
 
-def parse(data: bytes, kind: Literal["avif", "avis", "heic"]) -> Header:
-    """kind: as brand says. Raises Undecodable."""
+def parse(data: bytes, form: Literal[Format.AVIF, Format.HEIC]) -> Header:
+    """form: as branded says. Raises Undecodable."""
     meta: tuple[int, int] | None = None
     movie: tuple[int, int] | None = None
     end = 0
@@ -53,11 +50,11 @@ def parse(data: bytes, kind: Literal["avif", "avis", "heic"]) -> Header:
         raise Undecodable("the image states no properties", reason="corrupt")
     if meta[1] - meta[0] > _MAX_META_BYTES:
         raise Undecodable("the image carries more metadata than allowed", reason="metadata")
-    width, height, turned = _primary_item(data, *meta, cropped=kind == "heic")
+    width, height, turned = _primary_item(data, *meta, cropped=form is Format.HEIC)
     _check_items(data, *meta)
     described = data[meta[0] : meta[1]]
-    frames = _sample_count(data, *movie) if kind == "avis" and movie else 1
-    form = Format.HEIC if kind == "heic" else Format.AVIF
+    is_sequence = form is Format.AVIF and _SEQUENCE in _file_brands(data)
+    frames = _sample_count(data, *movie) if is_sequence and movie else 1
     has_alpha = _ALPHA in described or _HEVC_ALPHA in described
     return Header(form, width, height, frames, turned, has_alpha, end)
 

@@ -3,7 +3,7 @@
 import struct
 import zlib
 
-from mediasvc.core.picture import Format
+from mediasvc.core.formats import Format
 from mediasvc.core.pictures.headers import exif
 from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import Undecodable

@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
+from mediasvc.core.formats import FORMATS, Format
 from mediasvc.core.geometry import Size
-from mediasvc.core.picture import Format
-
-# Their decoders turn the picture upright; all others give it as stored.
-DECODED_UPRIGHT = frozenset({Format.HEIC, Format.TIFF})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +29,9 @@ class Header:
     @property
     def turned_later(self) -> bool:
         """Whether width and height of what the decoder gives are still to change places."""
-        return self.orientation >= 5 and self.format not in DECODED_UPRIGHT
+        return self.orientation >= 5 and not FORMATS[self.format].decodes_upright
 
     @property
     def decoded(self) -> Size:
         """As the decoder gives it."""
-        return self.shown if self.format in DECODED_UPRIGHT else Size(self.width, self.height)
+        return self.shown if FORMATS[self.format].decodes_upright else Size(self.width, self.height)

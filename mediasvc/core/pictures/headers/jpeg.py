@@ -2,7 +2,7 @@
 
 import re
 
-from mediasvc.core.picture import Format
+from mediasvc.core.formats import Format
 from mediasvc.core.pictures.headers import exif
 from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import Undecodable, UnsupportedMedia

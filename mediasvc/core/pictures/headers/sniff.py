@@ -3,8 +3,10 @@
 import struct
 from dataclasses import replace
 from importlib.util import find_spec
+from typing import assert_never
 
-from mediasvc.core.picture import Format, Limits, Picture
+from mediasvc.core.formats import FORMATS, Format
+from mediasvc.core.picture import Limits, Picture
 from mediasvc.core.pictures import svg
 from mediasvc.core.pictures.headers import boxes, chunks, jpeg, tiff
 from mediasvc.core.pictures.headers.header import Header
@@ -16,13 +18,7 @@ HEAD_BYTES = 512
 # A frame costs time and memory of its own, however small: a flood of 1x1 frames is counted as if each had
 # this many pixels.
 _LEAST_FRAME_PIXELS = 16_384
-_BEGINNINGS = (
-    (Format.JPEG, b"\xff\xd8\xff"),
-    (Format.PNG, b"\x89PNG\r\n\x1a\n"),
-    (Format.GIF, (b"GIF87a", b"GIF89a")),
-    (Format.BMP, b"BM"),
-    (Format.TIFF, (b"II*\x00", b"MM\x00*")),
-)
+_SIGNATURES = tuple((form, info.signature) for form, info in FORMATS.items() if info.signature is not None)
 # What writers and transfers leave behind pictures, and nobody takes for a document.
 _PADDING = b"\0\t\n\r "
 _HEIC_READABLE = find_spec("pillow_heif") is not None
@@ -76,20 +72,17 @@ def read_header(data: bytes, limits: Limits) -> Header:
 
 def kind(data: bytes) -> Format | None:
     """The format that the first bytes name; None: of no allowed one. data: the whole, or its first HEAD_BYTES."""
-    head = data[:16]
-    for form, begins in _BEGINNINGS:
-        if head.startswith(begins):
+    for form, signature in _SIGNATURES:
+        if signature.match(data):
             return form
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return Format.WEBP
-    if head[4:8] == b"ftyp":
-        brand = boxes.brand(data)
-        return None if brand is None else Format.HEIC if brand == "heic" else Format.AVIF
+    if data[4:8] == b"ftyp":
+        return boxes.branded(data)
     return Format.SVG if svg.looks_like_svg(data) else None
 
 
 def _parse(data: bytes, limits: Limits) -> Header:
-    match kind(data):
+    form = kind(data)
+    match form:
         case Format.JPEG:
             return jpeg.parse(data)
         case Format.PNG:
@@ -99,8 +92,10 @@ def _parse(data: bytes, limits: Limits) -> Header:
         case Format.WEBP:
             return chunks.parse_webp(data)
         case Format.AVIF | Format.HEIC:
-            return _parse_boxes(data)
-        case Format.BMP if len(data) >= 26:
+            if form is Format.HEIC and not _HEIC_READABLE:
+                raise UnsupportedMedia("HEIC cannot be read here", reason="heic")
+            return boxes.parse(data, form)
+        case Format.BMP:
             return tiff.parse_bmp(data)
         case Format.TIFF:
             return tiff.parse_tiff(data)
@@ -109,13 +104,7 @@ def _parse(data: bytes, limits: Limits) -> Header:
                 raise UnsupportedMedia("SVG is not allowed here", reason="svg")
             size = svg.stated_size(svg.sanitise(data))
             return Header(Format.SVG, size[0], size[1], has_alpha=True)
-    raise UnsupportedMedia("not an image of an allowed format", reason="unknown")
-
-
-def _parse_boxes(data: bytes) -> Header:
-    kind = boxes.brand(data)
-    if kind is None:
-        raise UnsupportedMedia("not an image of an allowed format", reason="unknown")
-    if kind == "heic" and not _HEIC_READABLE:
-        raise UnsupportedMedia("HEIC cannot be read here", reason="heic")
-    return boxes.parse(data, kind)
+        case None:
+            raise UnsupportedMedia("not an image of an allowed format", reason="unknown")
+        case _:
+            assert_never(form)

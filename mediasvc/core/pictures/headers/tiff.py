@@ -2,7 +2,7 @@
 
 import struct
 
-from mediasvc.core.picture import Format
+from mediasvc.core.formats import Format
 from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import Undecodable, UnsupportedMedia
 
@@ -90,6 +90,8 @@ def _first(data: bytes, order: str, entries: _Entries, tag: int) -> int | None:
 
 def parse_bmp(data: bytes) -> Header:
     """Uncompressed and RLE pictures of the Windows and OS/2 headers. Raises Undecodable, UnsupportedMedia."""
+    if len(data) < 26:
+        raise UnsupportedMedia("not an image of an allowed format", reason="unknown")
     (pixels_at, header) = struct.unpack_from("<II", data, 10)
     if header == 12:
         width, height, _, depth = struct.unpack_from("<HHHH", data, 18)
