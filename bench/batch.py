@@ -193,7 +193,8 @@ def bare_work(case: Case, host: str, place: Place) -> float:
 
 def _bare_work(case: Case, host: str, folder: Path, part: int) -> None:
     box_width = int(SMALLER.partition(",")[0])
-    with socket.create_connection(host.split(":")) as connection:
+    name, _, port = host.partition(":")
+    with socket.create_connection((name, int(port))) as connection:
         for number in range(part, BARE, BARE_PROCESSES):
             for name, size in images(number, case.corpus):
                 data = _fetched(connection, host, f"/i/{name}.jpeg")

@@ -52,7 +52,7 @@ def with_soup(parser: str) -> Callable[[bytes], bytes]:
         soup = bs4.BeautifulSoup(article, parser, from_encoding="utf-8")
         for tag in soup.find_all("img", src=True):
             tag["src"] = ASSET
-        return soup.encode("utf-8")
+        return bytes(soup.encode("utf-8"))
 
     return rewritten
 

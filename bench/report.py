@@ -138,7 +138,7 @@ def _bars(row: dict[str, Any]) -> Iterator[tuple[str, float, str]]:
 def _round_up(most: float) -> float:
     if most <= 0:
         return 1.0
-    step = 10 ** math.floor(math.log10(most))
+    step = 10.0 ** math.floor(math.log10(most))
     return next(
         step * factor for factor in (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * factor >= most
     )
@@ -173,8 +173,8 @@ def section(report: dict[str, Any], figures: str) -> str:
         "|" + "---|" * (4 + len(peers)),
     ]
     for row in report["rows"]:
-        figures = [row["ours"], *(row["peers"].get(name) for name in peers)]
-        cells = ["–" if figure is None else number_text(figure) for figure in figures]
+        numbers = [row["ours"], *(row["peers"].get(name) for name in peers)]
+        cells = ["–" if figure is None else number_text(figure) for figure in numbers]
         goal = row["target"]
         target = "" if goal is None else goal if isinstance(goal, str) else number_text(goal)
         lines.append("| " + " | ".join([row["name"], row["unit"], *cells, target]) + " |")

@@ -103,7 +103,7 @@ def pillow(row: Row) -> bytes:
 
 
 def floor(row: Row) -> bytes:
-    image = Image.open(io.BytesIO(row.data))
+    image: Image.Image = Image.open(io.BytesIO(row.data))
     size = _target(row)
     image.draft(None, size)
     image.load()
@@ -124,11 +124,11 @@ def vips() -> Callable[[Row], bytes]:
         image = pyvips.Image.thumbnail_buffer(row.data, BOX.width, height=BOX.height, size="down", **options)
         match _format(row):
             case "JPEG":
-                return image.jpegsave_buffer(Q=80, keep="none")
+                return bytes(image.jpegsave_buffer(Q=80, keep="none"))
             case "PNG":
-                return image.pngsave_buffer(keep="none")
+                return bytes(image.pngsave_buffer(keep="none"))
             case _:
-                return image.webpsave_buffer(Q=80, keep="none")
+                return bytes(image.webpsave_buffer(Q=80, keep="none"))
 
     return thumbnail
 

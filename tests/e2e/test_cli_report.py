@@ -63,10 +63,22 @@ def test_the_page_shows_what_lies_beside_the_output_and_in_several_folders(
 
 def test_a_report_shows_no_file_that_is_not_its_runs(tmp_path: Path) -> None:
     (tmp_path / "secret.jpg").write_bytes(b"secret")
-    image = {"source": "x", "origin": "x", "where": "img[src]", "status": "localised", "code": None}
+    image: dict[str, object] = {
+        "source": "x",
+        "origin": "x",
+        "where": "img[src]",
+        "status": "localised",
+        "code": None,
+    }
     image |= {"original": None, "width": 1, "height": 1, "bytes": 6}
     names = ["../secret.jpg", "secret.jpg", str(tmp_path / "secret.jpg"), "\0.jpg"]
-    row = {"path": "a", "out": "a", "root": str(tmp_path), "status": "rewritten", "error": None}
+    row: dict[str, object] = {
+        "path": "a",
+        "out": "a",
+        "root": str(tmp_path),
+        "status": "rewritten",
+        "error": None,
+    }
     row["images"] = [image | {"thumbnail": name} for name in names]
     (tmp_path / "r.jsonl").write_text(json.dumps(row) + "\n")
 
@@ -141,7 +153,7 @@ def test_a_pipe_or_a_device_stays_what_it_is(tmp_path: Path, origin: Origin) -> 
 
 
 def test_names_give_a_terminal_no_orders(tmp_path: Path) -> None:
-    row = {
+    row: dict[str, object] = {
         "path": "a",
         "out": "\x1b]0;x\x07\n.md",
         "root": "",
@@ -161,7 +173,13 @@ def test_names_give_a_terminal_no_orders(tmp_path: Path) -> None:
 
 
 def test_pictures_that_grew_saved_nothing(tmp_path: Path) -> None:
-    image = {"source": "x", "origin": "x", "where": "img[src]", "status": "localised", "code": None}
+    image: dict[str, object] = {
+        "source": "x",
+        "origin": "x",
+        "where": "img[src]",
+        "status": "localised",
+        "code": None,
+    }
     image |= {"original": "a.jpg", "thumbnail": "b.webp", "width": 1, "height": 1}
     image |= {"bytes": 1500, "original_bytes": 1000}
     row = {"path": "a", "out": "a", "status": "rewritten", "error": None, "images": [image]}
@@ -174,7 +192,7 @@ def test_pictures_that_grew_saved_nothing(tmp_path: Path) -> None:
 
 def test_long_names_do_not_make_the_page_wider_than_a_telephone(tmp_path: Path) -> None:
     address = f"http://{'sub.' * 50}news.example/{'a' * 250}.jpg"
-    image = {"source": address, "origin": address, "where": "img[src]", "status": "failed"}
+    image: dict[str, object] = {"source": address, "origin": address, "where": "img[src]", "status": "failed"}
     image |= {"code": "source_missing"}
     image |= dict.fromkeys(("original", "thumbnail", "width", "height", "bytes"))
     row = {

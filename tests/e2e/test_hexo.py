@@ -108,9 +108,9 @@ class Site:
             "search": {"path": "search.xml", "field": "all", "content": True},
         }
         (folder / "node_modules").mkdir(parents=True)
-        for package in modules.iterdir():
-            if package.name not in ("hexo", "hexo6", "hexo7") and not package.name.startswith("."):
-                (folder / "node_modules" / package.name).symlink_to(package)
+        for module in modules.iterdir():
+            if module.name not in ("hexo", "hexo6", "hexo7") and not module.name.startswith("."):
+                (folder / "node_modules" / module.name).symlink_to(module)
         (folder / "node_modules/hexo").symlink_to(modules / hexo)
         (folder / "node_modules" / PLUGIN.name).symlink_to(PLUGIN)
         plugins = [name for name in PACKAGES if name.startswith("hexo-")]

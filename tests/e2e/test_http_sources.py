@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -111,9 +112,10 @@ def test_warmed_images_are_there_before_they_are_asked_for(service: Service, wor
 
     assert (reply.status, reply.json) == (202, {"accepted": 5})
     for url in urls:
-        eventually(lambda url=url: world.hits(url.removeprefix("http://news.example")) == 1)
+        path = url.removeprefix("http://news.example")
+        eventually(partial(lambda path: world.hits(path) == 1, path))
         assert service.get(image_path(url, "600x400,keep")).status == 200
-        assert world.hits(url.removeprefix("http://news.example")) == 1
+        assert world.hits(path) == 1
 
 
 def test_one_image_that_fails_does_not_end_the_others(service: Service, world: Origin) -> None:

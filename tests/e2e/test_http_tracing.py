@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.support.origin import Origin
 from tests.support.service import Service, image_path
@@ -19,7 +20,7 @@ class Collector:
     """Takes spans over OTLP and HTTP, as any tracing backend does."""
 
     def __init__(self) -> None:
-        self.spans: queue.Queue[tuple[dict[str, object], object]] = queue.Queue()
+        self.spans: queue.Queue[tuple[dict[str, object], Span]] = queue.Queue()
         collector = self
 
         class Receiver(BaseHTTPRequestHandler):
@@ -81,5 +82,5 @@ def test_every_request_is_a_span_in_the_trace_of_its_caller(collector: Collector
     ]
 
 
-def attributes(span: object) -> dict[str, object]:
+def attributes(span: Span) -> dict[str, object]:
     return {one.key: one.value.string_value or one.value.int_value for one in span.attributes}

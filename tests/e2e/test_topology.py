@@ -39,9 +39,9 @@ def ask(url: str, method: str = "GET", headers: Mapping[str, str] | None = None)
     request = urllib.request.Request(url, method=method, headers=dict(headers or {}))
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=40) as reply:
-            return Answer(reply.status, reply.headers, reply.read())
+            return Answer(reply.status, dict(reply.headers), reply.read())
     except urllib.error.HTTPError as error:
-        return Answer(error.code, error.headers, error.read())
+        return Answer(error.code, dict(error.headers), error.read())
 
 
 def until(url: str, is_right: Callable[[Answer], bool], headers: Mapping[str, str] | None = None) -> Answer:

@@ -107,13 +107,13 @@ async def test_twenty_kills_tear_nothing_and_lose_nothing_that_was_acknowledged(
         entry = await index.source(url)
         assert entry is not None
         assert entry.digest == digest
+        assert entry.fetched_at <= datetime.now(UTC)
         assert (await journal.some("job", [url]))[url].digest_out == digest
         data = await blobs.read(digest)
         if data is not None:  # else it was evicted
             assert hashlib.sha256(data).hexdigest() == digest
             held += 1
     assert held > 0
-    assert entry.fetched_at <= datetime.now(UTC)
     await blobs.put(b"and it goes on")
     for part in (blobs, index, journal):
         await part.close()

@@ -1,8 +1,8 @@
 """The parts of docs/ that are made from the code: `python -m tests.support.pages` writes them."""
 
-import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,7 +37,7 @@ def _duration(value: float) -> str:
 def _default(name: str) -> str:
     if name in _WORDS:
         return _WORDS[name]
-    value = next(one.default for one in fields(Settings) if one.name == name)
+    value: Any = next(one.default for one in fields(Settings) if one.name == name)
     if name.endswith(("_ttl", "_timeout")) or name == "stale_if_error":
         return f"`{_duration(value)}`"
     if name.endswith("_bytes"):
@@ -106,12 +106,12 @@ BLOCKS = {
 def filled(text: str) -> str:
     """The text of a page with every marked block made anew."""
     for name, make in BLOCKS.items():
-        text = re.sub(
-            rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
-            lambda match, make=make: match[1] + make() + "\n" + match[2],
-            text,
-            flags=re.DOTALL,
-        )
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, found, rest = text.partition(begin)
+        if not found:
+            continue
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}{make()}\n{end}{after}"
     return text
 
 

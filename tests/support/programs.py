@@ -42,14 +42,14 @@ def environment(data_dir: Path, **settings: str) -> dict[str, str]:
 
 
 def mediasvc(
-    arguments: Sequence[str | Path],
+    arguments: Sequence[object],
     env: Mapping[str, str],
     *,
     cwd: Path | None = None,
     stdin: bytes = b"",
     timeout_s: float = 60,
 ) -> Ended:
-    """Runs one command to its end."""
+    """Runs one command to its end. arguments: text and paths."""
     done = subprocess.run(
         [sys.executable, "-m", "mediasvc", *map(str, arguments)],
         env=env,

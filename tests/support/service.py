@@ -171,7 +171,7 @@ class Service:
             connection.close()
 
     def get(self, path: str, **headers: str) -> Reply:
-        return self.ask("GET", path, **headers)
+        return self.ask("GET", path, None, **headers)
 
     def raw(self, data: bytes, timeout_s: float = 5.0) -> bytes:
         """Sends bytes and gives back all that comes until the connection ends, or is silent."""

@@ -430,7 +430,7 @@ def test_a_failure_that_the_last_version_wrote_is_read() -> None:
     assert thumbnail_from_json(json.dumps(written)) == THUMBNAIL_FAILURE
 
 
-HOSTILE = {
+HOSTILE: dict[str, list[object]] = {
     "form": [0, 2, None, "1"],
     "url": [None, 1, "x" * 100_000],
     "digest": [None, 1, "", "../etc/passwd", "AB" * 32, "ab" * 31, "ab" * 32 + "\n"],

@@ -94,8 +94,9 @@ def test_articles_whose_images_do_not_fit_into_a_message_fail_by_themselves() ->
 
     assert [fitting[place] for place in (0, 2, 3)] == [results[place] for place in (0, 2, 3)]
     for place in (1, 4):
-        assert fitting[place].error is not None
-        assert fitting[place].error[::2] == ("store_failed", 4)
+        error = fitting[place].error
+        assert error is not None
+        assert error[::2] == ("store_failed", 4)
         assert (fitting[place].content, fitting[place].assets) == (None, ())
     assert that_fit(results, 142) == results
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import fields
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,7 @@ def test_no_container_can_be_given_an_address_that_is_fixed_for_another() -> Non
     assert len(set(taken)) == len(taken)
     assert all(one in ip_network(pool["subnet"]) for one in taken)
     assert not any(one in ip_network(pool["ip_range"]) for one in taken)
-    assert ip_network(pool["ip_range"]).subnet_of(ip_network(pool["subnet"]))
+    assert IPv4Network(pool["ip_range"]).subnet_of(IPv4Network(pool["subnet"]))
 
 
 def test_every_mounted_file_of_the_repository_is_there() -> None:

@@ -77,7 +77,14 @@ def test_settings_arrive_as_they_were_sent() -> None:
     assert unpack_settings(pack_settings(limits, 2.5, 100)) == (limits, 2.5, 100)
 
 
-GOOD = {"picture": None, "error": None, "renditions": [], "thumbhash": None, "dominant": None, "rss_bytes": 1}
+GOOD: dict[str, object] = {
+    "picture": None,
+    "error": None,
+    "renditions": [],
+    "thumbhash": None,
+    "dominant": None,
+    "rss_bytes": 1,
+}
 MADE = {"format": "png", "width": 1, "height": 1, "bytes": 3}
 
 

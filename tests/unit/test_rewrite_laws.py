@@ -114,12 +114,12 @@ def test_only_planned_spans_differ_and_restore_undoes_them(
         start = edit.end
     outside.append(article[start:])
     position = 0
-    for piece, edit in zip(outside, [*edits, None], strict=True):
+    for piece, following in zip(outside, [*edits, None], strict=True):
         assert rewritten.startswith(piece, position)
         position += len(piece)
-        if edit is not None:
-            assert rewritten.startswith(edit.new, position)
-            position += len(edit.new)
+        if following is not None:
+            assert rewritten.startswith(following.new, position)
+            position += len(following.new)
     assert position == len(rewritten)
     assert restore(rewritten, json.loads(json.dumps(restorable(edits, article)))) == article
 

@@ -7,6 +7,7 @@ no base address.
 
 import re
 from pathlib import Path
+from typing import cast, get_args
 
 import pytest
 
@@ -72,8 +73,8 @@ def _options(head: dict[str, str]) -> FindOptions:
     uses: dict[str, FrontMatterUse] = {}
     for pair in head.get("front-matter", "").split():
         name, use = pair.split("=")
-        assert use == "thumbnail" or use == "original" or use == "skip"
-        uses[name] = use
+        assert use in get_args(FrontMatterUse)
+        uses[name] = cast(FrontMatterUse, use)
     return FindOptions(front_matter=uses, default_size=parse_size(head.get("size", "")))
 
 
