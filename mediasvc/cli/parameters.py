@@ -3,6 +3,7 @@
 import click
 
 from mediasvc.core.geometry import Size, parse_size
+from mediasvc.core.text.front_matter.fields import parse_field
 from mediasvc.core.text.reference import FrontMatterUse
 
 _WANTS: dict[str, FrontMatterUse] = {"thumbnail": "thumbnail", "original": "original", "skip": "skip"}
@@ -23,15 +24,19 @@ class SizeParameter(click.ParamType[Size]):
 
 
 class FrontMatterParameter(click.ParamType[tuple[str, FrontMatterUse]]):
-    """KEY=thumbnail, KEY=original or KEY=skip."""
+    """FIELD=thumbnail, FIELD=original or FIELD=skip; a field such as cover, cover.image or images[]."""
 
-    name = "KEY=WANTS"
+    name = "FIELD=WANTS"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, FrontMatterUse]:
-        key, _, told = str(value).partition("=")
-        wants = _WANTS.get(told)
-        if not key.strip() or wants is None:
-            self.fail(f"{value!r}: write KEY=thumbnail, KEY=original or KEY=skip", param, ctx)
+        key, _, use = str(value).rpartition("=")
+        wants = _WANTS.get(use)
+        if wants is None:
+            self.fail(f"{value!r}: write FIELD=thumbnail, FIELD=original or FIELD=skip", param, ctx)
+        try:
+            parse_field(key.strip())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
         return key.strip(), wants

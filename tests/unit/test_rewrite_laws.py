@@ -11,6 +11,7 @@ import pyromark
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mediasvc.core.text.front_matter.formats import FRONT_MATTER_FORMATS
 from mediasvc.core.text.references import (
     ArticleType,
     Edit,
@@ -47,12 +48,21 @@ markdown_pieces = st.sampled_from(
         f"\n\n<p>\n<img alt='x'src={P}j.jpg>\n\n", f"<p style='background:url({P}k.jpg)'>", "![x](", f"{P}l.jpg)",
     ]
 )  # fmt: skip
-front_matter = st.sampled_from(
-    [
-        "", f"\n---\ntitle: 'x'\ncover: '{P}fm.jpg'\n---\n", f"---\nthumbnail: {P}a.jpg\n---\n", f"---\nt: 'it's'\ncover: \"{P}fm.jpg\"\n---\n",
-        f"---\r\ncover: {P}fm.jpg\r\n---\r\n",
-    ]
-)  # fmt: skip
+FRONT_MATTER = {
+    "YAML": [
+        f"\n---\ntitle: 'x'\ncover: '{P}fm.jpg'\n---\n", f"---\nthumbnail: {P}a.jpg\n---\n", f"---\nt: 'it's'\ncover: \"{P}fm.jpg\"\n---\n",
+        f"---\r\ncover: {P}fm.jpg\r\n---\r\n", f"---\ncover:\n  image: {P}a.jpg\nimages: [{P}b.jpg, '{P}c.jpg']\n...\n",
+        f"---\nphotos:\n- {P}a.jpg {P}b.jpg \"t\"\n- >-\n  {P}c.jpg\n  {P}d.jpg\n---\n",
+    ],
+    "TOML": [
+        f"+++\nimage = \"{P}fm.jpg\"\n[cover]\nimage = '{P}a.jpg'\n+++\n", f"\r\n+++\r\nimages = [\"{P}a.jpg\",\r\n'{P}b.jpg']\r\n+++\r\n",
+        f"+++\ncover = {{ image = \"{P}a.jpg\" }}\n[[gallery]]\nurl = '{P}b.jpg'\n+++\n",
+    ],
+    "JSON": [
+        f'{{"image": "{P}fm.jpg", "images": ["{P}a.jpg", "{P}b.jpg"]}}\n', f'{{\n"cover": {{"image": "{P}fm.jpg"}}\n}}\n\n',
+    ],
+}  # fmt: skip
+front_matter = st.sampled_from(["", "+++\n", *(text for texts in FRONT_MATTER.values() for text in texts)])
 # html5lib keeps `</p>` inside SVG and MathML; since 2020 the standard leaves them there, and so do browsers.
 html_articles = (
     st.lists(html_pieces, max_size=14)
@@ -89,6 +99,18 @@ def _plan(found: Found, seed: int) -> list[Edit]:
         for number, one in enumerate(found.references)
         if one.address.startswith("http") and choice.random() < 0.8
     ]
+
+
+def test_each_format_of_front_matter_is_held_to_these_laws() -> None:
+    found = {
+        format.name: [
+            find_references(text.encode(), ArticleType.MARKDOWN).references
+            for text in FRONT_MATTER[format.name]
+        ]
+        for format in FRONT_MATTER_FORMATS
+    }
+
+    assert all(references for texts in found.values() for references in texts)
 
 
 @given(st.one_of(articles, any_bytes), kinds, st.integers(0, 99))

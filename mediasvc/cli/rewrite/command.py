@@ -36,7 +36,10 @@ from mediasvc.core.text.reference import FrontMatterUse
 )
 @click.option("--size", type=SizeParameter(), help="Box of images that declare no size.")
 @click.option(
-    "--front-matter", multiple=True, type=FrontMatterParameter(), help="KEY=thumbnail|original|skip."
+    "--front-matter",
+    multiple=True,
+    type=FrontMatterParameter(),
+    help="FIELD=thumbnail|original|skip; a field such as cover, cover.image or images[].",
 )
 @click.option("--base-url", help='What relative addresses of "-" stand against.')
 @click.option("--jobs", type=click.IntRange(1, 1024), default=32, show_default=True, help="Articles at once.")

@@ -22,6 +22,24 @@ FRONT_MATTER_FIELDS: Mapping[str, FrontMatterUse] = MappingProxyType(
         "top_img": "original",
         "index_img": "original",
         "og_image": "original",
+        "cover.image": "original",
+        "image.url": "original",
+        "image.src": "original",
+        "header.image": "original",
+        "header.teaser": "original",
+        "header.og_image": "original",
+        "featured_image": "original",
+        "featuredImage": "original",
+        "feature_image": "original",
+        "heroImage": "original",
+        "hero_image": "original",
+        "banner_img": "original",
+        "images[]": "original",
+        "photos[]": "original",
+        "gallery[]": "original",
+        "gallery[].url": "original",
+        "gallery[].image_path": "original",
+        "feature_row[].image_path": "original",
     }
 )
 
@@ -57,7 +75,11 @@ class Syntax(StrEnum):
     YAML_SINGLE = "YAML scalar in single quotes"
     YAML_DOUBLE = "YAML scalar in double quotes"
     YAML_BLOCK = "line of a YAML block scalar"
+    YAML_PLAIN_PART = "one of several values in a YAML scalar without quotes"
     LINE = "value on a front-matter line that is not YAML"
+    TOML_BASIC = "TOML string in double quotes"
+    TOML_LITERAL = "TOML string in single quotes"
+    JSON_STRING = "JSON string"
 
 
 Form = tuple[Syntax, ...]
@@ -122,7 +144,12 @@ class FindOptions:
         """Every front-matter field that is looked at, and what it gets."""
         if not self.front_matter:
             return _DEFAULT_FIELDS
-        return _gets({**FRONT_MATTER_FIELDS, **self.front_matter})
+        return _gets({**FRONT_MATTER_FIELDS, **_with_items(self.front_matter)})
+
+
+def _with_items(uses: Mapping[str, FrontMatterUse]) -> dict[str, FrontMatterUse]:
+    """A field that is a list in some articles: what is said of `photos` holds for `photos[]`, unless that is named."""
+    return {f"{name}[]": use for name, use in uses.items()} | dict(uses)
 
 
 def _gets(uses: Mapping[str, FrontMatterUse]) -> Mapping[str, Wants]:

@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from mediasvc.core.text.edits import Edit, restorable, restore, splice
 from mediasvc.core.text.encoding import Source, read_source
-from mediasvc.core.text.front_matter import find_front_matter, find_in_front_matter
+from mediasvc.core.text.front_matter.formats import find_front_matter, find_in_front_matter
 from mediasvc.core.text.html import FoundInHtml, find_in_html, html_page
 from mediasvc.core.text.markdown import find_in_markdown, html_in_markdown
 from mediasvc.core.text.reference import (

@@ -80,10 +80,6 @@ def _srcset(text: str) -> str:
     return "%2C" * len(before) + body + "%2C" * len(after)
 
 
-def _css_double(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
 def _css_single(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
@@ -122,7 +118,17 @@ def _yaml_single(text: str) -> str:
     return text.replace("'", "''")
 
 
-def _yaml_double(text: str) -> str:
+def _yaml_plain_part(text: str) -> str:
+    """Without what would end a scalar or give it quotes: other values are beside it."""
+    text = re.sub(r"[,\[\]{}'\\|]", _percent, text)
+    return re.sub(r"\A[#&*!%@?-]|:(?![A-Za-z0-9/])", _percent, text)
+
+
+def _toml_literal(text: str) -> str:
+    return text.replace("'", "%27")
+
+
+def _backslashed(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
@@ -140,14 +146,18 @@ _ESCAPES: dict[Syntax, Callable[[str], str]] = {
     Syntax.HTML_BARE: _html_bare,
     Syntax.HTML_BARE_PART: _html_bare_part,
     Syntax.SRCSET: _srcset,
-    Syntax.CSS_DOUBLE: _css_double,
+    Syntax.CSS_DOUBLE: _backslashed,
     Syntax.CSS_SINGLE: _css_single,
     Syntax.CSS_BARE: _css_bare,
     Syntax.MARKDOWN_BARE: _markdown_bare,
     Syntax.MARKDOWN_ANGLE: _markdown_angle,
     Syntax.YAML_PLAIN: _yaml_plain,
     Syntax.YAML_SINGLE: _yaml_single,
-    Syntax.YAML_DOUBLE: _yaml_double,
+    Syntax.YAML_DOUBLE: _backslashed,
     Syntax.YAML_BLOCK: _as_it_is,
+    Syntax.YAML_PLAIN_PART: _yaml_plain_part,
     Syntax.LINE: _line,
+    Syntax.TOML_BASIC: _backslashed,
+    Syntax.TOML_LITERAL: _toml_literal,
+    Syntax.JSON_STRING: _backslashed,
 }

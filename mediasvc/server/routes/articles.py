@@ -13,6 +13,7 @@ from mediasvc.articles.reports import Rewritten
 from mediasvc.articles.walk import Articles
 from mediasvc.core.addresses import urls
 from mediasvc.core.formats import OutputFormat
+from mediasvc.core.text.front_matter.fields import parse_field
 from mediasvc.core.text.reference import ArticleType
 from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, SourceRefused
 from mediasvc.server.http import bodies
@@ -163,4 +164,9 @@ def _base_url(value: object) -> str | None:
 def _front_matter(value: object) -> Mapping[str, Any]:
     if not isinstance(value, dict) or not all(use in _USES for use in value.values()):
         raise InvalidRequest(f"front_matter is an object of field names, each with one of {', '.join(_USES)}")
+    for name in value:
+        try:
+            parse_field(name)
+        except ValueError as error:
+            raise InvalidRequest(f"front_matter: {error}") from error
     return value
