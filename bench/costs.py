@@ -23,7 +23,9 @@ from bench import results
 from bench.cold import started_origin
 from bench.cold_origin import encoded
 from bench.tree import cpu_s, pss_bytes
-from mediasvc.core.addresses import signing
+from mediasvc.core.addresses import image_path
+from mediasvc.core.addresses.image_path import ImageOptions
+from mediasvc.core.geometry import Size
 from tests.support.compose import Topology
 
 IN_FLIGHT = 8
@@ -45,8 +47,8 @@ class Bench:
     def paths(self, numbers: Sequence[int], label: str = "picture") -> list[str]:
         """Signed paths of pictures of the origin."""
         sources = [f"http://127.0.0.1:{self.origin}/jpeg-1280/{number}/{label}/" for number in numbers]
-        spoken = [signing.options_path(source, size=(600, 400)) for source in sources]
-        return [f"/img/{signing.sign(self.keys, path)}{path}" for path in spoken]
+        options = ImageOptions(Size(600, 400))
+        return [image_path.image_path(options, source, keys=self.keys) for source in sources]
 
     def row(self, name: str, unit: str, value: float) -> None:
         self.rows.append({"name": name, "unit": unit, "ours": round(value, 4), "peers": {}, "target": None})

@@ -1,6 +1,5 @@
 """What each reference of an article asks for, decided before anything is fetched."""
 
-import re
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -8,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import ImageReport, Status
 from mediasvc.core.addresses import urls
+from mediasvc.core.addresses.image_path import is_image_path
 from mediasvc.core.addresses.lookup import Addresses
 from mediasvc.core.formats import NEGOTIABLE, Format, OutputFormat
 from mediasvc.core.geometry import Size
@@ -16,10 +16,6 @@ from mediasvc.core.records.asset_name import parse_asset_name
 from mediasvc.core.text.references import FindOptions, Reference, Wants, detect_type, find_references
 from mediasvc.errors import InvalidRequest, MediaError, SourceRefused
 
-# Sites have folders called /img as well.
-_IMAGE_PATH = re.compile(
-    r"/img/(?:unsafe|[A-Za-z0-9_-]{43})/(?:original|[0-9]+x[0-9]+)(?:,[a-z0-9]+)*/[A-Za-z0-9_-]+=*(?:[?#]|\Z)"
-)
 _LINKS = frozenset({"a[href]", "markdown-link"})
 
 
@@ -144,7 +140,7 @@ def is_local(address: str, prefix: str, public_url: str) -> bool:
     relative = is_relative(address)
     if not relative and not _begins_with(prefix, address):
         return False
-    if relative and _IMAGE_PATH.match(address):
+    if relative and is_image_path(address):
         return True
     name = address.partition("?")[0].partition("#")[0].rpartition("/")[2]
     return parse_asset_name(name) is not None

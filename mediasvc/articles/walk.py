@@ -10,7 +10,7 @@ from mediasvc import logs, metrics
 from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.reports import Asset, ImageReport, Rewritten, Status
 from mediasvc.articles.targets import Sorted, Target, sort_references
-from mediasvc.core.addresses import signing
+from mediasvc.core.addresses.image_path import ImageOptions, image_path
 from mediasvc.core.addresses.lookup import Addresses
 from mediasvc.core.formats import BY_EXTENSION, OutputFormat
 from mediasvc.core.geometry import Size
@@ -118,12 +118,8 @@ class Articles:
 
         box: None for the original. form: None leaves the choice to the request's Accept header.
         """
-        options = (
-            "original" if box is None else f"{box.width}x{box.height}" + (f",{form.value}" if form else "")
-        )
-        path = f"/{options}/{signing.encode_source(origin)}"
-        signature = signing.sign(self.signing_keys, path) if self.signing_keys else "unsafe"
-        return f"{self.public_url}/img/{signature}{path}"
+        options = ImageOptions(box, format=None if box is None else form)
+        return self.public_url + image_path(options, origin, keys=self.signing_keys)
 
     def _path(
         self,

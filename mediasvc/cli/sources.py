@@ -11,7 +11,7 @@ from mediasvc.cli.context import Common, common_options, make_addresses, open_pa
 from mediasvc.cli.parameters import SizeParameter
 from mediasvc.cli.result import write_result
 from mediasvc.config.settings import Settings
-from mediasvc.core.addresses import signing
+from mediasvc.core.addresses.image_path import MAX_DPR, MAX_QUALITY, ImageOptions, image_path
 from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, ThumbnailSpec
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _FITS = click.Choice([fit.value for fit in Fit])
 _FIT = "Whole in the box, or filling it: cover keeps the middle, attention what has the most to see"
 _FORMATS = click.Choice([form.value for form in OutputFormat])
-_QUALITIES = click.IntRange(1, 100)
-_DPRS = click.IntRange(1, 4)
+_QUALITIES = click.IntRange(1, MAX_QUALITY)
+_DPRS = click.IntRange(1, MAX_DPR)
 _DPR = "Device pixels for each CSS pixel; default: 1."
 
 
@@ -143,9 +143,10 @@ def sign(
     if size is None and (fit or form or quality or dpr):
         raise click.UsageError("--fit, --format, --quality and --dpr go with --size")
     make_addresses(settings).resolve(url)
-    box = (size.width, size.height) if size else None
-    path = signing.options_path(url, size=box, fit=fit, format=form, quality=quality, dpr=dpr)
-    click.echo(f"{settings.public_url}/img/{signing.sign(settings.signing_keys, path)}{path}")
+    options = ImageOptions(
+        size, Fit(fit) if fit else None, OutputFormat(form) if form else None, quality, dpr
+    )
+    click.echo(settings.public_url + image_path(options, url, keys=settings.signing_keys))
     return 0
 
 

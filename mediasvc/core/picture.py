@@ -1,6 +1,6 @@
 """What a picture is to the rest of the service: its format, its size as shown, and the thumbnails asked of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from mediasvc.core import geometry
@@ -70,11 +70,32 @@ class ThumbnailSpec:
     accepts: frozenset[Format] = frozenset()
 
     def key(self) -> str:
-        """Canonical text: equal for equal thumbnails. The version changes when the same spec gives other bytes."""
-        box = "full" if self.box is None else f"{self.box.width}x{self.box.height}"
-        accepts = "+".join(sorted(self.accepts)) if self.format is OutputFormat.AUTO else ""
-        quality = "" if self.quality is None else str(self.quality)
-        return f"v1:{box}:{self.fit}:{self.format}:q{quality}:d{self.dpr}:{accepts}"
+        """Canonical text of all fields: equal for equal thumbnails, different where a field differs.
+
+        The version changes when the same spec gives other bytes. The first six fields have fixed places. A field that is
+        added later appears by its name, and only where it is not at its default: thumbnails made before stay valid.
+        """
+        box = "full" if self.box is None else _key_text(self.box)
+        accepts = _key_text(self.accepts) if self.format is OutputFormat.AUTO else ""
+        places = ("v1", box, self.fit, self.format, f"q{_key_text(self.quality)}", f"d{self.dpr}", accepts)
+        added = (
+            f"{field.name}={_key_text(value)}"
+            for field in fields(self)[6:]
+            if (value := getattr(self, field.name)) != field.default
+        )
+        return ":".join((*places, *added))
+
+
+def _key_text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case Size(width, height):
+            return f"{width}x{height}"
+        case frozenset():
+            return "+".join(sorted(map(str, value)))
+        case _:
+            return str(value)
 
 
 @dataclass(frozen=True, slots=True)

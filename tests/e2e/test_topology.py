@@ -14,7 +14,9 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from mediasvc.core.addresses import signing
+from mediasvc.core.addresses import image_path
+from mediasvc.core.addresses.image_path import ImageOptions
+from mediasvc.core.geometry import Size
 from tests.support.compose import Topology
 from tests.support.origin import Origin, Reply, jpeg
 
@@ -71,8 +73,8 @@ def cluster(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def signed(topology: Topology, source: str, size: tuple[int, int] | None = (600, 400)) -> str:
-    path = signing.options_path(source, size=size)
-    return f"/img/{signing.sign([bytes.fromhex(topology.secret('signing_keys'))], path)}{path}"
+    options = ImageOptions(None if size is None else Size(*size))
+    return image_path.image_path(options, source, keys=[bytes.fromhex(topology.secret("signing_keys"))])
 
 
 def picture(origin: Origin, name: str) -> str:
@@ -106,7 +108,7 @@ def test_nobody_is_served_without_a_signature(cluster: Topology, origin: Origin)
     source = picture(origin, "unsigned.jpg")
 
     answers = [
-        ask(cluster.url("front", f"/img/unsafe/600x400/{signing.encode_source(source)}")),
+        ask(cluster.url("front", f"/img/unsafe/600x400/{image_path.encode_source(source)}")),
         ask(cluster.url("front", f"/v1/image?url={quote(source, safe='')}&size=600,400")),
     ]
 

@@ -1,8 +1,11 @@
 """What is said to an image process and what it may answer."""
 
 import json
+from dataclasses import fields, replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mediasvc.core.formats import Format, OutputFormat
 from mediasvc.core.geometry import Size
@@ -116,3 +119,71 @@ def test_an_answer_that_makes_no_sense_is_refused(message: object, blobs: bytes)
 def test_an_answer_that_is_no_json_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
         unpack_outcome(text, b"")
+
+
+SIDES = st.integers(1, 8192)
+SPECS = st.builds(
+    ThumbnailSpec,
+    box=st.none() | st.builds(Size, SIDES, SIDES),
+    fit=st.sampled_from(Fit),
+    format=st.sampled_from(OutputFormat),
+    quality=st.none() | st.integers(1, 100),
+    dpr=st.integers(1, 4),
+    accepts=st.frozensets(st.sampled_from(Format)),
+)
+CHANGED = ThumbnailSpec(Size(7, 5), Fit.ATTENTION, OutputFormat.PNG, 33, 3, frozenset({Format.AVIF}))
+
+
+@given(SPECS)
+def test_any_spec_arrives_as_it_was_sent(spec: ThumbnailSpec) -> None:
+    back = unpack_errand(*parts(pack_errand(Errand(None, b"", (spec,), placeholder=False)))).specs[0]
+
+    assert back == spec
+    # A StrEnum equals its text; the types must come back as well.
+    assert [type(getattr(back, field.name)) for field in fields(back)] == [
+        type(getattr(spec, field.name)) for field in fields(spec)
+    ]
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(ThumbnailSpec)])
+def test_every_field_of_a_spec_arrives(name: str) -> None:
+    spec = replace(ThumbnailSpec(None), **{name: getattr(CHANGED, name)})
+    sent = pack_errand(Errand(None, b"", (spec,), placeholder=False))
+
+    assert getattr(CHANGED, name) != getattr(ThumbnailSpec(None), name)
+    assert unpack_errand(*parts(sent)).specs == (spec,)
+
+
+@given(SPECS, st.sampled_from([field.name for field in fields(ThumbnailSpec)]), SPECS)
+def test_changing_any_field_of_a_spec_changes_its_key(
+    spec: ThumbnailSpec, name: str, other: ThumbnailSpec
+) -> None:
+    changed = replace(spec, **{name: getattr(other, name)})
+
+    # What a client accepts counts only where the format is left to it.
+    ignored = name == "accepts" and spec.format is not OutputFormat.AUTO
+    assert (changed.key() == spec.key()) == (changed == spec or ignored)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(ThumbnailSpec)])
+def test_every_field_of_a_spec_is_in_its_key(name: str) -> None:
+    plain = ThumbnailSpec(None, format=OutputFormat.AUTO)
+
+    assert replace(plain, **{name: getattr(CHANGED, name)}).key() != plain.key()
+
+
+@pytest.mark.parametrize(
+    ("spec", "key"),
+    [
+        (ThumbnailSpec(None), "v1:full:fit:keep:q:d1:"),
+        (ThumbnailSpec(Size(600, 400), Fit.COVER, OutputFormat.WEBP, 80, 2), "v1:600x400:cover:webp:q80:d2:"),
+        (
+            ThumbnailSpec(
+                Size(6, 4), format=OutputFormat.AUTO, accepts=frozenset({Format.WEBP, Format.AVIF})
+            ),
+            "v1:6x4:fit:auto:q:d1:avif+webp",
+        ),
+    ],
+)
+def test_keys_of_thumbnails_that_are_kept_do_not_change(spec: ThumbnailSpec, key: str) -> None:
+    assert spec.key() == key

@@ -2,8 +2,8 @@
 
 import json
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 from mediasvc.core.formats import Format, OutputFormat
@@ -62,16 +62,13 @@ def pack_outcome(outcome: Outcome) -> bytes:
     )
     picture = outcome.picture
     message = {
-        "picture": picture and [
-            picture.format, picture.width, picture.height, picture.bytes, picture.frames, picture.upright,
-            picture.has_alpha, picture.tail,
-        ],
+        "picture": picture and astuple(picture),
         "error": outcome.error and _error_to_json(outcome.error),
         "renditions": [_rendition_to_json(made) for made in outcome.renditions],
         "thumbhash": outcome.thumbhash,
         "dominant": outcome.dominant,
         "rss_bytes": outcome.rss_bytes,
-    }  # fmt: skip
+    }
     return _frame(message, blobs)
 
 
@@ -146,18 +143,36 @@ def _error_from_json(error: list[Any]) -> MediaError:
     return BY_CODE[error[0]](str(error[1])[:500], reason=str(error[2])[:40])
 
 
-def _spec_to_json(spec: ThumbnailSpec) -> list[Any]:
-    box = None if spec.box is None else [spec.box.width, spec.box.height]
-    return [box, spec.fit, spec.format, spec.quality, spec.dpr, sorted(spec.accepts)]
+def _spec_to_json(spec: ThumbnailSpec) -> dict[str, Any]:
+    return {field.name: _to_json(getattr(spec, field.name)) for field in fields(spec)}
 
 
-def _spec_from_json(spec: list[Any]) -> ThumbnailSpec:
-    box, fit, output, quality, dpr, accepts = spec
-    return ThumbnailSpec(
-        None if box is None else Size(*box),
-        Fit(fit),
-        OutputFormat(output),
-        quality,
-        dpr,
-        frozenset(map(Format, accepts)),
-    )
+def _to_json(value: object) -> object:
+    match value:
+        case Size(width, height):
+            return [width, height]
+        case frozenset():
+            return sorted(value)
+        case _:
+            return value
+
+
+def _spec_from_json(spec: dict[str, Any]) -> ThumbnailSpec:
+    return ThumbnailSpec(**{name: read(spec[name]) for name, read in _SPEC_READERS.items()})
+
+
+def _as_it_is(value: Any) -> Any:  # Any: JSON's numbers, texts and null
+    return value
+
+
+# A field of another type needs a reader here; without one this module cannot be imported.
+_READERS: Mapping[Any, Callable[[Any], Any]] = {  # Any: types as annotations, values as JSON has them
+    Size | None: lambda sides: None if sides is None else Size(*sides),
+    Fit: Fit,
+    OutputFormat: OutputFormat,
+    int | None: _as_it_is,
+    int: _as_it_is,
+    bool: _as_it_is,
+    frozenset[Format]: lambda names: frozenset(map(Format, names)),
+}
+_SPEC_READERS = {field.name: _READERS[field.type] for field in fields(ThumbnailSpec)}
