@@ -22,7 +22,7 @@ from mediasvc.config.settings import Settings
 from mediasvc.effects.queue import ACTOR, QUEUE, WorkingSide, make_broker, unpack
 from mediasvc.errors import ExitCode
 from mediasvc.wiring.parts import Parts, open_parts
-from mediasvc.wiring.records import deciding, store_name
+from mediasvc.wiring.records import fetch_fingerprint, store_name
 
 # Chunks at once; each has several articles, so this keeps the image processes busy while others wait for origins.
 _CHUNKS_AT_ONCE = 4
@@ -70,7 +70,7 @@ async def _work(settings: Settings) -> int:
 def _declare(
     broker: RedisBroker, parts: Parts, side: WorkingSide, loop: asyncio.AbstractEventLoop, settings: Settings
 ) -> None:
-    decided_by = deciding(settings)
+    decided_by = fetch_fingerprint(settings)
 
     def take(run: str, name: str, packed: str) -> None:
         """On a thread of Dramatiq's; raises what sends the message round again."""

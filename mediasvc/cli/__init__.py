@@ -1,16 +1,17 @@
 """The command line: files in, files out, exit codes."""
 
-import gc
 import signal
 import sys
 from types import FrameType
 from typing import NoReturn
 
+from mediasvc.startup import collector_paused
+
 
 def main() -> NoReturn:
     """Runs one command and ends the process with its exit code.
 
-    The program itself is read in here: until that is done, a tenth of a second, signals already end us as promised.
+    The program is loaded inside this function, so that signals have their exit codes during that tenth of a second too.
     """
 
     def end(_signal: int, _frame: FrameType | None) -> None:
@@ -18,11 +19,8 @@ def main() -> NoReturn:
 
     signal.signal(signal.SIGTERM, end)
     try:
-        # Nothing of what is read in is garbage, and looking for some is a twentieth of the time.
-        gc.disable()
-        from mediasvc.cli.main import run
-
-        gc.enable()
+        with collector_paused():
+            from mediasvc.cli.main import run
         sys.exit(run())
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)

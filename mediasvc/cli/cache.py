@@ -5,7 +5,8 @@ from dataclasses import asdict
 import click
 import orjson
 
-from mediasvc.cli.context import Common, common_options, open_parts, wait_for
+from mediasvc import wiring
+from mediasvc.cli.context import Common, common_options, wait_for
 from mediasvc.config.settings import Settings
 from mediasvc.errors import ExitCode
 
@@ -42,9 +43,7 @@ def stats(as_json: bool, common: Common) -> int:
 
 
 async def _stats(settings: Settings) -> dict[str, object]:
-    from mediasvc.wiring.records import open_local_blobs, open_records
-
-    async with open_records(settings) as records, open_local_blobs(settings) as blobs:
+    async with wiring.open_records(settings) as records, wiring.open_local_blobs(settings) as blobs:
         counts = await records.index.stats()
         asked = counts["hits"] + counts["misses"]
         ratio = round(counts["hits"] / asked, 4) if asked else None
@@ -67,9 +66,7 @@ def verify(as_json: bool, common: Common) -> int:
 
 
 async def _verify(settings: Settings) -> dict[str, object]:
-    from mediasvc.wiring.records import open_local_blobs
-
-    async with open_local_blobs(settings) as blobs:
+    async with wiring.open_local_blobs(settings) as blobs:
         return asdict(await blobs.verify())
 
 
@@ -83,9 +80,7 @@ def gc(as_json: bool, common: Common) -> int:
 
 
 async def _gc(settings: Settings) -> dict[str, object]:
-    from mediasvc.wiring.records import open_local_blobs
-
-    async with open_local_blobs(settings) as blobs:
+    async with wiring.open_local_blobs(settings) as blobs:
         return asdict(await blobs.gc())
 
 
@@ -101,7 +96,7 @@ def purge(urls: tuple[str, ...], as_json: bool, common: Common) -> int:
 
 
 async def _purge(settings: Settings, urls: tuple[str, ...]) -> list[str]:
-    async with open_parts(settings, image_work=False) as parts:
+    async with wiring.open_parts(settings, image_work=False) as parts:
         return [await parts.images.purge(url) for url in urls]
 
 

@@ -1,27 +1,17 @@
-"""What commands share: the options that say where settings come from, the settings themselves, and what is opened
-after them.
-
-Everything that takes long to read in comes when it is called: `--help` and a run that finds all done do without.
-"""
+"""What commands share: the options that say where settings come from, the settings themselves, and words to print."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from mediasvc import logs
+from mediasvc import logs, wiring
 from mediasvc.cli.paths import PathParameter
 from mediasvc.config.settings import READ_FURTHER, Settings, find_exposure, read_settings
-
-if TYPE_CHECKING:
-    from mediasvc.core.addresses.lookup import Addresses
-    from mediasvc.wiring.parts import Parts
-    from mediasvc.wiring.records import Records
 
 T = TypeVar("T")
 
@@ -54,11 +44,9 @@ class Common:
 
 
 def _find_problems(settings: Settings) -> Iterator[str]:
-    """As rules.find_problems; without any of these settings there is nothing to find."""
+    """The problems that config.policies finds, which is loaded only where one of its settings is given."""
     if any(getattr(settings, name) for name in READ_FURTHER):
-        from mediasvc.config.policies import find_problems
-
-        yield from find_problems(settings)
+        yield from wiring.find_problems(settings)
 
 
 def printable(text: str) -> str:
@@ -73,27 +61,9 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def make_addresses(settings: Settings) -> "Addresses":
-    """See config.policies."""
-    from mediasvc.config import policies
-
-    return policies.make_addresses(settings)
-
-
-@asynccontextmanager
-async def open_parts(
-    settings: Settings, records: "Records | None" = None, *, image_work: bool = True
-) -> "AsyncIterator[Parts]":
-    """See wiring.parts."""
-    from mediasvc.wiring import parts
-
-    async with parts.open_parts(settings, records, image_work=image_work) as opened:
-        yield opened
-
-
 def wait_for(work: Coroutine[Any, Any, T]) -> T:  # Any: as asyncio.run has it
-    """Runs it to its end, which Ctrl-C is as well."""
-    import asyncio
+    """Runs `work` to its end; Ctrl-C cancels it."""
+    import asyncio  # a fifth of the time of a command that waits for nothing
 
     return asyncio.run(work)
 

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from types import FrameType
 
 import click
@@ -13,6 +12,7 @@ import click
 from mediasvc import __version__
 from mediasvc.cli.context import Common, common_options, printable
 from mediasvc.errors import ExitCode, InvalidRequest, InvalidSettings, MediaError, StoreFailed
+from mediasvc.startup import load_module
 
 # By the module that has them, which is read in when one of its commands is asked for: a batch has no use for the
 # parts of the service, nor the service for those of a batch, and reading all takes as long as looking at 2,000 articles.
@@ -34,7 +34,7 @@ class _Program(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         for module, names in _COMMANDS.items():
             if cmd_name in names:
-                commands: tuple[click.Command, ...] = import_module(f"mediasvc.cli.{module}").COMMANDS
+                commands: tuple[click.Command, ...] = load_module(f"mediasvc.cli.{module}").COMMANDS
                 return next(command for command in commands if command.name == cmd_name)
         return None
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mediasvc.cli import programs
 from mediasvc.cli.context import Common, common_options, counted, printable
 from mediasvc.cli.paths import PathParameter
 from mediasvc.cli.result import write_result
@@ -21,11 +22,9 @@ from mediasvc.errors import ExitCode
 @common_options
 def restore(paths: tuple[Path, ...], report: Path, common: Common) -> int:
     """Put the source URLs of a run back, byte for byte. PATH is the run's output folder; default: this one."""
-    from mediasvc.batch.restore import restore as restore_run
-
     del common
     restored = failed = 0
-    for one in restore_run(report, paths or (Path(),)):
+    for one in programs.restore(report, paths or (Path(),)):
         if one.state == "failed":
             failed += 1
             click.echo(printable(f"mediasvc: {one.name}: {one.reason}"), err=True)
@@ -43,13 +42,10 @@ def restore(paths: tuple[Path, ...], report: Path, common: Common) -> int:
 @common_options
 def report(file: Path, page: Path, root: Path | None, common: Common) -> int:
     """Make one self-contained page of a report, to look at."""
-    from mediasvc.batch.report import read_report
-    from mediasvc.batch.report_page import make_page
-
     del common
     if page.exists() and file.exists() and page.samefile(file):
         raise click.UsageError("the page would take the place of the report, and with it the way back")
-    count, html = make_page(read_report(file), root)
+    count, html = programs.make_page(programs.read_report(file), root)
     write_result(str(page), html)
     click.echo(f"{page}: {counted(count, 'article')}", err=True)
     return 0

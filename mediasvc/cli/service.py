@@ -1,4 +1,4 @@
-"""Commands that run or show the service: serve, worker, demo, settings; each reads in what it runs."""
+"""Commands that run or show the service: serve, worker, demo, settings."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import orjson
 
+from mediasvc.cli import programs
 from mediasvc.cli.context import Common, common_options, wait_for
 from mediasvc.cli.paths import PathParameter
 from mediasvc.config.settings import check_serving, describe
@@ -23,10 +24,7 @@ _FOLDER_PREFIX = "mediasvc-demo-"
 @common_options
 def serve(host: str | None, port: str | None, workers: str | None, common: Common) -> int:
     """Run the HTTP service until it is told to stop (SIGTERM finishes what is in flight)."""
-    from mediasvc.server.processes import launch
-
-    settings = common.settings(serving=True, host=host, port=port, workers=workers)
-    return launch.serve(settings)
+    return programs.serve(common.settings(serving=True, host=host, port=port, workers=workers))
 
 
 @click.command(
@@ -36,14 +34,12 @@ def serve(host: str | None, port: str | None, workers: str | None, common: Commo
 @common_options
 def worker(common: Common) -> int:
     """Take batch work from the queue until told to stop (SIGTERM finishes what is in flight)."""
-    from mediasvc.queue_worker import work
-
     settings = common.settings()
     if not settings.queue_url:
         raise InvalidSettings(
             "MEDIASVC_QUEUE_URL: name the queue to take work from, such as redis://127.0.0.1:6379"
         )
-    return work(settings)
+    return programs.work(settings)
 
 
 @click.command(
@@ -62,20 +58,16 @@ def worker(common: Common) -> int:
 @common_options
 def demo(out: Path | None, and_serve: bool, port: str | None, common: Common) -> int:
     """Do the main job on a bundled article with a bundled origin, offline."""
-    from mediasvc.demo import run as demo_run
-
     settings = common.quiet_settings(port=port)
     if and_serve:
-        from mediasvc.server.processes import launch
-
         check_serving(settings)
-        with demo_run.origin_in_background() as origin_port, _folder_while_serving(out) as folder:
-            demo_settings = demo_run.demo_settings(settings, folder, origin_port)
+        with programs.origin_in_background() as origin_port, _folder_while_serving(out) as folder:
+            demo_settings = programs.demo_settings(settings, folder, origin_port)
             click.echo("the example article waits on the page; its images come from a bundled origin,")
             click.echo(f"which other commands reach with MEDIASVC_CONNECT_TO={demo_settings.connect_to}")
-            return launch.serve(demo_settings, stay=True)
+            return programs.serve(demo_settings, stay=True)
     folder = out or Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
-    return wait_for(demo_run.run_demo(settings, folder, echo=click.echo))
+    return wait_for(programs.run_demo(settings, folder, echo=click.echo))
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
-from mediasvc.cli.context import Common, common_options, make_addresses, open_parts, printable, wait_for
+from mediasvc import wiring
+from mediasvc.cli.context import Common, common_options, printable, wait_for
 from mediasvc.cli.parameters import SizeParameter
 from mediasvc.cli.result import write_result
 from mediasvc.config.settings import Settings
@@ -37,7 +38,7 @@ _DPR = "Device pixels for each CSS pixel; default: 1."
 @common_options
 def resolve(urls: tuple[str, ...], as_json: bool, common: Common) -> int:
     """Print the origin behind each URL, one a line; "-" reads URLs from stdin."""
-    addresses = make_addresses(common.quiet_settings())
+    addresses = wiring.make_addresses(common.quiet_settings())
     code = 0
     for address in _addresses(urls):
         try:
@@ -100,7 +101,7 @@ def thumb(
 
 
 async def _image(settings: Settings, url: str, spec: ThumbnailSpec | None) -> "tuple[Image, bytes]":
-    async with open_parts(settings) as parts:
+    async with wiring.open_parts(settings) as parts:
         images = parts.images
         original = await images.obtain(url, spec)
         _, image, data = await images.deliver(original, spec, images.read)
@@ -142,7 +143,7 @@ def sign(
         )
     if size is None and (fit or form or quality or dpr):
         raise click.UsageError("--fit, --format, --quality and --dpr go with --size")
-    make_addresses(settings).resolve(url)
+    wiring.make_addresses(settings).resolve(url)
     options = ImageOptions(
         size, Fit(fit) if fit else None, OutputFormat(form) if form else None, quality, dpr
     )

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mediasvc import logs
+from mediasvc import logs, wiring
 from mediasvc.articles.walk import Articles
 from mediasvc.config import policies
 from mediasvc.config.settings import Settings
@@ -65,10 +65,8 @@ async def open_parts(
         local_blobs = await stack.enter_async_context(open_local_blobs(settings))
         blobs: Blobs = local_blobs
         if settings.store_url:
-            # Here, as Redis in records: on a single machine their libraries would be a sixth of every process, for nothing.
-            from mediasvc.effects.blobs.object_store import ObjectBlobs, open_store
-
-            blobs = ObjectBlobs(open_store(settings.store_url), local_blobs)
+            # Loaded here, as Redis in records: the libraries of a store are a sixth of the memory of a process.
+            blobs = wiring.ObjectBlobs(wiring.open_store(settings.store_url), local_blobs)
             stack.push_async_callback(blobs.close)
         workers = ImageWorkers(
             processes=image_processes or usable_cores(),

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mediasvc import wiring
 from mediasvc.config.settings import Settings, make_data_dir
 from mediasvc.effects.index import Index
 from mediasvc.effects.index.sqlite import SqliteIndex
@@ -18,8 +19,8 @@ from mediasvc.errors import InvalidSettings
 if TYPE_CHECKING:
     from mediasvc.effects.blobs.file_store import FileBlobs
 
-# With another value, an image that failed for good may be had.
-_DECIDING = (
+# A change of any of these can turn a permanent failure into a success.
+_FINGERPRINTED = (
     "allowed_hosts",
     "denied_hosts",
     "allowed_ports",
@@ -66,11 +67,9 @@ async def open_local_blobs(settings: Settings) -> "AsyncIterator[FileBlobs]":
     Every store has one of its own, for what lies in it counts as being in the store.
     InvalidSettings where the data folder cannot be made.
     """
-    from mediasvc.effects.blobs.file_store import FileBlobs
-
     make_data_dir(settings)
     of_store = f"-{hashlib.sha256(settings.store_url.encode()).hexdigest()[:8]}" if settings.store_url else ""
-    blobs = FileBlobs(settings.data_dir / f"blobs{of_store}", settings.cache_max_bytes)
+    blobs = wiring.FileBlobs(settings.data_dir / f"blobs{of_store}", settings.cache_max_bytes)
     try:
         yield blobs
     finally:
@@ -82,12 +81,12 @@ def store_name(settings: Settings) -> str:
     return settings.store_url or f"{socket.gethostname()}:{settings.data_dir.resolve()}"
 
 
-def deciding(settings: Settings) -> str:
-    """A word that changes with the settings which decide whether an image is to be had."""
-    values = [getattr(settings, name) for name in _DECIDING]
-    told = [sorted(value) if isinstance(value, frozenset) else value for value in values]
+def fetch_fingerprint(settings: Settings) -> str:
+    """Fingerprint of the settings that decide whether an image can be fetched."""
+    values = [getattr(settings, name) for name in _FINGERPRINTED]
+    ordered = [sorted(value) if isinstance(value, frozenset) else value for value in values]
     files = [file and file.read_bytes() for file in (settings.wrappers_file, settings.headers_file)]
-    return hashlib.sha256(repr((told, files)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((ordered, files)).encode()).hexdigest()[:16]
 
 
 def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, Locks]:
@@ -95,16 +94,12 @@ def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, 
     index: Index
     locks: Locks
     if settings.index_url:
-        from mediasvc.effects.index.redis import RedisIndex
-        from mediasvc.effects.locks.redis import RedisLocks
-        from mediasvc.engines.redis import RedisLink
-
         try:
-            link = RedisLink(settings.index_url)
+            link = wiring.RedisLink(settings.index_url)
         except ValueError as error:
             raise InvalidSettings(f"MEDIASVC_INDEX_URL: {error}") from error
         stack.push_async_callback(link.close)
-        index, locks = RedisIndex(link), RedisLocks(link)
+        index, locks = wiring.RedisIndex(link), wiring.RedisLocks(link)
     else:
         index = SqliteIndex(settings.data_dir / "index.sqlite")
         locks = FileLocks(settings.data_dir / "flights.lock")

@@ -26,6 +26,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("logs",),
     ("metrics.*", "metrics"),
     ("errors",),
+    ("startup",),
     ("__init__",),
 ]
 PEERS = (

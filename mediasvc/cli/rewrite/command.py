@@ -1,12 +1,14 @@
-"""The command that rewrites articles; what it takes is read in once it is known which way it goes."""
+"""The command that rewrites articles: files, folders or stdin."""
 
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from mediasvc import wiring
 from mediasvc.batch.options import Options
 from mediasvc.batch.scan import plans
+from mediasvc.cli import programs
 from mediasvc.cli.context import Common, common_options
 from mediasvc.cli.parameters import FrontMatterParameter, SizeParameter
 from mediasvc.cli.paths import PathParameter
@@ -69,8 +71,6 @@ def rewrite(
 
     The same command run again goes on where it stopped; articles that are done are not fetched or written again.
     """
-    from mediasvc.wiring.records import deciding
-
     settings = common.quiet_settings()
     options = Options(
         front_matter=dict(front_matter),
@@ -81,7 +81,7 @@ def rewrite(
         jobs=jobs,
         force=force,
         max_article_bytes=settings.max_article_bytes,
-        settings=deciding(settings),
+        settings=wiring.fetch_fingerprint(settings),
     )
     if asset_url is not None and (not asset_url or set(asset_url) & set("?#")):
         raise click.UsageError(
@@ -92,9 +92,7 @@ def rewrite(
     if paths == (Path("-"),):
         if out or in_place:
             raise click.UsageError('"-" writes to stdout; leave out --out and --in-place')
-        from mediasvc.cli.rewrite.stdin import rewrite_stdin
-
-        return rewrite_stdin(settings, options, assets, kind, base_url, dry_run, report)
+        return programs.rewrite_stdin(settings, options, assets, kind, base_url, dry_run, report)
     if Path("-") in paths:
         raise click.UsageError('"-" cannot stand beside other paths')
     if (out is not None) + in_place + dry_run != 1:
@@ -102,12 +100,8 @@ def rewrite(
     if kind or base_url is not None:
         raise click.UsageError('--type and --base-url go with "-" alone')
     if dry_run:
-        from mediasvc.cli.rewrite.preview import preview_all
-
-        return preview_all(settings, options, plans(paths, None, assets))
-    from mediasvc.cli.rewrite.files import rewrite_all
-
-    return rewrite_all(settings, options, plans(paths, out, assets), report)
+        return programs.preview_all(settings, options, plans(paths, None, assets))
+    return programs.rewrite_all(settings, options, plans(paths, out, assets), report)
 
 
 COMMANDS = (rewrite,)

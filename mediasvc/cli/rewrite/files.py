@@ -1,7 +1,6 @@
 """A run over files and folders: what is done already is reported, everything else rewritten."""
 
 import asyncio
-import gc
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import click
 import uvloop
 
+from mediasvc import wiring
 from mediasvc.batch.options import Options
 from mediasvc.batch.report import ReportFile
 from mediasvc.batch.run import Batch, Totals
@@ -22,7 +22,7 @@ from mediasvc.cli.rewrite.work import open_work
 from mediasvc.config.settings import Settings
 from mediasvc.effects.disk import files
 from mediasvc.effects.locks import Locks
-from mediasvc.wiring.records import open_records, store_name
+from mediasvc.startup import keep_what_is_loaded
 
 _TURN_TOLD_S = 1.0
 
@@ -40,10 +40,9 @@ async def _rewrite_all(
     settings: Settings, options: Options, wheres: list[Plan], report: Path | None, totals: Totals
 ) -> int:
     began = datetime.now(UTC)
-    # What has been read in by now stays to the end, and need not be looked through for garbage again and again.
-    gc.freeze()
+    keep_what_is_loaded()
     progress = Progress(sys.stderr)
-    async with open_records(settings) as records, open_work(settings, records) as work:
+    async with wiring.open_records(settings) as records, open_work(settings, records) as work:
         # Not before these: an earlier report of this name is the way back as long as the run has not begun.
         report_file = ReportFile(report) if report else None
         try:
@@ -61,7 +60,7 @@ async def _rewrite_all(
                         began=began,
                         on_progress=progress.update,
                         on_failure=Failures(progress, report),
-                        store=store_name(settings),
+                        store=wiring.store_name(settings),
                         kept_in=[settings.data_dir],
                     )
                     async with _turn(records.turns, where, progress):

@@ -3,14 +3,12 @@
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from mediasvc.batch.report import Row
 from mediasvc.batch.run import Totals
+from mediasvc.cli import programs
 from mediasvc.effects.disk import files
-
-if TYPE_CHECKING:
-    from mediasvc.cli.rewrite.bar import Bar
 
 _BAR_AFTER_S = 0.5
 _LINE_EVERY_S = 30.0
@@ -27,7 +25,7 @@ class Progress:
         self._stream = stream
         self._every_s = every_s
         self._has_bar = stream.isatty()
-        self._bar: Bar | None = None
+        self._bar: programs.Bar | None = None
         self._began = self._told = time.monotonic()
 
     def __enter__(self) -> "Progress":
@@ -60,10 +58,7 @@ class Progress:
 
     def _show(self, line: str, now: float) -> None:
         if self._bar is None and now - self._began >= _BAR_AFTER_S:
-            # Here: what is over sooner needs no bar, and none of what draws it.
-            from mediasvc.cli.rewrite.bar import Bar
-
-            self._bar = Bar(self._stream)
+            self._bar = programs.Bar(self._stream)
         if self._bar is not None:
             self._bar.show(line)
 

@@ -1,34 +1,29 @@
 """Where the articles of a run are done: here, or by workers behind a queue."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from mediasvc import wiring
 from mediasvc.batch.chunks import Chunk, Done, results_from_bytes, rewrite_chunk
 from mediasvc.batch.run import Run
-from mediasvc.cli.context import open_parts
 from mediasvc.config.settings import Settings
 from mediasvc.errors import StoreFailed
-from mediasvc.wiring.records import Records
-
-if TYPE_CHECKING:
-    from mediasvc.wiring.parts import Parts
+from mediasvc.startup import keep_what_is_loaded
 
 
 class Work:
     """What it takes is read in and opened when it is first asked for: a run whose articles are all done never does."""
 
-    def __init__(self, settings: Settings, records: Records, stack: AsyncExitStack) -> None:
+    def __init__(self, settings: Settings, records: "wiring.Records", stack: AsyncExitStack) -> None:
         self._settings = settings
         self._records = records
         self._stack = stack
         self._opening = asyncio.Lock()
-        self._parts: Parts | None = None
+        self._parts: wiring.Parts | None = None
         self._elsewhere: Run | None = None
 
     async def run_chunk(self, chunk: Chunk) -> tuple[Done, ...]:
@@ -43,16 +38,13 @@ class Work:
         """See batch.run.Batch."""
         return await (await self._opened()).blobs.path(digest)
 
-    async def _opened(self) -> "Parts":
+    async def _opened(self) -> "wiring.Parts":
         async with self._opening:
             if self._parts is None:
-                # Here: a run that has nothing to do would pay for it as well.
-                from mediasvc.effects.machine import share_one_heap
-
-                share_one_heap()
-                parts = open_parts(self._settings, self._records, image_work=False)
+                wiring.share_one_heap()
+                parts = wiring.open_parts(self._settings, self._records, image_work=False)
                 self._parts = await self._stack.enter_async_context(parts)
-                gc.freeze()  # as at the beginning of the run
+                keep_what_is_loaded()
         return self._parts
 
     async def _queue(self) -> Run:
@@ -63,21 +55,19 @@ class Work:
 
 
 @asynccontextmanager
-async def open_work(settings: Settings, records: Records) -> AsyncIterator[Work]:
+async def open_work(settings: Settings, records: "wiring.Records") -> AsyncIterator[Work]:
     """Closed before the records are."""
     async with AsyncExitStack() as stack:
         yield Work(settings, records, stack)
 
 
 async def _ask(queue_url: str, stack: AsyncExitStack) -> Run:
-    from mediasvc.effects.queue import AskingSide
-
     def on_silence() -> None:
         click.echo(
             "mediasvc: no worker has answered yet; is `mediasvc worker` running on this queue?", err=True
         )
 
-    asking = await stack.enter_async_context(AskingSide(queue_url, on_silence=on_silence))
+    asking = await stack.enter_async_context(wiring.AskingSide(queue_url, on_silence=on_silence))
 
     async def run_chunk(chunk: Chunk) -> tuple[Done, ...]:
         try:
