@@ -161,7 +161,7 @@ def _worker(data: Path, env: Mapping[str, str]) -> Iterator[int]:
     with path.open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "mediasvc", "worker"], env=own, stderr=log)
     try:
-        wait_for(lambda: "worker.ready" in path.read_text(), 60, "a worker did not start")
+        wait_for(lambda: "queue_worker.ready" in path.read_text(), 60, "a worker did not start")
         yield process.pid
     finally:
         process.terminate()

@@ -57,9 +57,9 @@ async def _work(settings: Settings) -> int:
             # One for each thread: a worker that hoards chunks keeps them from its idle neighbours.
             worker.queue_prefetch = _CHUNKS_AT_ONCE
             await asyncio.to_thread(worker.start)
-            logs.get().info("worker.ready", chunks_at_once=_CHUNKS_AT_ONCE)
+            logs.get().info("queue_worker.ready", chunks_at_once=_CHUNKS_AT_ONCE)
             code = await stop
-            logs.get().info("worker.draining")
+            logs.get().info("queue_worker.draining")
             await asyncio.to_thread(worker.stop, _DRAIN_MS)
             return code
     finally:

@@ -11,8 +11,8 @@ from mediasvc.config.settings import Settings
 from mediasvc.errors import StoreFailed
 from mediasvc.images.walk import Images
 from mediasvc.server.http import bodies, tracing
-from mediasvc.server.http.admission import Gate
-from mediasvc.server.http.fast_path import Lane, RequestIds
+from mediasvc.server.http.admission import Admission
+from mediasvc.server.http.fast_path import FastPath, RequestIds
 from mediasvc.server.http.memory import Memory
 from mediasvc.server.http.middleware import Handler, Observer
 from mediasvc.server.routes import pages
@@ -25,8 +25,8 @@ from mediasvc.server.routes.sources import SourceRoutes
 from mediasvc.server.routes.tokens import guarded
 from mediasvc.wiring.parts import Parts
 
-LANE = web.AppKey("lane", Lane)
-GATE = web.AppKey("gate", Gate)
+FAST_PATH = web.AppKey("fast_path", FastPath)
+ADMISSION = web.AppKey("admission", Admission)
 OBSERVER = web.AppKey("observer", Observer)
 
 # News of purges are fetched this often; the contract allows three seconds for a purge to be known everywhere.
@@ -37,47 +37,49 @@ _REPORTS_A_COUNT = 5
 
 
 def create_app(settings: Settings, parts: Parts) -> web.Application:
-    """Every route over opened parts. The server that runs it takes its lane, gate and observer from it."""
+    """Every route over opened parts. The server that runs it takes its fast_path, admission and observer from it."""
     ids = RequestIds()
     # What waits for image work, and what waits for origins.
-    gate = Gate(settings.queue_depth + settings.fetch_concurrency)
+    admission = Admission(settings.queue_depth + settings.fetch_concurrency)
     memory = Memory(settings.memory_cache_bytes)
     trace = tracing.middleware()
-    lane = Lane(memory, ids, parts.images.tally, open=trace is None, log_hits=settings.log_level == "debug")
+    fast_path = FastPath(
+        memory, ids, parts.images.tally, open=trace is None, log_hits=settings.log_level == "debug"
+    )
     # Without a token, DELETE is for programs: whatever page a browser shows could empty the cache beside it.
-    observer = Observer(ids, gate, lets_pages_delete=bool(settings.api_token))
+    observer = Observer(ids, admission, lets_pages_delete=bool(settings.api_token))
     app = web.Application(middlewares=[observer.observe, *([trace] if trace else [])])
-    app[LANE], app[GATE], app[OBSERVER] = lane, gate, observer
-    sources = SourceRoutes(parts.images, memory, gate, queue_depth=settings.queue_depth)
+    app[FAST_PATH], app[ADMISSION], app[OBSERVER] = fast_path, admission, observer
+    sources = SourceRoutes(parts.images, memory, admission, queue_depth=settings.queue_depth)
 
     async def background(_app: web.Application) -> AsyncIterator[None]:
         async with sources.fetching_ahead(), asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(_follow_purges(parts, memory)),
-                group.create_task(_report(lane, parts.images)),
+                group.create_task(_report(fast_path, parts.images)),
             ]
             yield
             for task in tasks:
                 task.cancel()
-            lane.report()
+            fast_path.report()
 
     app.cleanup_ctx.append(background)
     images = ImageRoutes(
         parts.images,
         parts.blobs,
         memory,
-        gate,
+        admission,
         guard=Guard(settings.signing_keys, settings.unsigned_allowed),
         redirects_assets=settings.redirect_assets,
         via=via_name(settings),
     )
     articles = ArticleRoutes(
         parts.articles,
-        gate,
+        admission,
         max_article_bytes=settings.max_article_bytes,
         public_url=settings.public_url,
     )
-    operations = OperationRoutes(parts.records.index, parts.blobs, parts.workers, gate, lane)
+    operations = OperationRoutes(parts.records.index, parts.blobs, parts.workers, admission, fast_path)
     described = PageRoutes(pages.read_files(), connect_to=settings.connect_to)
     _add(app, "img", "GET", "/img/{signature}/{options}/{source}", images.by_path)
     _add(app, "image", "GET", "/v1/image", images.by_query)
@@ -132,9 +134,9 @@ async def _follow_purges(parts: Parts, memory: Memory) -> None:
         await asyncio.sleep(_NEWS_EVERY_S)
 
 
-async def _report(lane: Lane, images: Images) -> None:
+async def _report(fast_path: FastPath, images: Images) -> None:
     while True:
         for _ in range(_REPORTS_A_COUNT):
             await asyncio.sleep(_REPORT_EVERY_S)
-            lane.report()
+            fast_path.report()
         await images.report()

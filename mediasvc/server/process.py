@@ -1,4 +1,4 @@
-"""One server process: takes connections from its listening socket until it is told to leave."""
+"""One server process: accepts connections from its listening socket until a signal ends it."""
 
 import asyncio
 import contextlib
@@ -18,14 +18,14 @@ from mediasvc import logs
 from mediasvc.config.settings import Settings, unpack
 from mediasvc.errors import MediaError
 from mediasvc.server import app as application
-from mediasvc.server.app import GATE, LANE, OBSERVER
+from mediasvc.server.app import ADMISSION, FAST_PATH, OBSERVER
 from mediasvc.server.http.connection import Connection
 from mediasvc.server.processes import start_message
 from mediasvc.wiring.parts import open_parts
 
-# Requests under way when the process is told to leave get so long to finish.
+# Time for requests that are under way when the signal comes.
 DRAIN_TIMEOUT_S = 30.0
-# A process that was replaced hears out the connections that stay open between two requests.
+# Time for idle keep-alive connections of a process that was replaced.
 _FAREWELL_S = 5.0
 _BACKLOG = 4096
 _PR_SET_PDEATHSIG = 1
@@ -42,32 +42,32 @@ _OPTIONS: dict[str, Any] = {  # Any: as RequestHandler takes them
 
 
 def main() -> int:
-    """Runs one process until it is told to leave; 0, or the exit code of the failure that kept it from starting."""
-    taken = start_message.take(sys.stdin.buffer)
-    _die_with(taken.supervisor_pid)
-    # The terminal's Ctrl-C reaches the supervisor, which tells us what to do.
+    """Runs one server process until a signal ends it. Returns 0, or the exit code of the failure that prevented the start."""
+    message = start_message.receive(sys.stdin.buffer)
+    _die_with(message.supervisor_pid)
+    # Ctrl-C in a terminal is handled by the supervisor, which sends us SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings = unpack(taken.settings)
+    settings = unpack(message.settings)
     logs.configure(settings.log_format, settings.log_level)
-    logs.get()  # slow the first time, which is not to be that of a request
+    logs.get()  # the first call is slow: not during a request
     try:
-        uvloop.run(_serve(settings, taken))
+        uvloop.run(_serve(settings, message))
     except MediaError as failure:
-        return _told(failure)
+        return _print_failure(failure)
     except BaseExceptionGroup as failures:
         expected = failures.subgroup(MediaError)
         if expected is None:
             raise
-        return _told(_first(expected))
+        return _print_failure(_first(expected))
     return 0
 
 
-async def _serve(settings: Settings, taken: start_message.Handover) -> None:
+async def _serve(settings: Settings, message: start_message.ProcessStart) -> None:
     loop = asyncio.get_running_loop()
     orders: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for order in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(order, orders.put_nowait, order)
-    async with open_parts(settings, image_processes=taken.image_processes) as parts:
+    async with open_parts(settings, image_processes=message.image_processes) as parts:
         app = application.create_app(settings, parts)
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
@@ -76,13 +76,13 @@ async def _serve(settings: Settings, taken: start_message.Handover) -> None:
             most = _most_connections()
             listener = await loop.create_server(
                 _factory(runner.server, app, loop, most),
-                sock=socket.socket(fileno=taken.socket_fd),
+                sock=socket.socket(fileno=message.socket_fd),
                 backlog=_BACKLOG,
             )
             sweeping = loop.create_task(_sweep(runner.server))
-            with contextlib.suppress(BrokenPipeError):  # all is to end already, and our order is on its way
-                os.write(taken.ready_fd, b"r")
-            os.close(taken.ready_fd)
+            with contextlib.suppress(BrokenPipeError):  # the supervisor is ending; its signal follows
+                os.write(message.ready_fd, b"r")
+            os.close(message.ready_fd)
             await _leave(await orders.get(), orders, app, runner.server, listener)
             listener.close()
             sweeping.cancel()
@@ -93,8 +93,8 @@ async def _serve(settings: Settings, taken: start_message.Handover) -> None:
 def _factory(
     server: web.Server, app: web.Application, loop: asyncio.AbstractEventLoop, most: int
 ) -> Callable[[], Connection]:
-    lane, observer = app[LANE], app[OBSERVER]
-    return lambda: Connection(server, lane, observer.unreadable, most, loop=loop, **_OPTIONS)
+    fast_path, observer = app[FAST_PATH], app[OBSERVER]
+    return lambda: Connection(server, fast_path, observer.unreadable, most, loop=loop, **_OPTIONS)
 
 
 async def _leave(
@@ -104,16 +104,16 @@ async def _leave(
     server: web.Server,
     listener: asyncio.AbstractServer,
 ) -> None:
-    """Returns when what was under way is done, or its time is up.
+    """Returns when the requests under way are answered, or their time is up.
 
-    SIGTERM: the service ends; who asks meanwhile is told so. SIGHUP: another process has taken this one's place at
-    the listening socket; whoever is still connected here is served, and asked to connect anew.
+    order: SIGTERM: the service ends, and new requests get 503. SIGHUP: another process accepts from the listening
+        socket now; requests on open connections are answered, and those connections are closed.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + DRAIN_TIMEOUT_S
     farewell = loop.time() + _FAREWELL_S
-    app[LANE].open = False
-    app[GATE].is_leaving = True
+    app[FAST_PATH].open = False
+    app[ADMISSION].is_leaving = True
     if order == signal.SIGHUP:
         listener.close()
         while loop.time() < deadline and orders.empty():
@@ -121,9 +121,9 @@ async def _leave(
             if not connections or (loop.time() > farewell and not any(one.is_busy for one in connections)):
                 return
             await asyncio.sleep(0.05)
-    app[GATE].drain()
+    app[ADMISSION].drain()
     waited_for = [one for one in _connections(server) if one.is_busy]
-    while app[GATE].inside or any(one.is_busy for one in waited_for):
+    while app[ADMISSION].admitted or any(one.is_busy for one in waited_for):
         if loop.time() > deadline:
             return
         await asyncio.sleep(0.05)
@@ -143,7 +143,7 @@ async def _sweep(server: web.Server) -> None:
 
 
 def _most_connections() -> int:
-    """As many as the system lets us have files, less some for everything else."""
+    """The limit of open files, raised as far as allowed, less some for everything that is no connection."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -151,14 +151,14 @@ def _most_connections() -> int:
 
 
 def _die_with(supervisor_pid: int) -> None:
-    """The kernel ends this process when its supervisor ends, however that happens."""
+    """Has the kernel kill this process when its supervisor ends in any way."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != supervisor_pid:
         sys.exit(1)
 
 
-def _told(failure: MediaError) -> int:
+def _print_failure(failure: MediaError) -> int:
     print(f"mediasvc: {failure}", file=sys.stderr)
     return failure.exit_code
 

@@ -304,7 +304,7 @@ def test_a_worker_ends_well_when_told_to(env: dict[str, str], workers: list[subp
     )
     workers.append(worker)  # type: ignore[arg-type]  # only to be ended
     assert worker.stderr is not None
-    while "worker.ready" not in worker.stderr.readline():
+    while "queue_worker.ready" not in worker.stderr.readline():
         assert worker.poll() is None
 
     worker.terminate()

@@ -267,7 +267,7 @@ def test_a_dead_process_is_replaced_and_only_its_own_requests_are_lost(world: Or
             metrics = Path(survivor.environ()["PROMETHEUS_MULTIPROC_DIR"])
             assert list(metrics.glob(f"gauge_livesum_{victim.pid}.db"))
             victim.kill()
-            service.wait_line("process.died")
+            service.wait_line("server_process.died")
             eventually(lambda: len(service.servers()) == 2)
             reached = len(load.statuses)
             eventually(lambda: len(load.statuses) > reached + 500)
@@ -288,7 +288,7 @@ def test_a_process_that_keeps_dying_is_started_less_and_less_often(world: Origin
         waits = []
         for _ in range(3):
             service.servers()[0].kill()
-            line = service.wait_line("process.died")
+            line = service.wait_line("server_process.died")
             waits.append(float(line.split("again_in_s=")[1].split()[0]))
             eventually(lambda: service.servers() != [] and service.get("/healthz").status == 200)
 

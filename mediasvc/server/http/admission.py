@@ -1,4 +1,4 @@
-"""How much is under way at once, and whether anything new is still taken."""
+"""Admission control: how many requests are worked on at once, and whether new ones are accepted."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,37 +6,37 @@ from contextlib import contextmanager
 from mediasvc.errors import Overloaded
 
 
-class Gate:
-    """Bounds the requests that need more than memory. Belongs to one event loop.
+class Admission:
+    """Bounds the requests that the memory cache cannot answer. Belongs to one event loop.
 
     is_leaving: the process is about to end, so replies close their connections.
-    is_draining: and nothing new is let in; what is inside finishes.
+    is_draining: new requests are refused as well; admitted ones finish.
     """
 
     def __init__(self, limit: int) -> None:
-        """limit: most requests inside at once; the next is told to come back."""
+        """limit: most requests admitted at once; the next one gets Overloaded."""
         self.limit = limit
-        self.inside = 0
+        self.admitted = 0
         self.is_leaving = False
         self.is_draining = False
 
     def check(self) -> None:
-        """Overloaded where nothing more is let in."""
+        """Raises Overloaded where no request is admitted at the moment."""
         if self.is_draining:
-            raise Overloaded("this server is going away; ask again", retry_after_s=1)
-        if self.inside >= self.limit:
-            raise Overloaded("too much to do at the moment; ask again", retry_after_s=1)
+            raise Overloaded("this server is shutting down; try again", retry_after_s=1)
+        if self.admitted >= self.limit:
+            raise Overloaded("too many requests are being worked on; try again", retry_after_s=1)
 
     def drain(self) -> None:
-        """From now on nothing new is let in."""
+        """Refuses new requests from now on."""
         self.is_leaving = self.is_draining = True
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """Held while a request is worked on. Overloaded as check says."""
+        """Counts a request while it is worked on. Raises Overloaded as `check` does."""
         self.check()
-        self.inside += 1
+        self.admitted += 1
         try:
             yield
         finally:
-            self.inside -= 1
+            self.admitted -= 1

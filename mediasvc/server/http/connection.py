@@ -1,4 +1,4 @@
-"""One client connection: the short way for hits, and an end to clients that dawdle."""
+"""One client connection: the fast path for hits, and deadlines for slow clients."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 
-from mediasvc.server.http.fast_path import Lane
+from mediasvc.server.http.fast_path import FastPath
 
 _END = b"\r\n\r\n"
-# A head that arrives slower than this is given up; so is a client that does not take its reply for so long.
+# Deadlines for a request head to arrive, and for a client to read any more of its reply.
 HEAD_TIMEOUT_S = 10.0
 STALL_TIMEOUT_S = 60.0
 
@@ -26,29 +26,34 @@ ErrorReply = Callable[[int, BaseException | None], web.StreamResponse]
 class Connection(RequestHandler):
     """aiohttp's protocol with two changes.
 
-    A chunk of bytes that is exactly one request, arriving while nothing else is under way, is offered to the lane
-    first. And what a client is slow with is noted, so that `sweep` can end it.
+    The fast path is tried first for bytes that are exactly one request and arrive while no other is under way. And the
+    connection records since when its client is slow, so that `sweep` can end it.
     """
 
     __slots__ = (
         "_at_boundary",
         "_error_reply",
+        "_fast_path",
         "_head_since_s",
-        "_lane",
         "_most_connections",
         "_stall_bytes",
         "_stall_since_s",
     )
 
     def __init__(
-        self, server: web.Server, lane: Lane, error_reply: ErrorReply, most_connections: int, **options: Any
+        self,
+        server: web.Server,
+        fast_path: FastPath,
+        error_reply: ErrorReply,
+        most_connections: int,
+        **options: Any,
     ) -> None:
         # Any: the options of RequestHandler, which it names and checks itself
         super().__init__(server, **options)
         self._most_connections = most_connections
-        self._lane = lane
+        self._fast_path = fast_path
         self._error_reply = error_reply
-        # Everything so far ended where a request ends. Once that cannot be said, the lane stays closed.
+        # Whether all bytes so far ended where a request ends. Once that is unknown, the fast path is not used again.
         self._at_boundary = True
         self._head_since_s = 0.0
         self._stall_bytes = 0
@@ -56,11 +61,11 @@ class Connection(RequestHandler):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request has arrived that is not answered yet."""
+        """Whether a request has arrived and is not answered yet."""
         return self._request_in_progress or bool(self._messages)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Takes the connection, or says that there are too many already."""
+        """Accepts the connection, or answers 503 where there are too many."""
         super().connection_made(transport)
         manager = self._manager
         if (
@@ -72,10 +77,10 @@ class Connection(RequestHandler):
             self.force_close()
 
     def data_received(self, data: bytes) -> None:
-        """The lane if it can, else the parser."""
+        """Gives the bytes to the fast path, or to the parser where that does not answer."""
         if self._at_boundary and data:
-            if self._lane.open and self._is_idle() and not self._paused:
-                reply = self._lane.answer(data)
+            if self._fast_path.open and self._is_idle() and not self._paused:
+                reply = self._fast_path.answer(data)
                 if reply is not None and self.transport is not None:
                     self.transport.writelines(reply)
                     self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
@@ -88,14 +93,17 @@ class Connection(RequestHandler):
             self._head_since_s = self._loop.time()
 
     def _is_idle(self) -> bool:
-        """Nothing is under way: the task waits for a request, or has not come to wait for the first one yet."""
+        """No request is under way: the task waits for one, or has not started to wait for the first."""
         waiter = self._waiter
         if waiter is None:
             return self._request_count == 0 and not self._force_close
         return not waiter.done() and not self._messages
 
     def sweep(self, now_s: float) -> None:
-        """Ends the connection where a head takes too long, or where a reply is not being read. now_s: loop time."""
+        """Ends the connection where a head takes too long or the client does not read its reply.
+
+        now_s: time of the event loop.
+        """
         transport = self.transport
         if transport is None:
             return
@@ -117,9 +125,9 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What could not be parsed at all, told in the same form as every other failure."""
+        """The reply to bytes that are no HTTP request, in the form of every other failure."""
         if request.writer.output_size > 0:
-            raise ConnectionError("the reply has begun; its failure can only be told by ending it")
+            raise ConnectionError("the reply has begun, so only closing the connection can show its failure")
         reply = self._error_reply(status, exc)
         reply.force_close()
         return reply

@@ -1,4 +1,4 @@
-"""The short way for what is asked most: a ready reply in memory, found from the raw bytes of a request."""
+"""The fast path: answers from memory, found by the raw bytes of a request, without parser, routes or middleware."""
 
 import re
 import time
@@ -13,13 +13,13 @@ from mediasvc.server.http.accept import parse_accept
 from mediasvc.server.http.memory import Memory
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}\Z")
-# One whole request with no body and nothing after it; what does not look so goes through the parser.
+# One whole request without a body and with nothing after it; the parser gets everything else.
 _REQUEST = re.compile(
     rb"GET (/(?:img|assets|v1/image)[/?][!-~]*) HTTP/1\.1\r\n"
     rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)+)\r\n\Z"
 )
-# Fields whose meaning needs the long way.
-_LONG_WAY = frozenset(
+# Fields that only the routes can answer.
+_FOR_ROUTES = frozenset(
     {
         b"content-length",
         b"expect",
@@ -32,7 +32,7 @@ _LONG_WAY = frozenset(
         b"upgrade",
     }
 )
-_HEARD = _LONG_WAY | {
+_READ = _FOR_ROUTES | {
     b"accept",
     b"connection",
     b"host",
@@ -44,7 +44,7 @@ _ROUTES = {b"/i": "img", b"/a": "assets", b"/v": "image"}
 
 
 class RequestIds:
-    """Identifiers that differ in every process and for every request; not secret."""
+    """Identifiers that are unique across processes and requests; not secret."""
 
     def __init__(self) -> None:
         self._prefix = token_hex(6)
@@ -57,7 +57,7 @@ class RequestIds:
 
 @dataclass(slots=True)
 class RouteTally:
-    """Replies of one route since they were last put into the metrics."""
+    """Replies of one route since the last report to the metrics."""
 
     found: int = 0
     unchanged: int = 0
@@ -65,10 +65,11 @@ class RouteTally:
 
 
 @dataclass(slots=True)
-class Lane:
-    """Answers hits. open: False while the process drains, or where each request must be seen (tracing).
+class FastPath:
+    """Answers hits of the memory cache.
 
-    tally: gets what was answered when `report` is called.
+    tally: gets the number of hits when `report` is called.
+    open: False while the process drains, or where every request must reach the routes (tracing).
     """
 
     memory: Memory
@@ -81,7 +82,7 @@ class Lane:
     )
 
     def answer(self, request: bytes) -> tuple[bytes, bytes] | None:
-        """(head, body) of the reply to one whole request; None: not for this lane, ask the long way."""
+        """(head, body) of the reply to one whole request. None: the parser and the routes must answer it."""
         started = time.time()
         match = _REQUEST.match(request)
         if match is None:
@@ -95,7 +96,7 @@ class Lane:
         for line in block.split(b"\r\n"):
             name, _, value = line.partition(b":")
             name = name.lower()
-            if name not in _HEARD:
+            if name not in _READ:
                 continue
             if name == b"host":
                 hosts += 1
@@ -133,7 +134,7 @@ class Lane:
         return head + request_id + b"\r\n\r\n", body
 
     def report(self) -> None:
-        """Puts what was answered since the last call into the metrics: once a second, not once a request."""
+        """Adds the replies since the last call to the metrics: once a second is cheaper than once a request."""
         for route, tally in self.tallies.items():
             found, unchanged, seconds = tally.found, tally.unchanged, tally.seconds
             tally.found = tally.unchanged = 0
@@ -150,9 +151,9 @@ class Lane:
 
 
 def _observe_many(histogram: Histogram, count: int, seconds: float) -> None:
-    """As if each had been observed: all lie in the first bucket, a millisecond being a hundred hits long.
+    """Observes `count` values at once, all in the first bucket: a hit takes a hundredth of its millisecond.
 
-    The library has no call for this; a test compares the outcome with that many calls of observe.
+    The library has no call for this; a test compares the result with that many calls of `observe`.
     """
     histogram._sum.inc(seconds)
     histogram._buckets[0].inc(count)

@@ -11,7 +11,7 @@ from prometheus_client import Counter, Histogram
 from mediasvc import logs, metrics
 from mediasvc.errors import HeadersTooLarge, InvalidRequest, MediaError, MethodNotAllowed, NotFound
 from mediasvc.server.http import problem
-from mediasvc.server.http.admission import Gate
+from mediasvc.server.http.admission import Admission
 from mediasvc.server.http.fast_path import REQUEST_ID, RequestIds
 from mediasvc.server.http.representation import COMMON_HEADERS, SERVER
 
@@ -39,10 +39,10 @@ class Observer:
     lets_pages_delete: whether a browser may send DELETE for pages of other origins.
     """
 
-    def __init__(self, ids: RequestIds, gate: Gate, *, lets_pages_delete: bool) -> None:
+    def __init__(self, ids: RequestIds, admission: Admission, *, lets_pages_delete: bool) -> None:
         self._lets_pages_delete = lets_pages_delete
         self.ids = ids
-        self.gate = gate
+        self.admission = admission
         self._known: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     @web.middleware
@@ -98,7 +98,7 @@ class Observer:
         fields["Server"] = SERVER
         if "Cache-Control" not in fields:
             fields["Cache-Control"] = "no-store"
-        if self.gate.is_leaving:
+        if self.admission.is_leaving:
             reply.force_close()
 
     def unreadable(self, status: int, error: BaseException | None) -> web.StreamResponse:

@@ -1,1 +1,1 @@
-"""The processes of the service: how they are started, watched, replaced and ended."""
+"""The processes of the service: starting, watching, replacing and ending them."""

@@ -1,4 +1,4 @@
-"""Starts the service: what can be wrong is found here, before this program becomes its supervisor."""
+"""Starts the service: finds what is wrong with settings and port, then becomes the supervisor."""
 
 import json
 import os
@@ -11,14 +11,14 @@ from mediasvc.config.settings import Settings, check_serving, find_open_doors, m
 from mediasvc.effects.machine import usable_cores
 from mediasvc.errors import InvalidSettings
 from mediasvc.server.processes import listening, start_message
-from mediasvc.server.processes.supervisor import Charge, supervise
+from mediasvc.server.processes.supervisor import ServiceStart, supervise
 
 
 def serve(settings: Settings, *, stay: bool = False) -> int:
-    """Runs the service until SIGTERM (0) or Ctrl-C (130); 2 where settings or the port do not allow it.
+    """Runs the service. Returns 0 after SIGTERM, 130 after Ctrl-C, 2 where settings or the port do not allow it.
 
-    stay: in this very process, for callers with threads of their own. Otherwise the process is replaced by the
-    supervisor's own program, a fifth of the size, and this returns only if nothing could be started.
+    stay: supervise in this process, for callers with threads of their own. Otherwise the supervisor's program, a fifth
+        of the size, replaces this process, and this function returns only if the service could not start.
     """
     cores = usable_cores()
     try:
@@ -28,9 +28,9 @@ def serve(settings: Settings, *, stay: bool = False) -> int:
     except InvalidSettings as error:
         print(f"mediasvc: {error}", file=sys.stderr)
         return error.exit_code
-    # Of a free port that was asked for, everyone must know the number: it is one that is never fetched from.
+    # For port 0, the number that the kernel chose: the service never fetches from its own port.
     settings = replace(settings, port=listening.port(sockets[0]))
-    charge = Charge(
+    start = ServiceStart(
         settings=pack(settings),
         log_format=settings.log_format,
         log_level=settings.log_level,
@@ -38,23 +38,23 @@ def serve(settings: Settings, *, stay: bool = False) -> int:
         image_processes=max(1, -(-cores // len(sockets))),
         socket_fds=[one.detach() for one in sockets],
     )
-    return supervise(charge) if stay else _become(charge)
+    return supervise(start) if stay else _become(start)
 
 
-def _become(charge: Charge) -> int:
-    with _unnamed() as told:
-        told.write(json.dumps(asdict(charge)).encode())
-        told.seek(0)
-        for descriptor in (told.fileno(), *charge.socket_fds):
+def _become(start: ServiceStart) -> int:
+    with _unnamed_file() as message:
+        message.write(json.dumps(asdict(start)).encode())
+        message.seek(0)
+        for descriptor in (message.fileno(), *start.socket_fds):
             os.set_inheritable(descriptor, True)
         sys.stdout.flush()
         sys.stderr.flush()
-        command = start_message.command("mediasvc.server.processes.supervisor", str(told.fileno()))
+        command = start_message.command("mediasvc.server.processes.supervisor", str(message.fileno()))
         os.execve(command[0], command, start_message.environment())  # noqa: S606  # our own program
 
 
-def _unnamed() -> IO[bytes]:
-    """A file without a name; in memory where the system has such, since secrets go into it."""
+def _unnamed_file() -> IO[bytes]:
+    """A file without a name, in memory where the system can, because it gets secrets."""
     if sys.platform == "linux":
-        return os.fdopen(os.memfd_create("charge"), "w+b")
+        return os.fdopen(os.memfd_create("mediasvc-start"), "w+b")
     return tempfile.TemporaryFile()

@@ -1,4 +1,4 @@
-"""Sockets to listen on: several for one port, among which the kernel shares out connections."""
+"""Listening sockets: several for one port, among which the kernel distributes connections."""
 
 import errno
 import os
@@ -10,7 +10,11 @@ _BACKLOG = 4096
 
 
 def bind(host: str, port: int, count: int) -> list[socket.socket]:
-    """count listening sockets for one address; port 0 takes a free one. InvalidSettings says what is in the way."""
+    """Opens `count` listening sockets for one address.
+
+    port: 0 takes a free one.
+    Raises InvalidSettings with what is in the way.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -39,7 +43,7 @@ def bind(host: str, port: int, count: int) -> list[socket.socket]:
 
 
 def _refuse_port_in_use(family: int, address: tuple[object, ...]) -> None:
-    """Sockets that share a port would join those of another service of the same user without a word."""
+    """Raises OSError where the port is in use: SO_REUSEPORT would silently share it with a service of the same user."""
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -62,6 +66,6 @@ def address(one: socket.socket) -> str:
 
 
 def port(one: socket.socket) -> int:
-    """The number that the kernel gave, where 0 was asked for."""
+    """The port number; the kernel's choice where the setting is 0."""
     number: int = one.getsockname()[1]
     return number

@@ -1,11 +1,11 @@
-"""What the supervisor hands to a server process when it starts it."""
+"""The start message: what the supervisor sends to a server process that it starts."""
 
 import json
 import os
 import site
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
@@ -13,10 +13,13 @@ import mediasvc
 
 
 @dataclass(frozen=True, slots=True)
-class Handover:
-    """settings: packed (mediasvc.config.settings), secrets included. image_processes: for this server process.
+class ProcessStart:
+    """Start message of a server process.
 
-    socket_fd: listening, kept open by the supervisor too. ready_fd: a byte goes there once requests are taken.
+    settings: packed (mediasvc.config.settings), secrets included.
+    image_processes: number of image processes of this server process.
+    socket_fd: listening socket, kept open by the supervisor too.
+    ready_fd: pipe that gets one byte once requests are answered.
     """
 
     settings: Mapping[str, object]
@@ -26,31 +29,29 @@ class Handover:
     supervisor_pid: int
 
 
-def give(pipe: IO[bytes], handover: Handover) -> None:
-    """Writes it and closes the pipe. Secrets go this way and not by the command line, which others can read."""
-    numbers = [handover.image_processes, handover.socket_fd, handover.ready_fd, handover.supervisor_pid]
+def send(pipe: IO[bytes], message: ProcessStart) -> None:
+    """Writes the message and closes the pipe. Other users can read a command line, but not a pipe with secrets."""
     with pipe:
-        pipe.write(json.dumps({"settings": handover.settings, "numbers": numbers}).encode())
+        pipe.write(json.dumps(asdict(message)).encode())
 
 
-def take(pipe: IO[bytes]) -> Handover:
-    """Reads it in the process that was started. TypeError where that was not done by the supervisor."""
+def receive(pipe: IO[bytes]) -> ProcessStart:
+    """Reads the message in the server process. TypeError where something else started this program."""
     try:
-        told = json.loads(pipe.read())
-        return Handover(told["settings"], *told["numbers"])
-    except (ValueError, KeyError) as error:
+        return ProcessStart(**json.loads(pipe.read()))
+    except (ValueError, TypeError) as error:
         raise TypeError("this program is started by `mediasvc serve`") from error
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """Starts a module of ours as a program; -P: no file of the folder that we are started in is taken for a library."""
+    """The command line that runs a module of mediasvc. -P: files of the working folder are not taken for libraries."""
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours, with the place where this package was found, for programs started by command."""
-    place = str(Path(mediasvc.__file__).parents[1])
-    if place in site.getsitepackages():  # found there anyway, and behind the standard library
+    """Our environment plus the folder of this package in PYTHONPATH, for programs started by `command`."""
+    folder = str(Path(mediasvc.__file__).parents[1])
+    if folder in site.getsitepackages():  # Python finds it there anyway, and behind the standard library
         return {**os.environ, **more}
-    places = (place, os.environ.get("PYTHONPATH", ""))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places)), **more}
+    folders = (folder, os.environ.get("PYTHONPATH", ""))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders)), **more}

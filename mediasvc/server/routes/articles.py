@@ -17,7 +17,7 @@ from mediasvc.core.text.front_matter.fields import parse_field
 from mediasvc.core.text.reference import ArticleType
 from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, SourceRefused
 from mediasvc.server.http import bodies
-from mediasvc.server.http.admission import Gate
+from mediasvc.server.http.admission import Admission
 from mediasvc.server.routes import image_options
 from mediasvc.server.routes.images import query_pairs
 
@@ -40,9 +40,11 @@ _QUICK_BYTES = 128 * 1024
 class ArticleRoutes:
     """One article in, one article out."""
 
-    def __init__(self, articles: Articles, gate: Gate, *, max_article_bytes: int, public_url: str) -> None:
+    def __init__(
+        self, articles: Articles, admission: Admission, *, max_article_bytes: int, public_url: str
+    ) -> None:
         self.articles = articles
-        self.gate = gate
+        self.admission = admission
         self.bodies = bodies.Bodies(_BODIES_TOGETHER * (_ESCAPED_BYTES * max_article_bytes + _ENVELOPE_BYTES))
         self.max_article_bytes = max_article_bytes
         self.public_url = public_url
@@ -89,7 +91,7 @@ class ArticleRoutes:
 
     async def _rewritten(self, article: bytes, asked: ArticleOptions, mode: Mode) -> Rewritten:
         try:
-            with self.gate.enter():
+            with self.admission.enter():
                 if mode is Mode.EAGER:
                     rewritten = await self.articles.rewrite(article, asked)
                 elif len(article) <= _QUICK_BYTES:

@@ -23,7 +23,7 @@ from mediasvc.images.image import CacheStatus, Image, Original
 from mediasvc.images.walk import Images
 from mediasvc.server.http import representation, sending
 from mediasvc.server.http.accept import Accepts, parse_accept
-from mediasvc.server.http.admission import Gate
+from mediasvc.server.http.admission import Admission
 from mediasvc.server.http.memory import Memory
 from mediasvc.server.http.representation import Freshness, Ready, Representation
 from mediasvc.server.routes import image_options
@@ -44,7 +44,7 @@ class ImageRoutes:
         images: Images,
         blobs: Blobs,
         memory: Memory,
-        gate: Gate,
+        admission: Admission,
         *,
         guard: Guard,
         redirects_assets: bool,
@@ -54,7 +54,7 @@ class ImageRoutes:
         self.images = images
         self.blobs = blobs
         self.memory = memory
-        self.gate = gate
+        self.admission = admission
         self.guard = guard
         self.redirects_assets = redirects_assets
         self.via = via
@@ -88,7 +88,7 @@ class ImageRoutes:
             raise SourceRefused("this source leads back to this service", reason="loop")
         metrics.cache_requests.labels("memory", "miss").inc()
         generation = self.memory.generation
-        with self.gate.enter():
+        with self.admission.enter():
             return await self._from_walk(request, asked, accepts, target, generation)
 
     async def _from_walk(
@@ -138,7 +138,7 @@ class ImageRoutes:
             self.images.count_hits(1)
             return _from_memory(request, ready)
         generation = self.memory.generation
-        with self.gate.enter():
+        with self.admission.enter():
             image = await self.images.asset(digest, form)
             chosen = Representation(
                 f'"{digest}"',

@@ -15,8 +15,8 @@ from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.effects.index import Index
 from mediasvc.errors import MediaError, Overloaded
 from mediasvc.server.http import problem
-from mediasvc.server.http.admission import Gate
-from mediasvc.server.http.fast_path import Lane
+from mediasvc.server.http.admission import Admission
+from mediasvc.server.http.fast_path import FastPath
 
 _CHECK_TIMEOUT_S = 2.0
 _REPLACED_WITHIN_S = 10.0
@@ -27,12 +27,14 @@ _COUNTED_FOR_S = 5.0
 class OperationRoutes:
     """What probes, Prometheus and the foot of the page ask for."""
 
-    def __init__(self, index: Index, blobs: Blobs, workers: ImageWorkers, gate: Gate, lane: Lane) -> None:
+    def __init__(
+        self, index: Index, blobs: Blobs, workers: ImageWorkers, admission: Admission, fast_path: FastPath
+    ) -> None:
         self.index = index
         self.blobs = blobs
         self.workers = workers
-        self.gate = gate
-        self.lane = lane
+        self.admission = admission
+        self.fast_path = fast_path
         self._counting = asyncio.Lock()
         self._counted_s = float("-inf")
         self._figures: dict[str, int] = {}
@@ -69,7 +71,7 @@ class OperationRoutes:
         """What is wrong, in words, by part: an index or a store that is away only costs speed."""
         index, store = await asyncio.gather(_checked(self.index.health()), _checked(self.blobs.health()))
         found: Mapping[str, str | None] = {
-            "draining": "going away" if self.gate.is_draining else None,
+            "draining": "shutting down" if self.admission.is_draining else None,
             "image_workers": self.workers.health(),
             "index": index,
             "store": store,
@@ -78,7 +80,7 @@ class OperationRoutes:
 
     async def metrics(self, _request: web.Request) -> web.StreamResponse:
         """Prometheus text; of all server processes together."""
-        self.lane.report()
+        self.fast_path.report()
         body = await asyncio.to_thread(_exposition)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -91,7 +93,7 @@ class OperationRoutes:
                 except MediaError:
                     self._figures = {}
                 self._counted_s = time.monotonic()
-        memory = self.lane.memory
+        memory = self.fast_path.memory
         members = dict(self._figures) | {"memory_entries": len(memory), "memory_bytes": memory.bytes}
         return web.Response(body=orjson.dumps(members), content_type="application/json")
 

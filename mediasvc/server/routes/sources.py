@@ -14,7 +14,7 @@ from mediasvc.core.picture import ThumbnailSpec
 from mediasvc.errors import InvalidRequest, MediaError, Overloaded
 from mediasvc.images.walk import Images
 from mediasvc.server.http import bodies
-from mediasvc.server.http.admission import Gate
+from mediasvc.server.http.admission import Admission
 from mediasvc.server.http.memory import Memory
 from mediasvc.server.routes import image_options
 from mediasvc.server.routes.images import query_pairs
@@ -31,11 +31,11 @@ Wanted = tuple[str, ThumbnailSpec | None]
 class SourceRoutes:
     """resolve, info, warm and purge."""
 
-    def __init__(self, images: Images, memory: Memory, gate: Gate, *, queue_depth: int) -> None:
+    def __init__(self, images: Images, memory: Memory, admission: Admission, *, queue_depth: int) -> None:
         """queue_depth: images that may wait to be fetched ahead; a whole request is always taken when none waits."""
         self.images = images
         self.memory = memory
-        self.gate = gate
+        self.admission = admission
         self._bodies = bodies.Bodies(_WARM_BODIES_TOGETHER * _MAX_WARM_BODY_BYTES)
         self._ahead: asyncio.Queue[Wanted] = asyncio.Queue(max(queue_depth, _MAX_WARM_IMAGES))
 
@@ -53,7 +53,7 @@ class SourceRoutes:
     async def info(self, request: web.Request) -> web.StreamResponse:
         """What an original is; fetched where needed."""
         address = _url(request)
-        with self.gate.enter():
+        with self.admission.enter():
             info = await self.images.info(address)
         return _json(
             {
@@ -77,7 +77,7 @@ class SourceRoutes:
             raise InvalidRequest("the body needs a Content-Type that we read: application/json")
         async with self._bodies.read(request, _MAX_WARM_BODY_BYTES) as body:
             wanted = self._wanted(bodies.parse_object(body, frozenset({"images"})).get("images"))
-        self.gate.check()
+        self.admission.check()
         if self._ahead.qsize() + len(wanted) > self._ahead.maxsize:
             raise Overloaded("too many images wait to be fetched already; ask again", retry_after_s=5)
         for one in wanted:

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from mediasvc.core.records.cache_news import Tally
 from mediasvc.server.http import fast_path
-from mediasvc.server.http.fast_path import Lane, RequestIds
+from mediasvc.server.http.fast_path import FastPath, RequestIds
 from mediasvc.server.http.memory import Memory
 from mediasvc.server.http.representation import Freshness, Ready, Representation
 
@@ -16,7 +16,7 @@ ETAG = '"abc"'
 
 
 @pytest.fixture
-def hits() -> Lane:
+def hits() -> FastPath:
     memory = Memory(1_000_000)
     expires_at = time.time() + 60
     fresh = Freshness(expires_at, expires_at, expires_at)
@@ -27,7 +27,7 @@ def hits() -> Lane:
             Ready(Representation(ETAG, "image/png", "x.png", 0, fresh), b"bytes", "", expires_at),
             0,
         )
-    return Lane(memory, RequestIds(), Tally())
+    return FastPath(memory, RequestIds(), Tally())
 
 
 def request(*lines: str, target: str = "/img/unsafe/original/x") -> bytes:
@@ -35,7 +35,7 @@ def request(*lines: str, target: str = "/img/unsafe/original/x") -> bytes:
 
 
 @pytest.mark.parametrize("target", ["/img/unsafe/original/x", "/assets/x.png", "/v1/image?url=x"])
-def test_a_ready_reply_is_sent_whole(hits: Lane, target: str) -> None:
+def test_a_ready_reply_is_sent_whole(hits: FastPath, target: str) -> None:
     reply = hits.answer(request("Accept: image/webp", "User-Agent: x", target=target))
 
     assert reply is not None
@@ -46,7 +46,7 @@ def test_a_ready_reply_is_sent_whole(hits: Lane, target: str) -> None:
     assert body == b"bytes"
 
 
-def test_a_client_that_holds_it_gets_304(hits: Lane) -> None:
+def test_a_client_that_holds_it_gets_304(hits: FastPath) -> None:
     reply = hits.answer(request(f"If-None-Match: {ETAG}", "If-Modified-Since: Mon, 06 Jan 2025 08:00:00 GMT"))
 
     assert reply is not None
@@ -54,7 +54,7 @@ def test_a_client_that_holds_it_gets_304(hits: Lane) -> None:
     assert reply[1] == b""
 
 
-def test_the_clients_request_id_is_kept_if_it_is_plain(hits: Lane) -> None:
+def test_the_clients_request_id_is_kept_if_it_is_plain(hits: FastPath) -> None:
     kept = hits.answer(request("X-Request-ID: Abc_1-9"))
     replaced = hits.answer(request("X-Request-ID: a b"))
     other = hits.answer(request(f"X-Request-ID: {'a' * 65}"))
@@ -78,7 +78,7 @@ def test_the_clients_request_id_is_kept_if_it_is_plain(hits: Lane) -> None:
         "x: \x00", "x: \x7f", "", "x: a\nb: c",
     ],
 )  # fmt: skip
-def test_what_is_not_plain_goes_the_long_way(hits: Lane, line: str) -> None:
+def test_what_is_not_plain_goes_the_long_way(hits: FastPath, line: str) -> None:
     assert hits.answer(request(line)) is None
 
 
@@ -100,7 +100,7 @@ def test_what_is_not_plain_goes_the_long_way(hits: Lane, line: str) -> None:
         b"\r\nGET /img/unsafe/original/x HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
 )
-def test_only_one_whole_request_is_answered(hits: Lane, data: bytes) -> None:
+def test_only_one_whole_request_is_answered(hits: FastPath, data: bytes) -> None:
     assert hits.answer(data) is None
 
 
@@ -110,7 +110,7 @@ def test_a_stale_reply_goes_the_long_way() -> None:
     reply = Ready(Representation(ETAG, "image/png", "x.png", 0, Freshness(past, past, past)), b"b", "", past)
     memory.put(b"/img/unsafe/original/x", None, reply, 0)
 
-    assert Lane(memory, RequestIds(), Tally()).answer(request()) is None
+    assert FastPath(memory, RequestIds(), Tally()).answer(request()) is None
 
 
 def test_many_hits_are_counted_as_if_each_had_been_observed() -> None:
@@ -130,7 +130,7 @@ def _figures(histogram: Histogram) -> list[tuple[str, dict[str, str], float]]:
     return [(s.name, s.labels, round(s.value, 9)) for s in family.samples if not s.name.endswith("_created")]
 
 
-def test_a_report_empties_the_tally(hits: Lane) -> None:
+def test_a_report_empties_the_tally(hits: FastPath) -> None:
     hits.answer(request())
     hits.answer(request(f"If-None-Match: {ETAG}"))
     counted = hits.tallies["img"]
