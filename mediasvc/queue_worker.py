@@ -10,14 +10,14 @@ import uvloop
 from dramatiq.brokers.redis import RedisBroker
 
 from mediasvc import logs
-from mediasvc.batch.chunks import (
-    Chunk,
-    results_to_bytes,
+from mediasvc.batch.rewriting import (
+    fit_message,
     rewrite_chunk,
-    that_fit,
     with_all_data,
     with_local_data,
+    without_stored_data,
 )
+from mediasvc.batch.wire import chunk_from_bytes, results_to_bytes
 from mediasvc.config.settings import Settings
 from mediasvc.effects.queue import ACTOR, QUEUE, WorkingSide, make_broker, unpack
 from mediasvc.errors import ExitCode
@@ -91,17 +91,19 @@ async def _do(
         logs.get().info("chunk.unwanted", run=run)
         return
     try:
-        chunk = Chunk.from_json(unpack(packed))
+        chunk = chunk_from_bytes(unpack(packed))
     except (ValueError, KeyError, TypeError) as error:
         # Sent again it would be no more readable; whoever asked sends its own again.
         logs.get().error("chunk.unreadable", run=run, why=str(error))
         return
     is_shared = chunk.store == store_name(settings)
-    results = await rewrite_chunk(parts.articles, chunk, keep_data=not is_shared)
+    results = await rewrite_chunk(parts.articles, chunk)
     if not is_shared:
-        results = await with_all_data(parts.articles, that_fit(results, _MOST_BYTES))
-    elif settings.store_url:
-        results = await with_local_data(parts.local_blobs, results, _CARRIED_BYTES)
+        results = await with_all_data(parts.blobs, fit_message(results, _MOST_BYTES))
+    else:
+        results = await without_stored_data(parts.blobs, results)
+        if settings.store_url:
+            results = await with_local_data(parts.local_blobs, results, _CARRIED_BYTES)
     told = tuple(replace(done, settings=decided_by) for done in results)
     await side.tell(run, name, results_to_bytes(told))
     logs.get().info("chunk.done", run=run, articles=len(results))

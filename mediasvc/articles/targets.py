@@ -5,7 +5,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from mediasvc.articles.options import ArticleOptions
-from mediasvc.articles.reports import ImageReport, Status
+from mediasvc.articles.rows import ImageRow, Status
 from mediasvc.core.addresses import urls
 from mediasvc.core.addresses.image_path import is_image_path
 from mediasvc.core.addresses.lookup import Addresses
@@ -32,7 +32,7 @@ class Target(NamedTuple):
 class Sorted:
     """An article's references: those that ask for something, and those of which the report is known already."""
 
-    targets: tuple[Target | ImageReport, ...]
+    targets: tuple[Target | ImageRow, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -76,7 +76,7 @@ def sort_references(
             "give an absolute address for assets (--asset-url, MEDIASVC_PUBLIC_URL)"
         )
     specs = _Specs(options)
-    targets: list[Target | ImageReport] = []
+    targets: list[Target | ImageRow] = []
     for reference, there in zip(references, led_to, strict=True):
         if isinstance(there, urls.Resolution):
             if reference.same_as is None or there.origin in pictures:
@@ -162,9 +162,9 @@ def is_relative(address: str) -> bool:
     return not parts.scheme and not parts.netloc and not address.startswith(("//", "\\\\", "/\\", "\\/"))
 
 
-def _settled(reference: Reference, error: MediaError | None) -> ImageReport:
+def _settled(reference: Reference, error: MediaError | None) -> ImageRow:
     """Of a reference that asks for nothing. error: why it failed; None: it was left alone."""
-    return ImageReport(
+    return ImageRow(
         source=reference.address,
         origin=None,
         where=reference.where,

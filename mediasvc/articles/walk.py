@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from mediasvc import logs, metrics
 from mediasvc.articles.options import ArticleOptions
-from mediasvc.articles.reports import Asset, ImageReport, Rewritten, Status
+from mediasvc.articles.rows import Asset, ImageRow, Rewritten, Status
 from mediasvc.articles.targets import Sorted, Target, sort_references
 from mediasvc.core.addresses.image_path import ImageOptions, image_path
 from mediasvc.core.addresses.lookup import Addresses
@@ -55,10 +55,10 @@ class Articles:
         """
         found = self._sort(article, options, self.public_url)
         edits: list[Edit] = []
-        reports: list[ImageReport] = []
+        reports: list[ImageRow] = []
         paths: dict[tuple[str, Size | None], str] = {}
         for target in found.targets:
-            if isinstance(target, ImageReport):
+            if isinstance(target, ImageRow):
                 reports.append(target)
                 continue
             origin = target.resolution.origin
@@ -76,10 +76,10 @@ class Articles:
         found = self._sort(article, options, options.prefix)
         outcomes = await self._obtain(found.asking, options)
         edits: list[Edit] = []
-        reports: list[ImageReport] = []
+        reports: list[ImageRow] = []
         assets: dict[str, Asset] = {}
         for target in found.targets:
-            if isinstance(target, ImageReport):
+            if isinstance(target, ImageRow):
                 reports.append(target)
                 continue
             outcome = outcomes[target.resolution.origin, target.spec]
@@ -98,9 +98,9 @@ class Articles:
         """What rewrite would change, fetching nothing: images not yet held get a name made of their address."""
         found = self._sort(article, options, options.prefix)
         edits: list[Edit] = []
-        reports: list[ImageReport] = []
+        reports: list[ImageRow] = []
         for target in found.targets:
-            if isinstance(target, ImageReport):
+            if isinstance(target, ImageRow):
                 reports.append(target)
                 continue
             name = await self.images.known_name(target.resolution.origin, target.spec)
@@ -186,14 +186,6 @@ class Articles:
             outcomes[spec] = _Outcome(whole, shown, placeholder)
         return outcomes
 
-    async def read_blob(self, digest: str) -> bytes | None:
-        """As Images.read_blob."""
-        return await self.images.read_blob(digest)
-
-    async def has_blob(self, digest: str) -> bool:
-        """As Images.has_blob."""
-        return await self.images.has_blob(digest)
-
     async def _placeholder(self, original: Original) -> Placeholder:
         try:
             return await self.images.placeholder(original)
@@ -224,8 +216,8 @@ def _report(
     code: str | None = None,
     original: str | None = None,
     thumbnail: str | None = None,
-) -> ImageReport:
-    return ImageReport(
+) -> ImageRow:
+    return ImageRow(
         source=target.reference.address,
         origin=target.resolution.origin,
         where=target.reference.where,
@@ -242,8 +234,8 @@ def _size(image: Image) -> tuple[int, int] | None:
     return None if image.width is None or image.height is None else (image.width, image.height)
 
 
-def _localised(target: Target, outcome: _Outcome, prefix: str) -> ImageReport:
-    return ImageReport(
+def _localised(target: Target, outcome: _Outcome, prefix: str) -> ImageRow:
+    return ImageRow(
         source=target.reference.address,
         origin=target.resolution.origin,
         where=target.reference.where,
@@ -265,7 +257,7 @@ def _localised(target: Target, outcome: _Outcome, prefix: str) -> ImageReport:
 def _finish(
     article: bytes,
     edits: list[Edit],
-    reports: list[ImageReport],
+    reports: list[ImageRow],
     assets: tuple[Asset, ...],
     warnings: tuple[str, ...],
 ) -> Rewritten:

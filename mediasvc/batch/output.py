@@ -12,13 +12,13 @@ from typing import ParamSpec
 from urllib.parse import quote
 
 from mediasvc import logs
-from mediasvc.articles.reports import Asset
+from mediasvc.articles.rows import Asset
 from mediasvc.batch.chunks import Done
-from mediasvc.batch.report import digest
+from mediasvc.batch.rows import digest
 from mediasvc.batch.scan import Item, Plan
 from mediasvc.effects.disk import files
 from mediasvc.effects.disk.sync import Disks, device_of
-from mediasvc.errors import MediaError, StoreFailed
+from mediasvc.errors import Failure, MediaError, StoreFailed
 
 _NAMES_KEPT = 4096
 _ASKED_AT_ONCE = 16  # of the store
@@ -43,7 +43,7 @@ class Ready:
     """A chunk's files that have not got their names yet: assets by name, articles by place.
 
     needs: names of each article's assets. claimed: those that this chunk alone places; others: those that another
-    does. lost: why an asset is not to be had, by name. troubles: of each article, nothing, or what the report says of it instead.
+    does. lost: why an asset is not to be had, by name. failures: of articles that cannot be written.
     """
 
     read: list[Read]
@@ -53,25 +53,17 @@ class Ready:
     claimed: list[str] = field(default_factory=list)
     others: dict[str, asyncio.Future[str | None]] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
-    troubles: list[dict[str, str | None]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.troubles = [{} for _ in self.read]
+    failures: dict[int, Failure] = field(default_factory=dict)
 
     def fail(self, place: int, error: MediaError) -> None:
         """An article that cannot be written stays as it was."""
-        self.troubles[place] = {
-            "status": "failed",
-            "error": error.code,
-            "message": str(error),
-            "digest_out": None,
-        }
+        self.failures[place] = Failure.of(error)
 
     def fail_those_without(self) -> None:
         """Articles whose assets are lost."""
         for place, names in enumerate(self.needs):
             why = next((self.lost[name] for name in names if name in self.lost), None)
-            if why is not None and not self.troubles[place]:
+            if why is not None and place not in self.failures:
                 self.fail(place, StoreFailed(why))
 
     def lose(self, error: StoreFailed) -> None:
@@ -95,7 +87,7 @@ class Ready:
         """In a thread: those that have all of their assets."""
         self.fail_those_without()
         for place, staged in self.articles.items():
-            if self.troubles[place]:
+            if place in self.failures:
                 continue
             one = self.read[place]
             try:
@@ -287,7 +279,7 @@ class Output:
         ready.fail_those_without()
         for place, (one, done) in enumerate(zip(ready.read, results, strict=True)):
             # Under --out the tree is mirrored whole: an article that failed stands there as it was.
-            if ready.troubles[place] or (self.where.in_place and done.content is None):
+            if place in ready.failures or (self.where.in_place and done.content is None):
                 continue
             try:
                 staged = self._stage_article(one, one.seen.data if done.content is None else done.content)

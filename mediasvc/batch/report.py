@@ -2,160 +2,19 @@
 
 import contextlib
 import fcntl
-import hashlib
 import io
 import os
 import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from mediasvc.batch.chunks import Done, are_images, dump, holds, load
-from mediasvc.batch.scan import Item
-from mediasvc.core.text import edits
-from mediasvc.core.text.reference import ArticleType
+from mediasvc.batch.json_lines import from_line, to_line
+from mediasvc.batch.rows import ArticleRow
 from mediasvc.effects.disk.files import reason, shown
 from mediasvc.errors import InvalidRequest, StoreFailed
 
-Row = dict[str, Any]  # Any: a JSON object of the report's schema
-
 _BEGINNING = b'{"path":'  # of every report
-
-
-def digest(data: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def row(item: Item, content: bytes, done: Done) -> Row:
-    """The object of one article. content: what was read; where nothing was changed, the digests are equal."""
-    digest_in = digest(content)
-    changed = done.content is not None
-    return {
-        "path": str(item.path),
-        "out": item.name,
-        "root": item.root,
-        "status": "failed" if done.error else "rewritten" if changed else "unchanged",
-        "error": None if done.error is None else done.error[0],
-        "message": None if done.error is None else done.error[1],
-        "digest_in": digest_in,
-        "digest_out": digest(done.content) if done.content is not None else digest_in,
-        "images": done.images,
-        "counts": _counts(done.images),
-        "warnings": done.warnings,
-        "seconds": round(done.seconds, 4),
-        "edits": done.edits,
-    }
-
-
-def unwritten(told: Row, trouble: dict[str, str | None]) -> Row:
-    """The object of an article that was done and then could not be written: it says what it said before.
-
-    trouble: what the object tells instead.
-    """
-    nothing = dict.fromkeys(("original", "thumbnail", "width", "height", "bytes", "original_bytes"))
-    images = [
-        image | nothing | {"status": "left"} if image["status"] == "localised" else image
-        for image in told["images"]
-    ]
-    return told | trouble | {"images": images, "counts": _counts(images), "edits": []}
-
-
-def earlier(line: str, content: bytes) -> Row | None:
-    """The object of a line that an earlier run in place recorded; None: the article does not hold what that wrote."""
-    try:
-        told = from_line(line.encode())
-        return told if edits.restore(content, told["edits"]) is not content else None
-    except ValueError:
-        return None
-
-
-def joined(first: Row, second: Row, content: bytes) -> Row:
-    """The object of an article that two runs in place have changed, one after the other: what both did, and the way
-    back to what was there before the first.
-
-    content: what the second run read. first: of earlier().
-    """
-    done = [image for image in first["images"] if image["status"] == "localised"]
-    ours = {_name(image[kind]) for image in done for kind in ("original", "thumbnail") if image[kind]}
-    more = [
-        image for image in second["images"] if image["status"] != "left" or _name(image["source"]) not in ours
-    ]
-    return second | {
-        "status": "failed" if second["error"] else "rewritten",
-        "digest_in": digest(edits.restore(content, first["edits"])),
-        "images": done + more,
-        "counts": _counts(done + more),
-        "edits": edits.join(first["edits"], second["edits"], content),
-    }
-
-
-def _name(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def _counts(images: list[dict[str, Any]]) -> dict[str, int]:  # Any: as in Done
-    statuses = [image["status"] for image in images]
-    return {
-        "references": len(statuses),
-        "localised": statuses.count("localised"),
-        "left": statuses.count("left"),
-        "failed": statuses.count("failed"),
-    }
-
-
-def unread(item: Item, code: str, message: str) -> Row:
-    """The object of an article that could not even be read."""
-    return {
-        "path": str(item.path),
-        "out": item.name,
-        "root": item.root,
-        "status": "failed",
-        "error": code,
-        "message": message,
-        "digest_in": None,
-        "digest_out": None,
-        "images": [],
-        "counts": {"references": 0, "localised": 0, "left": 0, "failed": 0},
-        "warnings": [],
-        "seconds": 0.0,
-        "edits": [],
-    }
-
-
-def unread_folder(folder: Path, error: OSError) -> Row:
-    """The same of a folder, which is told of but stands in no report: nobody knows what is in it."""
-    told = InvalidRequest(f"cannot read the folder: {reason(error)}")
-    return unread(Item(folder, folder, "", ArticleType.HTML, ""), told.code, str(told))
-
-
-def to_line(told: Row) -> bytes:
-    """See chunks.dump."""
-    return dump(told) + b"\n"
-
-
-def from_line(line: bytes) -> Row:
-    """ValueError on what is not a report's line."""
-    told = load(line)
-    if not isinstance(told, dict) or "out" not in told or "status" not in told:
-        raise ValueError("not an article's object")
-    return told
-
-
-_TEXTS = ("path", "out", "status")
-
-
-def _check(told: Row) -> Row:
-    """ValueError where an object of a file is not of the report's shape."""
-    if (
-        not holds(told, str, _TEXTS)
-        or not holds(told, str | None, ("error",))
-        or not isinstance(told.get("root", ""), str)
-        or not are_images(told.get("images"))
-    ):
-        raise ValueError("not an article's object")
-    return told
 
 
 class ReportFile:
@@ -179,7 +38,7 @@ class ReportFile:
         except OSError as error:
             raise InvalidRequest(f"cannot write the report {shown(path)}: {reason(error)}") from error
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[ArticleRow]) -> None:
         """StoreFailed where the disk is full or gone."""
         rest = memoryview(b"".join(map(to_line, rows)))
         size = len(rest)
@@ -243,7 +102,7 @@ def _take_over(path: Path) -> io.FileIO:
     return file
 
 
-def read_report(path: Path) -> Iterator[Row]:
+def read_report(path: Path) -> Iterator[ArticleRow]:
     """Every object of a report, one at a time. InvalidRequest, naming the line, where it is not one.
 
     A last line without its line break is what a kill leaves behind, and is passed over.
@@ -254,13 +113,13 @@ def read_report(path: Path) -> Iterator[Row]:
                 if not line.strip():
                     continue
                 try:
-                    told = _check(from_line(line))
+                    row = from_line(line)
                 except ValueError as error:
                     if not line.endswith(b"\n"):
                         return
                     message = f"{shown(path)}, line {number}: not a line of a mediasvc report"
                     raise InvalidRequest(message) from error
-                yield told
+                yield row
     except OSError as error:
         raise InvalidRequest(f"cannot read the report {shown(path)}: {reason(error)}") from error
 

@@ -2,15 +2,16 @@
 
 import base64
 import random
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from mediasvc.batch.report import Row, digest
+from mediasvc.articles.rows import ImageRow, Status
+from mediasvc.batch.rows import ArticleRow, ArticleStatus, digest
 from mediasvc.core.formats import FORMATS
 from mediasvc.errors import BY_CODE
 
@@ -43,51 +44,49 @@ class _Failures:
 class _Summary:
     """What the page says, gathered in bounded memory (but for 8 bytes for each distinct asset)."""
 
-    articles: dict[str, int] = field(default_factory=dict)
-    references: dict[str, int] = field(default_factory=dict)
+    articles: Counter[ArticleStatus] = field(default_factory=Counter)
+    references: Counter[Status] = field(default_factory=Counter)
     original_bytes: int = 0
     shown_bytes: int = 0
     pictures: int = 0
     failed_articles: list[tuple[str, str]] = field(default_factory=list)
     further_articles: int = 0
     failures: dict[tuple[str, str], _Failures] = field(default_factory=dict)
-    # A picture's JSON object in the report (Any), its article, and the output folder of that.
-    gallery: list[tuple[dict[str, Any], str, Path]] = field(default_factory=list)
+    # A picture's row, its article, and the output folder of that.
+    gallery: list[tuple[ImageRow, str, Path]] = field(default_factory=list)
     _seen: set[int] = field(default_factory=set)
     _chance: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311  # picks examples
 
-    def add(self, told: Row, root: Path | None) -> None:
-        self.articles[told["status"]] = self.articles.get(told["status"], 0) + 1
-        if told["error"]:
+    def add(self, row: ArticleRow, root: Path | None) -> None:
+        self.articles[row.status] += 1
+        if row.failure:
             if len(self.failed_articles) < _GROUPS_SHOWN:
-                self.failed_articles.append((told["path"], f"{told.get('message') or ''} ({told['error']})"))
+                self.failed_articles.append((row.path, f"{row.failure.message} ({row.failure.code})"))
             else:
                 self.further_articles += 1
-        for image in told["images"]:
-            self.references[image["status"]] = self.references.get(image["status"], 0) + 1
-            if image["status"] == "failed":
-                host = _host(image["origin"] or image["source"])
-                self.failures.setdefault((host, image["code"] or ""), _Failures()).add(
-                    told["path"], image["source"]
-                )
-            elif image["status"] == "localised":
-                self._add_picture(image, told["out"], root or Path(told.get("root") or "."))
+        for image in row.images:
+            self.references[image.status] += 1
+            if image.status is Status.FAILED:
+                failures = self.failures.setdefault((_host(image), image.code or ""), _Failures())
+                failures.add(row.path, image.source)
+            elif image.status is Status.LOCALISED:
+                self._add_picture(image, row.out, root or Path(row.root or "."))
 
-    def _add_picture(self, image: dict[str, Any], article: str, root: Path) -> None:  # Any: as in Row
-        mark = hash((image["original"], image["thumbnail"]))
+    def _add_picture(self, image: ImageRow, article: str, root: Path) -> None:
+        mark = hash((image.original, image.thumbnail))
         if mark in self._seen:
             return
         self._seen.add(mark)
         self.pictures += 1
-        self.shown_bytes += image.get("bytes") or 0
-        self.original_bytes += image.get("original_bytes") or image.get("bytes") or 0
+        self.shown_bytes += image.bytes or 0
+        self.original_bytes += image.original_bytes or image.bytes or 0
         if len(self.gallery) < _GALLERY:
             self.gallery.append((image, article, root))
         elif (place := self._chance.randrange(self.pictures)) < _GALLERY:
             self.gallery[place] = (image, article, root)
 
 
-def make_page(rows: Iterable[Row], root: Path | None) -> tuple[int, bytes]:
+def make_page(rows: Iterable[ArticleRow], root: Path | None) -> tuple[int, bytes]:
     """The page of a report, and how many articles it tells of.
 
     root: the run's output folder, for the pictures; None: where the report says that each was. Pictures that are not
@@ -95,8 +94,8 @@ def make_page(rows: Iterable[Row], root: Path | None) -> tuple[int, bytes]:
     InvalidRequest where the report cannot be read.
     """
     summary = _Summary()
-    for told in rows:
-        summary.add(told, root)
+    for row in rows:
+        summary.add(row, root)
     return sum(summary.articles.values()), _html(summary).encode("utf-8", "backslashreplace")
 
 
@@ -116,16 +115,16 @@ def _html(summary: _Summary) -> str:
 def _head(summary: _Summary) -> str:
     total = sum(summary.articles.values())
     references = sum(summary.references.values())
-    localised = summary.references.get("localised", 0)
+    localised = summary.references[Status.LOCALISED]
     saved = max(summary.original_bytes - summary.shown_bytes, 0)
     share = f"{saved / summary.original_bytes:.0%}" if summary.original_bytes else "0%"
-    failed = summary.references.get("failed", 0)
+    failed = summary.references[Status.FAILED]
     cells = [
-        (f"{total:,}", "articles", _tally(summary.articles, ("rewritten", "unchanged", "failed"))),
+        (f"{total:,}", "articles", _tally(summary.articles)),
         (
             f"{localised:,}",
             f"of {references:,} references localised",
-            f"{summary.references.get('left', 0):,} left alone",
+            f"{summary.references[Status.LEFT]:,} left alone",
         ),
         (f"{summary.pictures:,}", "pictures", f"{_weight(summary.shown_bytes)} shown to readers"),
         (
@@ -135,15 +134,15 @@ def _head(summary: _Summary) -> str:
         ),
         (f"{failed:,}", "references failed", "their text stayed as it was" if failed else "nothing failed"),
     ]
-    told = "".join(
+    totals = "".join(
         f"<div><dt>{escape(label)}</dt><dd><strong>{escape(number)}</strong><span>{escape(note)}</span></dd></div>"
         for number, label, note in cells
     )
-    return f'<header><h1>What the run did</h1></header>\n<dl class="totals">{told}</dl>'
+    return f'<header><h1>What the run did</h1></header>\n<dl class="totals">{totals}</dl>'
 
 
-def _tally(counts: dict[str, int], names: tuple[str, ...]) -> str:
-    return ", ".join(f"{counts[name]:,} {name}" for name in names if counts.get(name))
+def _tally(articles: Counter[ArticleStatus]) -> str:
+    return ", ".join(f"{articles[status]:,} {status}" for status in ArticleStatus if articles[status])
 
 
 def _gallery(summary: _Summary) -> str:
@@ -156,18 +155,18 @@ def _gallery(summary: _Summary) -> str:
     )
 
 
-def _figure(image: dict[str, Any], article: str, root: Path) -> str | None:  # Any: as in Row
-    name = image["thumbnail"] or image["original"] or ""
+def _figure(image: ImageRow, article: str, root: Path) -> str | None:
+    name = image.thumbnail or image.original or ""
     media_type = _TYPES.get(name.rpartition(".")[2])
     data = _picture(root, name)
     if data is None or media_type is None:
         return None
-    size = f"{image['width']}×{image['height']}, {_weight(image['bytes'] or 0)}"
-    before = image.get("original_bytes")
-    saving = f" from {_weight(before)}" if before and before != image["bytes"] else ""
+    size = f"{image.width}×{image.height}, {_weight(image.bytes or 0)}"
+    before = image.original_bytes
+    saving = f" from {_weight(before)}" if before and before != image.bytes else ""
     source = f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
     return (
-        f'<figure><img src="{source}" alt="" loading="lazy" width="{image["width"]}" height="{image["height"]}">'
+        f'<figure><img src="{source}" alt="" loading="lazy" width="{image.width}" height="{image.height}">'
         f"<figcaption>{escape(size + saving)}<br><span>{escape(article)}</span></figcaption></figure>"
     )
 
@@ -216,9 +215,9 @@ def _group(host: str, code: str, failures: _Failures) -> str:
     )
 
 
-def _host(address: str) -> str:
+def _host(image: ImageRow) -> str:
     try:
-        return urlsplit(address).hostname or ""
+        return urlsplit(image.origin or image.source).hostname or ""
     except ValueError:
         return ""
 

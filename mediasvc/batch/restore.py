@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mediasvc.batch.report import Row, digest, inside, read_report
+from mediasvc.batch.report import inside, read_report
+from mediasvc.batch.rows import ArticleRow, digest
 from mediasvc.core.text import edits
 from mediasvc.effects.disk import files
 from mediasvc.errors import MediaError
@@ -28,36 +29,36 @@ def restore(report_file: Path, roots: Sequence[Path]) -> Iterator[Restored]:
     Text that was added since the run stays where it does not move what the run wrote; an article in which that
     has changed is left alone and told as failed. InvalidRequest where the report cannot be read.
     """
-    for told in read_report(report_file):
-        if not told.get("edits"):
-            yield Restored(told["out"], "as it was")
+    for row in read_report(report_file):
+        if not row.undo:
+            yield Restored(row.out, "as it was")
             continue
         try:
-            yield _restore(told, _root_of(told, roots))
-        except (MediaError, ValueError, KeyError, TypeError) as error:
-            yield Restored(told["out"], "failed", str(error) or "the report's edits cannot be read")
+            yield _restore(row, _root_of(row, roots))
+        except (MediaError, ValueError, TypeError) as error:
+            yield Restored(row.out, "failed", str(error) or "the report's edits cannot be read")
 
 
-def _root_of(told: Row, roots: Sequence[Path]) -> Path:
+def _root_of(row: ArticleRow, roots: Sequence[Path]) -> Path:
     for root in roots:
-        if os.path.realpath(root) == told.get("root"):
+        if os.path.realpath(root) == row.root:
             return root
-    return next((root for root in roots if (root / told["out"]).exists()), roots[0])
+    return next((root for root in roots if (root / row.out).exists()), roots[0])
 
 
-def _restore(told: Row, root: Path) -> Restored:
-    path = inside(root, told["out"])
+def _restore(row: ArticleRow, root: Path) -> Restored:
+    path = inside(root, row.out)
     seen = files.read_whole(path, _MAX_BYTES)
     found = digest(seen.data)
-    if found == told["digest_in"]:
-        return Restored(told["out"], "as it was")
+    if found == row.digest_in:
+        return Restored(row.out, "as it was")
     try:
-        original = edits.restore(seen.data, told["edits"])
+        original = edits.restore(seen.data, row.undo)
     except ValueError:
         return Restored(
-            told["out"], "failed", "what the run wrote was changed or moved since; it is left as it is"
+            row.out, "failed", "what the run wrote was changed or moved since; it is left as it is"
         )
-    if found == told["digest_out"] and digest(original) != told["digest_in"]:
-        return Restored(told["out"], "failed", "the report does not lead back to the text it was made from")
+    if found == row.digest_out and digest(original) != row.digest_in:
+        return Restored(row.out, "failed", "the report does not lead back to the text it was made from")
     files.write_whole(path, original, seen.mode, durable=True)
-    return Restored(told["out"], "restored")
+    return Restored(row.out, "restored")

@@ -4,21 +4,23 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from mediasvc import logs
-from mediasvc.batch import report
-from mediasvc.batch.chunks import Chunk, Done, Task, exit_code_of
+from mediasvc.articles.rows import Status
+from mediasvc.batch import json_lines, rows
+from mediasvc.batch.chunks import Chunk, Done, Task
 from mediasvc.batch.options import Options
 from mediasvc.batch.output import FindBlob, Output, Read
-from mediasvc.batch.report import ReportFile, Row
+from mediasvc.batch.report import ReportFile
+from mediasvc.batch.rows import ArticleRow, ArticleStatus
 from mediasvc.batch.scan import Item, Plan, scan
 from mediasvc.effects.disk import files
 from mediasvc.effects.index import Index
 from mediasvc.effects.journal import Journal, JournalRow
-from mediasvc.errors import BodyTooLarge, MediaError, StoreFailed, kind_of, worst_exit_code
+from mediasvc.errors import BodyTooLarge, ExitCode, Failure, MediaError, StoreFailed, kind_of, worst_exit_code
 
 # Small enough that a killed worker costs seconds, large enough that a thread hop or a message is shared by several.
 CHUNK_ARTICLES = 8
@@ -42,36 +44,34 @@ class Totals:
     images: int = 0
     images_failed: int = 0
     image_bytes: int = 0
-    exit_codes: list[int] = field(default_factory=list)
+    exit_codes: list[ExitCode] = field(default_factory=list)
 
-    def add(self, told: Row, *, known: bool) -> None:
+    def add(self, row: ArticleRow, *, known: bool) -> None:
         """Counts one article of the report."""
         self.articles += 1
         self.known += known
-        match told["status"]:
-            case "rewritten":
+        match row.status:
+            case ArticleStatus.REWRITTEN:
                 self.rewritten += 1
-            case "unchanged":
+            case ArticleStatus.UNCHANGED:
                 self.unchanged += 1
-            case _:
+            case ArticleStatus.FAILED:
                 self.failed += 1
-        self.images += told["counts"]["localised"]
-        self.images_failed += told["counts"]["failed"]
-        self.image_bytes += sum(image.get("bytes") or 0 for image in told["images"])
-        code = _exit_code(told)
+        for image in row.images:
+            self.images += image.status is Status.LOCALISED
+            self.images_failed += image.status is Status.FAILED
+            self.image_bytes += image.bytes or 0
+        self.note(row.exit_code)
+
+    def note(self, code: ExitCode) -> None:
+        """Lets an exit code count."""
         if code not in self.exit_codes:
             self.exit_codes.append(code)
 
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> ExitCode:
         """The worst of all articles."""
         return worst_exit_code(self.exit_codes)
-
-
-def _exit_code(told: Row) -> int:
-    error = told["error"]
-    kind = kind_of(error) if error else None
-    return exit_code_of(told["images"], (error, "", kind.exit_code) if kind else None)
 
 
 class Batch:
@@ -91,7 +91,7 @@ class Batch:
         began: datetime,
         on_progress: Callable[[Totals], None],
         store: str = "",
-        on_failure: Callable[[Row], None] | None = None,
+        on_failure: Callable[[ArticleRow], None] | None = None,
         kept_in: Iterable[Path] = (),
     ) -> None:
         """run_chunk: does a chunk, here or elsewhere; this side alone reads and writes the files.
@@ -133,86 +133,89 @@ class Batch:
 
     async def _fill(self, queue: asyncio.Queue[list[Item] | None]) -> None:
         """Reports what is done already, and puts everything else into the queue, a chunk at a time."""
-        folders: list[Row] = []
+        folders: list[ArticleRow] = []
         items = scan(
             self.where,
             spread=True,
-            unread=lambda folder, error: folders.append(report.unread_folder(folder, error)),
+            unread=lambda folder, error: folders.append(rows.unread_folder(folder, error)),
         )
         size = min(CHUNK_ARTICLES, self.options.jobs)
         while group := await asyncio.to_thread(_take, items, _GROUP_ARTICLES):
             left = await self._left(group)
             for start in range(0, len(left), size):
                 await queue.put(left[start : start + size])
-        for told in folders:
-            self.totals.exit_codes.append(_exit_code(told))
+        for row in folders:
+            self.totals.note(row.exit_code)
             if self.on_failure is not None:
-                self.on_failure(told)
+                self.on_failure(row)
 
     async def _left(self, items: list[Item]) -> list[Item]:
         """Those that are to be rewritten; the others are reported."""
-        rows = await self._journal_rows(items)
-        if not rows:
+        recorded = await self._journal_rows(items)
+        if not recorded:
             return items
-        done = await asyncio.to_thread(self._done_rows, items, rows)
+        done = await asyncio.to_thread(self._done_rows, items, recorded)
         # In place, the address of an image that is local is not in the article any more.
         changed = set() if self.where.in_place else await self._changed_sources(list(done.values()))
         left = []
         finished = []
         for item in items:
-            told = done.get(item.name)
-            if told is None or _is_open(told, changed):
+            row = done.get(item.name)
+            if row is None or _is_open(row, changed):
                 left.append(item)
             else:
-                finished.append(told)
+                finished.append(row)
         self._finish(finished, known=True)
         return left
 
     async def _journal_rows(self, items: list[Item]) -> dict[str, JournalRow]:
         if self.options.force:
             return {}
+        return await self._journal_rows_of([item.name for item in items])
+
+    async def _journal_rows_of(self, names: list[str]) -> dict[str, JournalRow]:
         try:
-            return await self.journal.some(self._job, [item.name for item in items])
+            return await self.journal.some(self._job, names)
         except StoreFailed as error:
             logs.get().warning("journal.unread", why=str(error))
             return {}
 
-    def _done_rows(self, items: list[Item], rows: Mapping[str, JournalRow]) -> dict[str, Row]:
-        """In a thread: checks what the journal says of articles against the disk; the report's objects by name."""
+    def _done_rows(self, items: list[Item], recorded: Mapping[str, JournalRow]) -> dict[str, ArticleRow]:
+        """The rows of articles that are done, by name. Runs in a thread: it reads every input and output."""
         done = {}
         for item in items:
-            row = rows.get(item.name)
-            told = self._done_row(item, row) if row is not None else None
-            if told is not None:
-                done[item.name] = told
+            record = recorded.get(item.name)
+            row = self._done_row(item, record) if record is not None else None
+            if row is not None:
+                done[item.name] = row
         return done
 
-    def _done_row(self, item: Item, row: JournalRow) -> Row | None:
-        """The report's object of an article that is done: same input, same options, output and assets in place."""
+    def _done_row(self, item: Item, record: JournalRow) -> ArticleRow | None:
+        """The row of an article that is done: same input, same options, output and assets in place."""
         try:
-            found = report.digest(files.read_whole(item.path, self.options.max_article_bytes).data)
+            found = rows.digest(files.read_whole(item.path, self.options.max_article_bytes).data)
         except MediaError:
             return None
-        key, _, settings = row.key.rpartition(" ")
+        key, _, settings = record.key.rpartition(" ")
         if self.where.in_place:
-            is_same = key.startswith(self._fingerprint) and found == row.digest_out
+            is_same = key.startswith(self._fingerprint) and found == record.digest_out
         else:
-            is_same = key == f"{self._fingerprint} {found}" and _digest_of(item.out) == row.digest_out
-        if not is_same:
+            is_same = key == f"{self._fingerprint} {found}" and _digest_of(item.out) == record.digest_out
+        row = _recorded_row(record) if is_same else None
+        if row is None or (_has_failures(row) and settings != self.options.settings):
             return None
-        # As it is named now, which may be in another way than it was then.
-        told = report.from_line(row.report_json.encode()) | {"path": str(item.path)}
-        if told["counts"]["failed"] and settings != self.options.settings:
+        if not all(_has(item.root, *asset) for asset in _assets(row).items()):
             return None
-        return told if all(_has(item.root, *asset) for asset in _assets(told).items()) else None
+        # The path of this run; an earlier run may have been given another one.
+        return replace(row, path=str(item.path))
 
-    async def _changed_sources(self, rows: list[Row]) -> set[str]:
+    async def _changed_sources(self, done: list[ArticleRow]) -> set[str]:
         """Origins whose original is known to be another one now than when these articles were done."""
         then = {
-            image["origin"]: image["original"]
-            for told in rows
-            for image in told["images"]
-            if image["status"] == "localised" and image["origin"] and image["original"]
+            image.origin: image.original
+            for row in done
+            for image in row.images
+            if image.status is Status.LOCALISED and image.origin and image.original
         }
         try:
             now = await self.index.digests(list(then))
@@ -227,15 +230,15 @@ class Batch:
             for part in _parts(read):
                 await self._rewrite(part)
 
-    def _read_all(self, items: list[Item]) -> tuple[list[Read], list[Row]]:
-        """In a thread: the articles of a chunk, and the report's objects of those that cannot be read."""
+    def _read_all(self, items: list[Item]) -> tuple[list[Read], list[ArticleRow]]:
+        """The articles of a chunk, and the rows of those that cannot be read. Runs in a thread."""
         read = []
         unread = []
         for item in items:
             try:
                 read.append(Read(item, files.read_whole(item.path, self.options.max_article_bytes)))
             except MediaError as error:
-                unread.append(report.unread(item, error.code, str(error)))
+                unread.append(rows.unread(item, Failure.of(error)))
                 if isinstance(error, BodyTooLarge) and not self.where.in_place:
                     self._output.copy_unread(item)
         return read, unread
@@ -254,73 +257,68 @@ class Batch:
                 self.began,
             )
         )
-        rows = [report.row(one.item, one.seen.data, done) for one, done in zip(read, results, strict=True)]
-        before = await self._before(read)
+        made = [rows.finished(one.item, one.seen.data, done) for one, done in zip(read, results, strict=True)]
+        earlier = await self._earlier_rows(read)
 
-        def whole(place: int, told: Row) -> Row:
-            return report.joined(before[place], told, read[place].seen.data) if place in before else told
+        def joined(index: int, row: ArticleRow) -> ArticleRow:
+            return rows.joined(earlier[index], row, read[index].seen.data) if index in earlier else row
 
-        wholes = [whole(place, told) for place, told in enumerate(rows)]
+        final = [joined(index, row) for index, row in enumerate(made)]
         async with self._output.prepared(read, results) as ready:
-            # First: a kill must not leave a rewritten article whose way back nobody knows.
+            # Recorded first: a kill must not leave a rewritten article without its undo record.
             await self._record(
                 [
-                    (told, done.settings or self.options.settings)
-                    for told, done, trouble in zip(wholes, results, ready.troubles, strict=True)
-                    if not trouble and not done.error
+                    (row, done.settings or self.options.settings)
+                    for index, (row, done) in enumerate(zip(final, results, strict=True))
+                    if index not in ready.failures and not done.failure
                 ]
             )
             await self._output.publish(ready)
-        for place, trouble in enumerate(ready.troubles):
-            if trouble:
-                wholes[place] = whole(place, report.unwritten(rows[place], trouble))
-        self._finish(wholes)
+        for index, failure in ready.failures.items():
+            final[index] = joined(index, rows.unwritten(made[index], failure))
+        self._finish(final)
 
-    async def _before(self, read: list[Read]) -> dict[int, Row]:
-        """What earlier runs in place have done to articles, by their place: a run goes on from there, and the way back
-        leads past it."""
+    async def _earlier_rows(self, read: list[Read]) -> dict[int, ArticleRow]:
+        """The rows of earlier runs in place, by index: this run goes on from their output, and its undo record
+        leads back to their input."""
         if not self.where.in_place:
             return {}
-        try:
-            rows = await self.journal.some(self._job, [one.item.name for one in read])
-        except StoreFailed as error:
-            logs.get().warning("journal.unread", why=str(error))
-            return {}
+        recorded = await self._journal_rows_of([one.item.name for one in read])
         found = {}
-        for place, one in enumerate(read):
-            row = rows.get(one.item.name)
-            told = report.earlier(row.report_json, one.seen.data) if row is not None else None
-            if told is not None:
-                found[place] = told
+        for index, one in enumerate(read):
+            record = recorded.get(one.item.name)
+            row = _recorded_row(record) if record is not None else None
+            if row is not None and rows.is_output_of(one.seen.data, row):
+                found[index] = row
         return found
 
-    async def _record(self, rows: list[tuple[Row, str]]) -> None:
-        """With the settings that decided about the images of each."""
+    async def _record(self, done: list[tuple[ArticleRow, str]]) -> None:
+        """Into the journal: each row with the settings that decided about its images."""
         try:
             await self.journal.record(
                 self._job,
                 [
                     JournalRow(
-                        path=told["out"],
-                        key=f"{self._fingerprint} {told['digest_in']} {settings}",
-                        digest_out=told["digest_out"],
-                        report_json=report.to_line(told).decode(),
+                        path=row.out,
+                        key=f"{self._fingerprint} {row.digest_in} {settings}",
+                        digest_out=row.digest_out or "",
+                        report_json=json_lines.to_line(row).decode(),
                     )
-                    for told, settings in rows
+                    for row, settings in done
                 ],
             )
         except StoreFailed as error:
             # The articles are done all the same; only a later run will not know it.
             logs.get().warning("journal.unkept", why=str(error))
 
-    def _finish(self, rows: list[Row], *, known: bool = False) -> None:
+    def _finish(self, done: list[ArticleRow], *, known: bool = False) -> None:
         """Into the report: an article that it names is done."""
         if self.report_file is not None:
-            self.report_file.add(rows)
-        for told in rows:
-            self.totals.add(told, known=known)
-            if self.on_failure is not None and (told["error"] or told["counts"]["failed"]):
-                self.on_failure(told)
+            self.report_file.add(done)
+        for row in done:
+            self.totals.add(row, known=known)
+            if self.on_failure is not None and (row.failure or _has_failures(row)):
+                self.on_failure(row)
         self.on_progress(self.totals)
 
 
@@ -333,25 +331,35 @@ def _take(items: Iterator[Item], count: int) -> list[Item]:
     return taken
 
 
-def _is_open(told: Row, changed: set[str]) -> bool:
-    """Whether a finished article is to be done again: an image may be got this time, or is another one now."""
-    for image in told["images"]:
-        if image["status"] == "failed" and kind_of(image["code"]).is_temporary:
-            return True
-        if image["origin"] in changed:
-            return True
-    return False
+def _recorded_row(record: JournalRow) -> ArticleRow | None:
+    """The row that a run recorded; None where this version cannot read it."""
+    try:
+        return json_lines.from_line(record.report_json.encode())
+    except ValueError:
+        return None
 
 
-def _assets(told: Row) -> dict[str, int | None]:
-    """Every file that an article of the report refers to, by name, and its size in bytes where the report has it."""
+def _has_failures(row: ArticleRow) -> bool:
+    return any(image.status is Status.FAILED for image in row.images)
+
+
+def _is_open(row: ArticleRow, changed: set[str]) -> bool:
+    """Whether a finished article must be rewritten: a failure was temporary, or an original has changed."""
+    return any(
+        (image.status is Status.FAILED and kind_of(image.code).is_temporary) or image.origin in changed
+        for image in row.images
+    )
+
+
+def _assets(row: ArticleRow) -> dict[str, int | None]:
+    """Every file that an article refers to, by name, and its size in bytes where the report has it."""
     sizes: dict[str, int | None] = {}
-    for image in told["images"]:
-        shown = image.get("thumbnail") or image.get("original")
-        if image.get("original"):
-            sizes.setdefault(image["original"], image.get("original_bytes"))
+    for image in row.images:
+        shown = image.thumbnail or image.original
+        if image.original:
+            sizes.setdefault(image.original, image.original_bytes)
         if shown:
-            sizes[shown] = image["bytes"]
+            sizes[shown] = image.bytes
     return sizes
 
 
@@ -380,6 +388,6 @@ def _parts(read: list[Read]) -> Iterator[list[Read]]:
 
 def _digest_of(path: Path) -> str | None:
     try:
-        return report.digest(path.read_bytes())
+        return rows.digest(path.read_bytes())
     except OSError:
         return None

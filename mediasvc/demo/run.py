@@ -12,14 +12,17 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from mediasvc.batch.chunks import Chunk, Done, rewrite_chunk
+from mediasvc.articles.rows import ImageRow
+from mediasvc.batch.chunks import Chunk, Done
 from mediasvc.batch.options import Options
-from mediasvc.batch.report import ReportFile, Row, read_report
+from mediasvc.batch.report import ReportFile, read_report
+from mediasvc.batch.rewriting import rewrite_chunk
+from mediasvc.batch.rows import ArticleRow
 from mediasvc.batch.run import Batch, Totals
 from mediasvc.batch.scan import Plan, plans
 from mediasvc.config.settings import Settings
 from mediasvc.demo.origin import connect_to, open_origin, origin_beside
-from mediasvc.demo.summary import AssetFile, Place, summarise
+from mediasvc.demo.summary import AssetFile, summarise
 from mediasvc.effects.disk import files
 from mediasvc.wiring.parts import Parts, open_parts
 
@@ -41,14 +44,13 @@ async def run_demo(settings: Settings, folder: Path, *, echo: Callable[[str], ob
     await asyncio.to_thread(files.write_whole, article, read_article().encode())
     (where,) = plans([article], folder / "local", None)
     async with open_origin() as origin, open_parts(demo_settings(settings, folder, origin.port)) as parts:
-        exit_code, told = await _rewrite(parts, settings, where, folder / "report.jsonl")
-        sources = {image["source"] for image in told["images"]}
+        exit_code, row = await _rewrite(parts, settings, where, folder / "report.jsonl")
+        sources = {image.source for image in row.images}
         wrappers = {source: _wrappers(parts, source) for source in sources}
-    places = [Place.of(image) for image in told["images"]]
-    assets = await asyncio.to_thread(_asset_files, where.root, places)
+    assets = await asyncio.to_thread(_asset_files, where.root, row.images)
     echo("The bundled article goes the way of every other one; a small web server on this machine plays")
     echo(f"its news site, so nothing leaves the machine. Before: {article}\n")
-    for line in summarise(places, wrappers, assets, origin.requests):
+    for line in summarise(row.images, wrappers, assets, origin.requests):
         echo(line)
     echo(f"\nAfter:  {where.root / ARTICLE}")
     echo(f"Report: {folder / 'report.jsonl'}")
@@ -79,7 +81,7 @@ def demo_settings(settings: Settings, folder: Path, port: int) -> Settings:
     )
 
 
-async def _rewrite(parts: Parts, settings: Settings, where: Plan, report: Path) -> tuple[int, Row]:
+async def _rewrite(parts: Parts, settings: Settings, where: Plan, report: Path) -> tuple[int, ArticleRow]:
     async def run_chunk(chunk: Chunk) -> tuple[Done, ...]:
         return await rewrite_chunk(parts.articles, chunk)
 
@@ -117,9 +119,9 @@ def _wrappers(parts: Parts, source: str) -> list[str]:
     return [urlsplit(address).hostname or "" for address in (source, *(layer.url for layer in layers))][:-1]
 
 
-def _asset_files(root: Path, places: Iterable[Place]) -> dict[str, AssetFile]:
+def _asset_files(root: Path, images: Iterable[ImageRow]) -> dict[str, AssetFile]:
     found = {}
-    for name in {name for place in places for name in (place.original, place.thumbnail) if name}:
+    for name in {name for image in images for name in (image.original, image.thumbnail) if name}:
         path = root / name
         with Image.open(path) as picture:
             found[name] = AssetFile(*picture.size, path.stat().st_size)

@@ -2,25 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any  # a report's JSON
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One reference as a report tells it: where it stands, what became of it, which files answer for it."""
-
-    source: str
-    origin: str | None
-    where: str
-    status: str
-    code: str | None = None
-    original: str | None = None
-    thumbnail: str | None = None
-
-    @staticmethod
-    def of(told: Mapping[str, Any]) -> "Place":
-        """told: one of a report's images."""
-        return Place(**{name: told[name] for name in Place.__slots__})
+from mediasvc.articles.rows import ImageRow, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +16,7 @@ class AssetFile:
 
 
 def summarise(
-    places: Sequence[Place],
+    places: Sequence[ImageRow],
     wrappers: Mapping[str, Sequence[str]],
     files: Mapping[str, AssetFile],
     requests: int,
@@ -44,7 +27,7 @@ def summarise(
     files: by the paths that the places name as their original and thumbnail.
     requests: how many the origin had to answer.
     """
-    pictures: dict[str, list[Place]] = {}
+    pictures: dict[str, list[ImageRow]] = {}
     for place in places:
         pictures.setdefault(place.origin or place.source, []).append(place)
     names = "names" if len(places) == 1 else "name"
@@ -58,22 +41,22 @@ def summarise(
     return [*lines, "", *_totals(places, files, requests)]
 
 
-def _outcome(places: Sequence[Place], files: Mapping[str, AssetFile]) -> list[str]:
+def _outcome(places: Sequence[ImageRow], files: Mapping[str, AssetFile]) -> list[str]:
     originals = {place.original for place in places if place.original}
     thumbnails = {place.thumbnail for place in places if place.thumbnail}
     lines = [f"original    {_described(name, files)}" for name in sorted(originals)]
     lines += [f"thumbnail   {_described(name, files)}" for name in sorted(thumbnails - originals)]
     if thumbnails & originals:
         lines.append("thumbnail   the original itself: it has the size that the article asks for")
-    failures = sorted({place.code or "failed" for place in places if place.status == "failed"})
+    failures = sorted({place.code or "failed" for place in places if place.status is Status.FAILED})
     lines += [f"failed      {code}: its text stays as it was" for code in failures]
     return lines or ["left        as it was"]
 
 
-def _totals(places: Sequence[Place], files: Mapping[str, AssetFile], requests: int) -> list[str]:
+def _totals(places: Sequence[ImageRow], files: Mapping[str, AssetFile], requests: int) -> list[str]:
     originals = {place.original for place in places if place.original} & files.keys()
     thumbnails = {place.thumbnail for place in places if place.thumbnail} & files.keys() - originals
-    localised = sum(place.status == "localised" for place in places)
+    localised = sum(place.status is Status.LOCALISED for place in places)
     kept = (
         f"{_count(len(originals), 'original')} ({_weight(originals, files)}) "
         f"and {_count(len(thumbnails), 'thumbnail')} ({_weight(thumbnails, files)})"
@@ -92,7 +75,7 @@ def _described(name: str, files: Mapping[str, AssetFile]) -> str:
     return f"{size}{stem[:19]}…{dot}{ending}" if len(stem) > 40 else f"{size}{name}"
 
 
-def _places(places: Sequence[Place]) -> str:
+def _places(places: Sequence[ImageRow]) -> str:
     counts: dict[str, int] = {}
     for place in places:
         counts[place.where] = counts.get(place.where, 0) + 1

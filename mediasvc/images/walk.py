@@ -202,14 +202,6 @@ class Images:
         if image.data is not None and not image.is_kept:
             await self._blobs.put(image.data)
 
-    async def read_blob(self, digest: str) -> bytes | None:
-        """Stored bytes by their digest; None: the store does not have them. StoreFailed."""
-        return await self._blobs.read(digest)
-
-    async def has_blob(self, digest: str) -> bool:
-        """Whether the store has the bytes of this digest. StoreFailed."""
-        return await self._blobs.size(digest) is not None
-
     async def asset(self, digest: str, form: Format) -> Image:
         """The asset of this digest and format. SourceMissing where the store has none; StoreFailed."""
         size = await self._blobs.size(digest)

@@ -9,22 +9,23 @@ from importlib import resources
 
 from PIL import Image
 
+from mediasvc.articles.rows import ImageRow, Status
 from mediasvc.demo import origin, paint
-from mediasvc.demo.summary import AssetFile, Place, summarise
+from mediasvc.demo.summary import AssetFile, summarise
 
 PATH = "/wetland/img/2024/10/26/lake-dawn.jpeg"
 
 
-def place(source: str, where: str, **told: str | None) -> Place:
-    given: dict[str, str | None] = {
-        "origin": "http://static.news.example/a.jpeg",
-        "original": "assets/aa.jpg",
-    }
-    return Place.of(
-        {"source": source, "where": where, "status": "localised", "code": None, "thumbnail": None}
-        | given
-        | told
+def place(source: str, where: str, **changed: object) -> ImageRow:
+    row = ImageRow(
+        source=source,
+        origin="http://static.news.example/a.jpeg",
+        where=where,
+        declared_size=None,
+        status=Status.LOCALISED,
+        original="assets/aa.jpg",
     )
+    return row._replace(**changed)  # type: ignore[arg-type]  # by name
 
 
 def article() -> str:
@@ -122,8 +123,8 @@ def test_the_summary_says_when_the_original_is_its_own_thumbnail_and_when_nothin
 
 def test_the_summary_says_what_failed_and_what_was_left() -> None:
     places = [
-        place("http://x.example/a", "img[src]", status="failed", code="source_missing", original=None),
-        place("data:,", "img[src]", origin=None, status="left", original=None),
+        place("http://x.example/a", "img[src]", status=Status.FAILED, code="source_missing", original=None),
+        place("data:,", "img[src]", origin=None, status=Status.LEFT, original=None),
     ]
 
     lines = summarise(places, {}, {}, 1)

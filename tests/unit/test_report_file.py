@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mediasvc.batch.report import ReportFile, Row
+from mediasvc.batch.json_lines import to_line
+from mediasvc.batch.report import ReportFile
+from mediasvc.batch.rows import ArticleRow, ArticleStatus
 from mediasvc.errors import InvalidRequest
 
-ROW: Row = {"path": "a.md"}
+ROW = ArticleRow("a.md", "a.md", "/site", ArticleStatus.UNCHANGED)
 
 
 def test_two_reports_of_one_name_are_both_whole_and_the_later_has_the_name(tmp_path: Path) -> None:
@@ -76,4 +78,4 @@ def test_what_a_killed_run_left_is_a_report(tmp_path: Path, held: bytes) -> None
     with closing(ReportFile(path)) as report:
         report.add([ROW])
 
-    assert path.read_bytes() == b'{"path":"a.md"}\n'
+    assert path.read_bytes() == to_line(ROW)

@@ -3,7 +3,7 @@
 import pytest
 
 from mediasvc.articles.options import ArticleOptions
-from mediasvc.articles.reports import ImageReport, Status
+from mediasvc.articles.rows import ImageRow, Status
 from mediasvc.articles.targets import Target, is_local, is_relative, sort_references
 from mediasvc.config.policies import make_addresses
 from mediasvc.config.settings import Settings
@@ -20,7 +20,7 @@ def addresses() -> Addresses:
     return make_addresses(Settings())
 
 
-def sorted_references(text: str, addresses: Addresses, **options: object) -> tuple[Target | ImageReport, ...]:
+def sorted_references(text: str, addresses: Addresses, **options: object) -> tuple[Target | ImageRow, ...]:
     chosen = ArticleOptions(type=ArticleType.HTML, **options)  # type: ignore[arg-type]  # by name
     return sort_references(text.encode(), chosen, addresses, prefix="assets/", public_url="").targets
 
@@ -82,7 +82,7 @@ def test_relative_addresses_without_a_base_are_left(addresses: Addresses) -> Non
     (left,) = sorted_references('<img src="a.jpg">', addresses)
     (led,) = sorted_references('<img src="a.jpg">', addresses, base_url="http://news.example/x/")
 
-    assert isinstance(left, ImageReport)
+    assert isinstance(left, ImageRow)
     assert left.status is Status.LEFT
     assert isinstance(led, Target)
     assert led.resolution.origin == "http://news.example/x/a.jpg"

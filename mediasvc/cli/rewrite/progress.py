@@ -5,7 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from mediasvc.batch.report import Row
+from mediasvc.articles.rows import Status
+from mediasvc.batch.rows import ArticleRow
 from mediasvc.batch.run import Totals
 from mediasvc.cli import programs
 from mediasvc.effects.disk import files
@@ -85,17 +86,17 @@ class Failures:
         self._report = report
         self._images = 0
 
-    def __call__(self, told: Row) -> None:
+    def __call__(self, row: ArticleRow) -> None:
         """One article of the report."""
-        path = files.shown(Path(told["path"]))
-        if told["error"]:
-            self._progress.say(f"mediasvc: {path}: {told['message']} ({told['error']})")
-        for image in told["images"]:
-            if image["status"] != "failed":
+        path = files.shown(Path(row.path))
+        if row.failure:
+            self._progress.say(f"mediasvc: {path}: {row.failure.message} ({row.failure.code})")
+        for image in row.images:
+            if image.status is not Status.FAILED:
                 continue
             self._images += 1
             if self._images <= _IMAGES_TOLD:
-                self._progress.say(f"mediasvc: {path}: {image['source']}: {image['code']}")
+                self._progress.say(f"mediasvc: {path}: {image.source}: {image.code}")
             elif self._images == _IMAGES_TOLD + 1:
                 where = f"are in {self._report}" if self._report else "can be had with --report"
                 self._progress.say(f"mediasvc: further images failed; all of them {where}")

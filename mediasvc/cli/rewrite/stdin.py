@@ -11,10 +11,11 @@ from typing import Literal
 import click
 
 from mediasvc.articles.options import ArticleOptions
-from mediasvc.batch.chunks import done_with, exit_code_of, failed_with
 from mediasvc.batch.options import Options
 from mediasvc.batch.output import quoted
-from mediasvc.batch.report import ReportFile, row
+from mediasvc.batch.report import ReportFile
+from mediasvc.batch.rewriting import done_with, failed_with
+from mediasvc.batch.rows import exit_code_of, finished
 from mediasvc.batch.scan import Item
 from mediasvc.cli.context import printable
 from mediasvc.cli.rewrite.preview import preview_stdin
@@ -89,10 +90,10 @@ async def _rewrite_one(
             if report_file is not None:
                 kind = article.type or ArticleType.HTML
                 item = Item(Path("-"), Path("-"), "-", kind, str(Path.cwd()))
-                report_file.add([row(item, content, done)])
-    if done.error is not None:
-        click.echo(printable(f"mediasvc: {done.error[1]}"), err=True)
+                report_file.add([finished(item, content, done)])
+    if done.failure is not None:
+        click.echo(printable(f"mediasvc: {done.failure.message}"), err=True)
     for image in done.images:
-        if image["code"] is not None:
-            click.echo(printable(f"mediasvc: {image['source']}: {image['code']}"), err=True)
-    return exit_code_of(done.images, done.error)
+        if image.code is not None:
+            click.echo(printable(f"mediasvc: {image.source}: {image.code}"), err=True)
+    return exit_code_of(done.images, done.failure)

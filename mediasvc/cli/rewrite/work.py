@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from mediasvc import wiring
-from mediasvc.batch.chunks import Chunk, Done, results_from_bytes, rewrite_chunk
+from mediasvc.batch.chunks import Chunk, Done
+from mediasvc.batch.rewriting import rewrite_chunk
 from mediasvc.batch.run import Run
+from mediasvc.batch.wire import chunk_to_bytes, results_from_bytes
 from mediasvc.config.settings import Settings
 from mediasvc.errors import StoreFailed
 from mediasvc.startup import keep_what_is_loaded
@@ -71,7 +73,7 @@ async def _ask(queue_url: str, stack: AsyncExitStack) -> Run:
 
     async def run_chunk(chunk: Chunk) -> tuple[Done, ...]:
         try:
-            results = results_from_bytes(await asking.do(chunk.to_json()))
+            results = results_from_bytes(await asking.do(chunk_to_bytes(chunk)))
             if len(results) != len(chunk.tasks):
                 raise ValueError("not as many articles as were asked for")
             return results

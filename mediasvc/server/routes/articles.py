@@ -9,8 +9,9 @@ from aiohttp import web
 
 from mediasvc import metrics
 from mediasvc.articles.options import ArticleOptions, Mode
-from mediasvc.articles.reports import Rewritten
+from mediasvc.articles.rows import Counts, Rewritten
 from mediasvc.articles.walk import Articles
+from mediasvc.batch.json_lines import from_counts, from_image
 from mediasvc.core.addresses import urls
 from mediasvc.core.formats import OutputFormat
 from mediasvc.core.text.front_matter.fields import parse_field
@@ -73,8 +74,8 @@ class ArticleRoutes:
             rewritten = await self._rewritten(article, asked, _chosen(given, "mode", _MODES, Mode.LAZY))
         reply = {
             "content": rewritten.content.decode(),
-            "images": [image.to_json() for image in rewritten.images],
-            "counts": rewritten.counts,
+            "images": [from_image(image) for image in rewritten.images],
+            "counts": from_counts(Counts.of(rewritten.images)),
         }
         return web.Response(body=orjson.dumps(reply), content_type="application/json")
 

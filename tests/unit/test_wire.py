@@ -9,32 +9,34 @@ from typing import Any
 
 import pytest
 
-from mediasvc.articles.reports import Asset
-from mediasvc.batch.chunks import Chunk, Done, Task, results_from_bytes, results_to_bytes, that_fit
+from mediasvc.articles.rows import Asset, ImageRow, Status
+from mediasvc.batch.chunks import Chunk, Done, Task
+from mediasvc.batch.json_lines import from_image
+from mediasvc.batch.rewriting import fit_message
+from mediasvc.batch.wire import chunk_from_bytes, chunk_to_bytes, results_from_bytes, results_to_bytes
 from mediasvc.core.formats import Format, OutputFormat
 from mediasvc.core.geometry import Size
-from mediasvc.core.records.compression import compress
+from mediasvc.core.records.compression import compress, decompress
 from mediasvc.core.text.reference import ArticleType
+from mediasvc.errors import Failure, StoreFailed
 
 DATA = b"\xff\xd8\xff\0of a picture"
 CARRIED = Asset(hashlib.sha256(DATA).hexdigest(), Format.JPEG, DATA, len(DATA), "https://news.example/a.jpg")
 STORED = Asset("0" * 64, Format.PNG, None, 4_000_000, "https://news.example/b.png")
-IMAGE: dict[str, object] = {
-    **dict.fromkeys(("origin", "code", "original", "thumbnail", "width", "height", "bytes")),
-    "source": "https://news.example/a.jpg",
-    "status": "left",
-}
+IMAGE = ImageRow(
+    "https://news.example/a.jpg", None, "img[src]", Size(600, 400), Status.LEFT, why="a template"
+)
 DONE = Done(
     content="秋\r\n".encode("gb18030"),
-    images=[IMAGE],
-    edits=[[0, 3, "aGVhZA=="]],
+    images=(IMAGE,),
+    undo=[[0, 3, "aGVhZA=="]],
     assets=(CARRIED, STORED),
-    error=None,
-    warnings=["data-size"],
+    failure=None,
+    warnings=("data-size",),
     seconds=0.25,
     settings="0f",
 )
-FAILED = Done(None, [], [], (), ("invalid_request", "UTF-16", 2), [], 0.0)
+FAILED = Done(None, (), [], (), Failure("invalid_request", "UTF-16"), (), 0.0)
 
 
 def with_head(told: object) -> bytes:
@@ -60,9 +62,9 @@ def test_folders_whose_names_are_not_utf_8_arrive_as_they_were_sent() -> None:
         store="files",
         began=datetime(2026, 11, 26, 12, 0, 0, 5, tzinfo=UTC),
     )
-    done = replace(DONE, images=[IMAGE | {"original": "as\udcff/a.jpg"}])
+    done = replace(DONE, images=(IMAGE._replace(original="as\udcff/a.jpg"),))
 
-    assert Chunk.from_json(chunk.to_json()) == chunk
+    assert chunk_from_bytes(chunk_to_bytes(chunk)) == chunk
     assert results_from_bytes(results_to_bytes((done, FAILED))) == (done, FAILED)
 
 
@@ -90,15 +92,15 @@ def test_articles_whose_images_do_not_fit_into_a_message_fail_by_themselves() ->
         with_assets(("e", 1)),
     )
 
-    fitting = that_fit(results, 100)
+    fitting = fit_message(results, 100)
 
     assert [fitting[place] for place in (0, 2, 3)] == [results[place] for place in (0, 2, 3)]
     for place in (1, 4):
-        error = fitting[place].error
-        assert error is not None
-        assert error[::2] == ("store_failed", 4)
+        failure = fitting[place].failure
+        assert failure is not None
+        assert failure.kind is StoreFailed
         assert (fitting[place].content, fitting[place].assets) == (None, ())
-    assert that_fit(results, 142) == results
+    assert fit_message(results, 142) == results
 
 
 @pytest.mark.parametrize(
@@ -130,17 +132,22 @@ def test_what_came_to_harm_is_refused(harm: Callable[[bytes], bytes]) -> None:
         {"images": [1]},
         {"images": None},
         {"images": [{"source": "https://news.example/a.jpg"}]},
-        {"images": [IMAGE | {"bytes": "many"}]},
-        {"edits": 5},
+        {"images": [from_image(IMAGE) | {"bytes": "many"}]},
+        {"images": [from_image(IMAGE) | {"status": "lost"}]},
+        {"images": [from_image(IMAGE) | {"declared_size": 600}]},
+        {"undo": 5},
         {"warnings": None},
         {"seconds": "x"},
-        {"error": ("overloaded",)},
-        {"error": ("overloaded", "later", "4")},
+        {"failure": ("overloaded",)},
+        {"failure": ("overloaded", "later", "4")},
+        {"failure": ("overloaded", 4)},
     ],
     ids=str,
 )
 def test_what_is_of_another_shape_is_refused(harm: dict[str, Any]) -> None:
-    sent = results_to_bytes((replace(DONE, **harm),))
+    sent = results_to_bytes((DONE,))
+    members = json.loads(decompress(sent[4 : 4 + int.from_bytes(sent[:4], "big")]))
 
+    harmed = with_head(members | {"results": [members["results"][0] | harm]}) + DATA
     with pytest.raises((ValueError, KeyError, TypeError)):
-        results_from_bytes(sent)
+        results_from_bytes(harmed)
