@@ -11,7 +11,7 @@ import orjson
 from mediasvc.cli import programs
 from mediasvc.cli.context import Common, common_options, wait_for
 from mediasvc.cli.paths import PathParameter
-from mediasvc.config.settings import check_serving, describe
+from mediasvc.config.settings import check_serving, describe, find_short_secrets
 from mediasvc.errors import InvalidSettings
 
 _FOLDER_PREFIX = "mediasvc-demo-"
@@ -84,8 +84,11 @@ def _folder_while_serving(out: Path | None) -> Iterator[Path]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @common_options
 def settings(as_json: bool, common: Common) -> int:
-    """Print the effective settings, secrets masked."""
-    values = describe(common.settings())
+    """Print the effective settings, secrets masked; warn on stderr of secrets that are too short."""
+    effective = common.settings()
+    for warning in find_short_secrets(effective):
+        click.echo(f"mediasvc: {warning}", err=True)
+    values = describe(effective)
     if as_json:
         click.echo(orjson.dumps(values, option=orjson.OPT_INDENT_2))
         return 0

@@ -28,6 +28,7 @@ READ_FURTHER = (
     "headers_file",
     "ca_file",
 )
+LEAST_SECRET_BYTES = 16
 _CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)  # also where no parser would find them
 _OPTIONS = re.compile(r"(?<=://)([^?#]*[?#]).*", re.DOTALL)
 
@@ -77,7 +78,9 @@ class Settings:
         (), values.keys, "Hexadecimal keys, comma separated; the first signs, all verify", is_secret=True
     )
     allow_unsigned: bool | None = _setting(
-        None, values.claim, "Whether unsigned image requests are answered; default: on loopback only"
+        None,
+        values.claim,
+        "Whether unsigned image requests are answered; default: on loopback, while no key is set",
     )
     api_token: str = _setting(
         "", values.token, "Bearer token for rewrite, info, warm and purge; empty: open", is_secret=True
@@ -148,8 +151,10 @@ class Settings:
 
     @property
     def unsigned_allowed(self) -> bool:
-        """allow_unsigned with its default filled in."""
-        return self.listens_on_loopback if self.allow_unsigned is None else self.allow_unsigned
+        """allow_unsigned with its default filled in: a key that is set means that requests must be signed."""
+        if self.allow_unsigned is None:
+            return self.listens_on_loopback and not self.signing_keys
+        return self.allow_unsigned
 
 
 def read_settings(
@@ -281,19 +286,33 @@ def find_exposure(settings: Settings) -> Iterator[str]:
 
 
 def find_open_doors(settings: Settings) -> Iterator[str]:
-    """What lets strangers get past the signatures that were set up, though nothing of it is forbidden."""
-    if not settings.signing_keys:
-        return
-    if settings.unsigned_allowed and settings.allow_unsigned is None:
+    """Warnings about settings that are allowed, but let strangers get past signatures or guess a secret."""
+    yield from find_short_secrets(settings)
+    if settings.signing_keys and not settings.unsigned_allowed and not settings.api_token:
         yield (
-            f"{PREFIX}ALLOW_UNSIGNED: unsigned requests are answered too, as always on loopback; "
-            "set it to false where a proxy lets others in"
+            f"{PREFIX}API_TOKEN: none is set, so everyone who reaches /v1/rewrite gets signed paths for any address; "
+            "set one, or keep strangers away from that route"
         )
-    elif not settings.unsigned_allowed and not settings.api_token:
+
+
+def find_short_secrets(settings: Settings) -> Iterator[str]:
+    """A warning for each key or token that is short enough to be guessed."""
+    for position, key in enumerate(settings.signing_keys, 1):
+        if len(key) < LEAST_SECRET_BYTES:
+            yield (
+                f"{PREFIX}SIGNING_KEYS: key {position} has {_bytes(len(key))}, which can be guessed; "
+                f"use at least {LEAST_SECRET_BYTES} (openssl rand -hex 32)"
+            )
+    length = len(settings.api_token.encode())
+    if 0 < length < LEAST_SECRET_BYTES:
         yield (
-            f"{PREFIX}API_TOKEN: none is set, so whoever reaches /v1/rewrite gets signed paths for any address; "
-            "set one, or let no stranger reach it"
+            f"{PREFIX}API_TOKEN: the token has {_bytes(length)}, which can be guessed; "
+            f"use at least {LEAST_SECRET_BYTES} (openssl rand -hex 24)"
         )
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count} bytes"
 
 
 def check_serving(settings: Settings) -> None:

@@ -45,7 +45,10 @@ def examples() -> list[Example]:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    with origin_beside() as news, Service(CONNECT_TO=connect_to(news.port), SIGNING_KEYS=KEY) as running:
+    with (
+        origin_beside() as news,
+        Service(CONNECT_TO=connect_to(news.port), SIGNING_KEYS=KEY, ALLOW_UNSIGNED="true") as running,
+    ):
         yield running
 
 

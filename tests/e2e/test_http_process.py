@@ -71,6 +71,22 @@ def test_listening_beyond_loopback_needs_keys_or_a_word_of_consent(host: str) ->
     assert "ALLOW_UNSIGNED" in said
 
 
+def test_with_a_key_unsigned_requests_are_refused_on_loopback_too_and_a_short_key_is_warned_of(
+    world: Origin,
+) -> None:
+    unsigned = [image_path(URL), f"/v1/image?url={URL}"]
+
+    with Service(world, SIGNING_KEYS="00ff") as keyed:
+        keyed_codes = [keyed.get(path).code for path in unsigned]
+        line = next(line for line in keyed.lines if "settings.open_door" in line)
+    with Service(world, SIGNING_KEYS="00ff", ALLOW_UNSIGNED="true") as open_too:
+        open_statuses = [open_too.get(path).status for path in unsigned]
+
+    assert keyed_codes == ["bad_signature"] * 2
+    assert "MEDIASVC_SIGNING_KEYS: key 1 has 2 bytes" in line
+    assert open_statuses == [200, 200]
+
+
 def test_an_address_that_is_not_ours_is_told(world: Origin) -> None:
     code, said = run(Service(HOST="192.0.2.1", ALLOW_UNSIGNED="true"))
 

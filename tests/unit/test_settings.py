@@ -15,6 +15,7 @@ from mediasvc.config.settings import (
     describe,
     find_exposure,
     find_open_doors,
+    find_short_secrets,
     pack,
     read_settings,
     unpack,
@@ -262,18 +263,48 @@ def test_listening_to_strangers_without_protection_is_refused() -> None:
     ("given", "warned_of"),
     [
         ({}, []),
-        ({"signing_keys": "ff"}, ["MEDIASVC_ALLOW_UNSIGNED"]),
-        ({"signing_keys": "ff", "allow_unsigned": True}, []),
-        ({"signing_keys": "ff", "allow_unsigned": False}, ["MEDIASVC_API_TOKEN"]),
-        ({"signing_keys": "ff", "host": "0.0.0.0"}, ["MEDIASVC_API_TOKEN"]),
-        ({"signing_keys": "ff", "host": "0.0.0.0", "api_token": "swordfish"}, []),
+        ({"signing_keys": "ff" * 16}, ["MEDIASVC_API_TOKEN"]),
+        ({"signing_keys": "ff" * 16, "allow_unsigned": True}, []),
+        ({"signing_keys": "ff" * 16, "allow_unsigned": False}, ["MEDIASVC_API_TOKEN"]),
+        ({"signing_keys": "ff" * 16, "host": "0.0.0.0"}, ["MEDIASVC_API_TOKEN"]),
+        ({"signing_keys": "ff" * 16, "host": "0.0.0.0", "api_token": "sixteen-letters!"}, []),
         ({"host": "0.0.0.0", "allow_unsigned": True}, []),
+        ({"api_token": "fifteen-letters"}, ["MEDIASVC_API_TOKEN"]),
+        ({"signing_keys": f"{'ff' * 16},{'ff' * 15}", "allow_unsigned": True}, ["MEDIASVC_SIGNING_KEYS"]),
     ],
 )
 def test_signatures_that_keep_nobody_out_are_told(given: dict[str, object], warned_of: list[str]) -> None:
     doors = find_open_doors(read_settings(os.environ, flags=given))
 
     assert [door.partition(":")[0] for door in doors] == warned_of
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        ({}, True),
+        ({"host": "::1"}, True),
+        ({"host": "0.0.0.0"}, False),
+        ({"signing_keys": "ff" * 16}, False),
+        ({"signing_keys": "ff" * 16, "allow_unsigned": True}, True),
+        ({"allow_unsigned": False}, False),
+    ],
+)
+def test_unsigned_requests_are_answered_on_loopback_while_no_key_is_set(
+    given: dict[str, object], allowed: bool
+) -> None:
+    assert read_settings(os.environ, flags=given).unsigned_allowed is allowed
+
+
+def test_a_short_secret_is_named_by_its_place_and_length_but_never_shown() -> None:
+    flags = {"signing_keys": f"{'ab' * 32},cdef", "api_token": "swordfish"}
+
+    (key, token) = find_short_secrets(read_settings(os.environ, flags=flags))
+
+    assert key.startswith("MEDIASVC_SIGNING_KEYS: key 2 has 2 bytes, which can be guessed")
+    assert token.startswith("MEDIASVC_API_TOKEN: the token has 9 bytes, which can be guessed")
+    assert "cdef" not in key
+    assert "swordfish" not in token
 
 
 def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
