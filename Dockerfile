@@ -9,7 +9,7 @@ COPY deploy/constraints.txt deploy/constraints.txt
 RUN grep -v '^#' deploy/constraints.txt > wanted.txt && /opt/mediasvc/bin/pip install --no-deps -r wanted.txt
 COPY pyproject.toml README.md ./
 COPY mediasvc mediasvc
-RUN /opt/mediasvc/bin/pip install -c deploy/constraints.txt '.[heif]'
+RUN /opt/mediasvc/bin/pip install -c deploy/constraints.txt '.[standard,heif]'
 
 
 FROM python:3.11.14-slim-bookworm

@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 .venv: pyproject.toml
 	python3 -m venv .venv
-	$(BIN)/pip install -e '.[test]'
+	$(BIN)/pip install -e '.[standard,test]'
 	touch .venv
 
 check: .venv

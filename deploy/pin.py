@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("heif",)
+EXTRAS = ("standard", "heif")
 HEAD = "# Written by deploy/pin.py (make pin); what it pins is what the tests ran with on that day.\n"
 
 

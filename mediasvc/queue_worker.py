@@ -6,7 +6,6 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 
 import dramatiq
-import uvloop
 from dramatiq.brokers.redis import RedisBroker
 
 from mediasvc import logs
@@ -20,6 +19,7 @@ from mediasvc.batch.rewriting import (
 from mediasvc.batch.wire import chunk_from_bytes, results_to_bytes
 from mediasvc.config.settings import Settings
 from mediasvc.effects.queue import ACTOR, QUEUE, WorkingSide, make_broker, unpack
+from mediasvc.engines import event_loop
 from mediasvc.errors import ExitCode
 from mediasvc.wiring.parts import Parts, open_parts
 from mediasvc.wiring.records import fetch_fingerprint, store_name
@@ -35,7 +35,8 @@ _DRAIN_MS = 60_000
 
 def work(settings: Settings) -> int:
     """Until SIGTERM or Ctrl-C; what is under way is finished first. The exit code: 0, or 130 for Ctrl-C."""
-    return uvloop.run(_work(settings))
+    event_loop.report()
+    return event_loop.run(_work(settings))
 
 
 async def _work(settings: Settings) -> int:

@@ -1,5 +1,6 @@
 """What commands share: the options that say where settings come from, the settings themselves, and words to print."""
 
+import json
 import os
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import click
 from mediasvc import logs, wiring
 from mediasvc.cli.paths import PathParameter
 from mediasvc.config.settings import READ_FURTHER, Settings, find_exposure, read_settings
+from mediasvc.wiring import engines
 
 T = TypeVar("T")
 
@@ -36,6 +38,7 @@ class Common:
         checks = (_find_problems, find_exposure) if serving else (_find_problems,)
         settings = read_settings(os.environ, self.config, own | flags, defaults=defaults, checks=checks)
         logs.configure(settings.log_format, settings.log_level)
+        _tell_missing(settings.log_format)
         return settings
 
     def quiet_settings(self, **flags: object) -> Settings:
@@ -47,6 +50,16 @@ def _find_problems(settings: Settings) -> Iterator[str]:
     """The problems that config.policies finds, which is loaded only where one of its settings is given."""
     if any(getattr(settings, name) for name in READ_FURTHER):
         yield from wiring.find_problems(settings)
+
+
+def _tell_missing(log_format: str) -> None:
+    """One line on what would make this command faster, where that can be installed."""
+    line = engines.advice(engines.missing())
+    if line is not None:
+        told = (
+            json.dumps({"event": line, "level": "warning"}) if log_format == "json" else f"mediasvc: {line}"
+        )
+        click.echo(told, err=True)
 
 
 def printable(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import orjson
 
+from mediasvc import wiring
 from mediasvc.cli import programs
 from mediasvc.cli.context import Common, common_options, wait_for
 from mediasvc.cli.paths import PathParameter
@@ -89,14 +90,17 @@ def settings(as_json: bool, common: Common) -> int:
     for warning in find_short_secrets(effective):
         click.echo(f"mediasvc: {warning}", err=True)
     values = describe(effective)
+    used = wiring.describe_engines()
     if as_json:
-        click.echo(orjson.dumps(values, option=orjson.OPT_INDENT_2))
+        click.echo(orjson.dumps(values | {"engines": used}, option=orjson.OPT_INDENT_2))
         return 0
     for name, value in values.items():
         shown = ",".join(value) if isinstance(value, list) else value
         click.echo(
             f"{name}={'' if shown is None else str(shown).lower() if isinstance(shown, bool) else shown}"
         )
+    for kind, name in used.items():
+        click.echo(f"engine_{kind}={name}")
     return 0
 
 

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import uvloop
 from aiohttp import web
 
 from mediasvc import logs
 from mediasvc.config.settings import Settings, unpack
+from mediasvc.engines import event_loop
 from mediasvc.errors import MediaError
 from mediasvc.server import app as application
 from mediasvc.server.app import ADMISSION, FAST_PATH, OBSERVER
@@ -50,8 +50,10 @@ def main() -> int:
     settings = unpack(message.settings)
     logs.configure(settings.log_format, settings.log_level)
     logs.get()  # the first call is slow: not during a request
+    if message.is_first:
+        event_loop.report()
     try:
-        uvloop.run(_serve(settings, message))
+        event_loop.run(_serve(settings, message))
     except MediaError as failure:
         return _print_failure(failure)
     except BaseExceptionGroup as failures:
@@ -67,7 +69,9 @@ async def _serve(settings: Settings, message: start_message.ProcessStart) -> Non
     orders: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for order in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(order, orders.put_nowait, order)
-    async with open_parts(settings, image_processes=message.image_processes) as parts:
+    async with open_parts(
+        settings, image_processes=message.image_processes, reports_engines=message.is_first
+    ) as parts:
         app = application.create_app(settings, parts)
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
         await runner.setup()

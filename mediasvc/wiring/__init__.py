@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mediasvc.effects.machine import share_one_heap as share_one_heap
     from mediasvc.effects.queue import AskingSide as AskingSide
     from mediasvc.engines.redis import RedisLink as RedisLink
+    from mediasvc.wiring.engine_names import describe_engines as describe_engines
     from mediasvc.wiring.parts import Parts as Parts
     from mediasvc.wiring.parts import open_parts as open_parts
     from mediasvc.wiring.records import Records as Records
@@ -34,6 +35,7 @@ else:
             "mediasvc.effects.machine": ["share_one_heap"],
             "mediasvc.effects.queue": ["AskingSide"],
             "mediasvc.engines.redis": ["RedisLink"],
+            "mediasvc.wiring.engine_names": ["describe_engines"],
             "mediasvc.wiring.parts": ["Parts", "open_parts"],
             "mediasvc.wiring.records": [
                 "Records",

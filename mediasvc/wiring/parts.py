@@ -49,12 +49,13 @@ async def open_parts(
     *,
     image_processes: int | None = None,
     image_work: bool = True,
+    reports_engines: bool = True,
 ) -> AsyncIterator[Parts]:
     """Every part, opened in order and closed in reverse.
 
     records: where the caller has them open already. image_processes: None is one for each core. image_work False, for
     callers that perhaps only look things up: connections and tidying up wait until work begins, and image processes
-    until there is an image for them.
+    until there is an image for them. reports_engines: whether libraries that cannot be used are logged.
     InvalidSettings, StoreFailed.
     """
     addresses = policies.make_addresses(settings)
@@ -74,6 +75,7 @@ async def open_parts(
             timeout_s=settings.image_timeout,
             limits=policies.limits(settings),
             eager=image_work,
+            reports_engines=reports_engines,
         )
         fetch_rules = policies.fetch_rules(settings)
         connections = Connections(

@@ -43,7 +43,15 @@ def test_a_service_that_runs_is_alive_and_ready(service: Service) -> None:
     alive, ready = service.get("/healthz"), service.get("/readyz")
 
     assert (alive.status, alive.json) == (200, {"status": "alive"})
-    assert (ready.status, ready.json) == (200, {"status": "ready", "degraded": [], "reasons": {}})
+    engines = {
+        "resize": "cykooz.resizer",
+        "jpeg": "simplejpeg",
+        "png": "kornia-rs",
+        "thumbhash": "numpy",
+        "event_loop": "uvloop",
+    }
+    expected = {"status": "ready", "degraded": [], "reasons": {}, "engines": engines}
+    assert (ready.status, ready.json) == (200, expected)
 
 
 def test_readiness_names_a_store_that_is_missing_while_images_are_still_served(world: Origin) -> None:

@@ -69,8 +69,11 @@ def test_the_readme_is_short() -> None:
 
 
 def test_it_gives_the_two_commands() -> None:
-    assert "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/mediasvc demo" in TEXT
-    assert "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/python -m pytest" in TEXT
+    assert "python3 -m venv .venv && .venv/bin/pip install '.[standard]' && .venv/bin/mediasvc demo" in TEXT
+    assert (
+        "python3 -m venv .venv && .venv/bin/pip install -e '.[standard,test]' && .venv/bin/python -m pytest"
+        in TEXT
+    )
 
 
 def test_every_path_that_its_tree_names_is_there() -> None:

@@ -6,13 +6,14 @@ import pytest
 from PIL import Image
 
 from mediasvc.core.pictures import jpeg, png, resample
+from mediasvc.core.pictures.engine import Engine
 from tests.support import pictures
 
 
 def test_the_libraries_agree_with_pillow_here() -> None:
-    assert resample.engine_name() == "simd"
-    assert png.engine_name() == "kornia"
-    assert jpeg.engine_name() == "simplejpeg"
+    assert (resample.engine().name, resample.engine().trouble) == ("cykooz.resizer", None)
+    assert (png.engine().name, png.engine().trouble) == ("kornia-rs", None)
+    assert (jpeg.engine().name, jpeg.engine().trouble) == ("simplejpeg", None)
 
 
 def _never_lanczos(
@@ -170,7 +171,7 @@ def test_a_damaged_or_tiny_jpeg_is_left_to_pillow() -> None:
 @pytest.mark.parametrize("engine", ["simd", "pillow"])
 def test_rgb_in_four_bytes_is_scaled_as_rgb(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if engine == "pillow":
-        monkeypatch.setattr(resample, "_engine", lambda: resample._pillow_resize)
+        monkeypatch.setattr(resample, "engine", lambda: Engine("Pillow", resample._pillow_resize))
     rgb = pictures.photograph(300, 200)
     padded = rgb.convert("RGBX")
 

@@ -100,4 +100,4 @@ def test_bytes_that_are_no_hash_are_refused(hash: bytes) -> None:
 
 
 def test_numpy_computes_where_it_is_installed() -> None:
-    assert thumbhash.engine_name() == "numpy"
+    assert thumbhash.engine().name == "numpy"

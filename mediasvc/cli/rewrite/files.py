@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import uvloop
 
 from mediasvc import wiring
 from mediasvc.batch.options import Options
@@ -22,6 +21,7 @@ from mediasvc.cli.rewrite.work import open_work
 from mediasvc.config.settings import Settings
 from mediasvc.effects.disk import files
 from mediasvc.effects.locks import Locks
+from mediasvc.engines import event_loop
 from mediasvc.startup import keep_what_is_loaded
 
 _TURN_TOLD_S = 1.0
@@ -33,7 +33,8 @@ def rewrite_all(settings: Settings, options: Options, wheres: list[Plan], report
         files.check_writable(where.root)
         files.check_folder(where.assets)
     totals = Totals(expected=sum(check(where) for where in wheres))
-    return uvloop.run(_rewrite_all(settings, options, wheres, report, totals))
+    event_loop.report()
+    return event_loop.run(_rewrite_all(settings, options, wheres, report, totals))
 
 
 async def _rewrite_all(

@@ -3,10 +3,12 @@
 import io
 from collections.abc import Callable
 from functools import lru_cache
-from importlib import import_module
+from operator import attrgetter
 from typing import Any
 
 from PIL import Image, ImageChops, ImageStat
+
+from mediasvc.core.pictures.engine import Engine, choose
 
 _Decode = Callable[..., Any]  # Any: an array of a library that is optional
 # In smaller pictures two of libjpeg's scales give the same size, and nothing is to be won.
@@ -20,13 +22,19 @@ def decode(data: bytes, size: tuple[int, int]) -> Image.Image | None:
 
     size: what the picture comes to at one of libjpeg's scales. Pillow has the last word on what is damaged.
     """
-    fast = _fast_decoder() if min(size) >= _MIN_SIDE_PX else None
+    fast = engine().work if min(size) >= _MIN_SIDE_PX else None
     return None if fast is None else _decode_with(fast, data, size)
 
 
-def engine_name() -> str:
-    """`simplejpeg` or `pillow`: which of them decodes JPEGs in colour in this process."""
-    return "pillow" if _fast_decoder() is None else "simplejpeg"
+@lru_cache(maxsize=1)
+def engine() -> Engine[_Decode | None]:
+    """What decodes JPEGs in colour; None for Pillow's usual way."""
+
+    def agrees(found: _Decode | None) -> bool:
+        return found is not None and agrees_with_pillow(found)
+
+    pillow: Engine[_Decode | None] = Engine("Pillow", None)
+    return choose("simplejpeg", "simplejpeg", attrgetter("decode_jpeg"), agrees, pillow)
 
 
 def agrees_with_pillow(decode_with: _Decode) -> bool:
@@ -47,15 +55,6 @@ def agrees_with_pillow(decode_with: _Decode) -> bool:
         if max(most for _, most in ImageStat.Stat(difference).extrema) > _MOST_DIFFERENCE:
             return False
     return _decode_with(decode_with, out.getvalue()[:-400], (side + 3, side + 5)) is None
-
-
-@lru_cache(maxsize=1)
-def _fast_decoder() -> _Decode | None:
-    try:
-        found: _Decode = import_module("simplejpeg").decode_jpeg
-    except (ImportError, AttributeError):
-        return None
-    return found if agrees_with_pillow(found) else None
 
 
 def _decode_with(fast: _Decode, data: bytes, size: tuple[int, int]) -> Image.Image | None:

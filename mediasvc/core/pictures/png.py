@@ -3,10 +3,12 @@
 import io
 from collections.abc import Callable
 from functools import lru_cache
-from importlib import import_module
+from operator import attrgetter
 from typing import Any
 
 from PIL import Image
+
+from mediasvc.core.pictures.engine import Engine, choose
 
 _Decode = Callable[[bytes, tuple[int, int], str], Any]  # Any: an array of a library that is optional
 # Colour type in the header: what the fast decoder calls it, and what Pillow calls the same samples.
@@ -29,7 +31,7 @@ def decode(data: bytes, *, has_alpha: bool) -> Image.Image | None:
     depth, colour, interlace = data[24], data[25], data[28]
     if depth != 8 or colour not in _MODES or interlace or has_alpha != (colour == 6):
         return None  # palettes, 16 bits, colour keys: Pillow knows them
-    fast = _fast_decoder()
+    fast = engine().work
     return None if fast is None else _decode_with(fast, data)
 
 
@@ -62,9 +64,15 @@ def encode(picture: Image.Image) -> bytes:
     return _saved(picture, chosen)
 
 
-def engine_name() -> str:
-    """`kornia` or `pillow`: which of them decodes plain PNG in this process."""
-    return "pillow" if _fast_decoder() is None else "kornia"
+@lru_cache(maxsize=1)
+def engine() -> Engine[_Decode | None]:
+    """What decodes plain PNG; None for Pillow's usual way."""
+
+    def agrees(found: _Decode | None) -> bool:
+        return found is not None and agrees_with_pillow(found)
+
+    pillow: Engine[_Decode | None] = Engine("Pillow", None)
+    return choose("kornia-rs", "kornia_rs", attrgetter("io.decode_image_png_u8"), agrees, pillow)
 
 
 def agrees_with_pillow(decode_with: _Decode) -> bool:
@@ -79,15 +87,6 @@ def agrees_with_pillow(decode_with: _Decode) -> bool:
         if _decode_with(decode_with, data[:-40]) is not None:
             return False
     return True
-
-
-@lru_cache(maxsize=1)
-def _fast_decoder() -> _Decode | None:
-    try:
-        found: _Decode = import_module("kornia_rs").io.decode_image_png_u8
-    except (ImportError, AttributeError):
-        return None
-    return found if agrees_with_pillow(found) else None
 
 
 def _decode_with(fast: _Decode, data: bytes) -> Image.Image | None:

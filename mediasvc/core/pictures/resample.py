@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from importlib import import_module
 from typing import Any
 
 from PIL import Image
+
+from mediasvc.core.pictures.engine import Engine, choose
 
 Box = tuple[float, float, float, float]
 _Resize = Callable[[Image.Image, tuple[int, int], Box, bool], Image.Image]
@@ -29,22 +30,14 @@ def resize(
     part = whole if box is None else box
     if picture.size == size and part == whole:
         return picture.convert("RGB") if picture.mode == "RGBX" else picture
-    return _engine()(picture, size, part, lanczos)
+    return engine().work(picture, size, part, lanczos)
 
 
 @lru_cache(maxsize=1)
-def _engine() -> _Resize:
-    """The SIMD resizer if it is there and agrees with Pillow on a known picture, else Pillow."""
-    try:
-        simd = _simd_resize(import_module("cykooz_resizer"))
-    except ImportError:
-        return _pillow_resize
-    return simd if agrees_with_pillow(simd) else _pillow_resize
-
-
-def engine_name() -> str:
-    """`simd` or `pillow`: which of them this process uses."""
-    return "pillow" if _engine() is _pillow_resize else "simd"
+def engine() -> Engine[_Resize]:
+    """The SIMD resizer if it is installed and agrees with Pillow on a known picture, else Pillow."""
+    pillow: Engine[_Resize] = Engine("Pillow", _pillow_resize)
+    return choose("cykooz.resizer", "cykooz_resizer", _simd_resize, agrees_with_pillow, pillow)
 
 
 def agrees_with_pillow(resize_with: _Resize) -> bool:

@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
 from itertools import accumulate, islice
 from math import cos, floor, pi
 from operator import mul
 from typing import Any
+
+from mediasvc.core.pictures.engine import Engine, choose
 
 _DECODED_SIDE_PX = 32
 # The reference implementation strengthens decoded colours, because rounding weakens them.
@@ -53,7 +54,7 @@ def encode(width: int, height: int, rgba: bytes) -> bytes:
     width, height: at most 100.
     rgba: row by row, colours not multiplied by opacity.
     """
-    return encode_with(_arithmetic(), width, height, rgba)
+    return encode_with(engine().work, width, height, rgba)
 
 
 def decode(thumbhash: bytes) -> tuple[int, int, bytes]:
@@ -80,11 +81,6 @@ def decode(thumbhash: bytes) -> tuple[int, int, bytes]:
     if see_through:
         opacity = channel(5, 5, (thumbhash[5] & 15) / 15, (thumbhash[5] >> 4) / 15)
     return width, height, _rgba(light, yellow, red, opacity)
-
-
-def engine_name() -> str:
-    """`numpy` or `python`: which of them encodes in this process."""
-    return "python" if _arithmetic() is PLAIN else "numpy"
 
 
 def encode_with(by: _Arithmetic, width: int, height: int, rgba: bytes) -> bytes:
@@ -225,14 +221,14 @@ PLAIN = _Arithmetic(_plain_channels, _plain_sums)
 
 
 @lru_cache(maxsize=1)
-def _arithmetic() -> _Arithmetic:
-    """numpy's, where numpy is installed and gives the plain hash of a known picture, else Python's."""
-    try:
-        fast = by_numpy(import_module("numpy"))
+def engine() -> Engine[_Arithmetic]:
+    """numpy, where it is installed and gives the plain hash of a known picture, else Python."""
+
+    def agrees(fast: _Arithmetic) -> bool:
         known = bytes(n * n // 7 % 256 for n in range(4 * 12 * 9))
-        return fast if encode_with(fast, 12, 9, known) == encode_with(PLAIN, 12, 9, known) else PLAIN
-    except Exception:  # a broken library may raise anything; the answer is the same: do not use it
-        return PLAIN
+        return encode_with(fast, 12, 9, known) == encode_with(PLAIN, 12, 9, known)
+
+    return choose("numpy", "numpy", by_numpy, agrees, Engine("Python", PLAIN))
 
 
 def by_numpy(numpy: Any) -> _Arithmetic:  # Any: the library is optional

@@ -14,6 +14,9 @@ from mediasvc.errors import BY_CODE, MediaError
 # Length of the JSON, length of the blobs behind it.
 HEAD = struct.Struct(">II")
 
+# By kind of work: the library that does it, and why it is not a faster one that is installed (core.pictures.engine).
+Engines = Mapping[str, tuple[str, str | None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Errand:
@@ -99,6 +102,20 @@ def unpack_outcome(text: bytes, blobs: bytes) -> Outcome:
         )
     except (KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise ValueError("not an outcome") from error
+
+
+def pack_engines(used: Engines) -> bytes:
+    """What an image process says first."""
+    return _frame({kind: list(engine) for kind, engine in used.items()}, ())
+
+
+def unpack_engines(text: bytes) -> Engines:
+    """Raises ValueError for anything that no honest process would say."""
+    try:
+        used: dict[str, list[str | None]] = json.loads(text)
+        return {_text(kind) or "": (str(name)[:64], trouble) for kind, (name, trouble) in used.items()}
+    except (TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("not a list of engines") from error
 
 
 def pack_settings(limits: Limits, timeout_s: float, memory_bytes: int) -> str:

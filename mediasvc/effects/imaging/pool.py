@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 import os
+import signal
 import socket
 import sys
 import time
@@ -16,12 +17,17 @@ from typing import Self
 import mediasvc
 from mediasvc import logs, metrics
 from mediasvc.core.picture import Limits, Picture, Rendered, ThumbnailSpec
+from mediasvc.core.pictures.engine import OPTIONAL_MODULES
 from mediasvc.core.records import image_messages
-from mediasvc.core.records.image_messages import Errand, Outcome
+from mediasvc.core.records.image_messages import Engines, Errand, Outcome
 from mediasvc.errors import MediaError, Overloaded, Poisonous, ProcessingTimeout, Undecodable
 
 _MAIN = "mediasvc.effects.imaging.process"
 _START_TIMEOUT_S = 30.0
+# A library that was built for another machine ends the process that loads it.
+_ENDED_BY_LIBRARY = frozenset(
+    {-signal.SIGILL, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGFPE}
+)
 _END_TIMEOUT_S = 2.0
 _MAX_ANSWER_BYTES = 1 << 30
 # All that an image process gets of our environment: it has no use for secrets.
@@ -46,6 +52,14 @@ class Processed:
     renditions: tuple[Rendered | MediaError, ...]
     thumbhash: str | None
     dominant: str | None
+
+
+class _EndedAtStart(OSError):
+    """The process ended before it was ready. exit_code: as asyncio has it, negative for a signal."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(f"the image process ended at its start ({exit_code})")
+        self.exit_code = exit_code
 
 
 class _Ended(Exception):
@@ -76,29 +90,34 @@ class ImageWorkers:
         max_rss_bytes: int = 512 << 20,
         max_errands: int = 5000,
         eager: bool = True,
+        reports_engines: bool = True,
     ) -> None:
         """processes: at least 1. queue_depth: errands that may wait while all processes are busy. timeout_s: of one
         errand, after which its process is killed. memory_bytes: address space of a process, not resident memory.
         max_rss_bytes, max_errands: a process that has grown or served so much is replaced between two errands.
-        eager False: a process is started when there is an errand for it, not at the beginning."""
+        eager False: a process is started when there is an errand for it, not at the beginning.
+        reports_engines: whether libraries that cannot be used are logged."""
         self._processes = max(1, processes)
         self._queue_depth = queue_depth
         self._timeout_s = timeout_s
         self._max_rss_bytes, self._max_errands = max_rss_bytes, max_errands
         self._settings = image_messages.pack_settings(limits, timeout_s, memory_bytes)
         self._eager = eager
+        self._reports_engines = reports_engines
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._runners: list[asyncio.Task[None]] = []
         self._pending = 0
         self._living: set[_Process] = set()
         self._closing = False
         self._mean_s = 0.05
+        self._without: tuple[str, ...] = ()
+        self._engines: Engines = {}
 
     async def __aenter__(self) -> Self:
         if not self._eager:
             self._runners = [asyncio.create_task(self._run(None)) for _ in range(self._processes)]
             return self
-        starting = (_Process.start(self._settings) for _ in range(self._processes))
+        starting = (self._started() for _ in range(self._processes))
         started = await asyncio.gather(*starting, return_exceptions=True)
         self._living.update(process for process in started if isinstance(process, _Process))
         failure = next((error for error in started if isinstance(error, BaseException)), None)
@@ -135,6 +154,10 @@ class ImageWorkers:
         if self._closing:
             return "image processes are going away"
         return None if self._living else "no image process is running"
+
+    def engines(self) -> Engines:
+        """What does which kind of work in the image processes; empty until one of them has started."""
+        return self._engines
 
     def pids(self) -> tuple[int, ...]:
         """Of the processes there are now."""
@@ -259,12 +282,37 @@ class ImageWorkers:
     async def _begun(self) -> "_Process | None":
         """A new process; None if none can be started."""
         try:
-            fresh = await _Process.start(self._settings)
+            fresh = await self._started()
         except (OSError, TimeoutError) as error:
             logs.get().error("worker.start_failed", error=type(error).__name__)
             return None
         self._living.add(fresh)
         return fresh
+
+    async def _started(self) -> "_Process":
+        """A new process, without the libraries of the extra `standard` where one of them ended the process.
+
+        Raises OSError, TimeoutError.
+        """
+        try:
+            fresh = await _Process.start(self._settings, self._without)
+        except _EndedAtStart as ended:
+            if self._without or ended.exit_code not in _ENDED_BY_LIBRARY:
+                raise
+            fresh = await _Process.start(self._settings, OPTIONAL_MODULES)
+            if not self._without:  # no process that started meanwhile has found it out
+                why = f"a library of the extra `standard` ends the process ({ended.exit_code})"
+                self._report("all", "Pillow", why)
+            self._without = OPTIONAL_MODULES
+        if not self._engines:
+            for kind, (name, trouble) in fresh.engines.items():
+                self._report(kind, name, trouble)
+        self._engines = fresh.engines
+        return fresh
+
+    def _report(self, kind: str, used: str, trouble: str | None) -> None:
+        if self._reports_engines and trouble is not None:
+            logs.get().error("engine.unusable", kind=kind, why=trouble, used=used)
 
 
 def _going_away() -> Overloaded:
@@ -285,10 +333,11 @@ class _Process:
         self.exit = asyncio.create_task(process.wait())
         self.pid = process.pid
         self.errands = 0
+        self.engines: Engines = {}
 
     @classmethod
-    async def start(cls, settings: str) -> "_Process":
-        """Started and ready. Raises OSError, TimeoutError."""
+    async def start(cls, settings: str, without: Sequence[str] = ()) -> "_Process":
+        """Started and ready. without: modules that it must not import. Raises OSError, TimeoutError."""
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment |= _TUNED | {"PYTHONPATH": str(Path(mediasvc.__file__).parents[1])}
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -298,6 +347,7 @@ class _Process:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-P", "-s", "-W", "ignore", "-m", _MAIN, str(theirs.fileno()), str(os.getpid()), settings),
+                *without,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
@@ -307,13 +357,22 @@ class _Process:
         started = cls(process, ours)
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
-                if not await asyncio.get_running_loop().sock_recv(ours, 1):
-                    raise OSError("the image process ended at its start")
+                started.engines = await started._hear_engines()
         except BaseException:
             started.kill()
             await started.end()
             raise
         return started
+
+    async def _hear_engines(self) -> Engines:
+        """Waits until the process is ready."""
+        try:
+            text, _ = image_messages.HEAD.unpack(await self._exactly(image_messages.HEAD.size))
+            return image_messages.unpack_engines(await self._exactly(text))
+        except (_Ended, ConnectionResetError):
+            raise _EndedAtStart(await self.exit) from None
+        except ValueError as error:
+            raise OSError("the image process says nonsense at its start") from error
 
     async def exchange(self, request: bytes) -> Outcome:
         """Sends an errand and waits for its outcome. Raises _Ended; ValueError for an answer that makes no sense."""

@@ -12,14 +12,14 @@ from pathlib import Path
 from PIL import Image
 
 from mediasvc.core.picture import Limits, Rendered, ThumbnailSpec
-from mediasvc.core.pictures import jpeg, resample, thumbnail
+from mediasvc.core.pictures import engines, thumbnail
+from mediasvc.core.pictures.engine import forbid
 from mediasvc.core.pictures.headers import sniff
 from mediasvc.core.pictures.headers.header import Header
 from mediasvc.core.records import image_messages
 from mediasvc.core.records.image_messages import Errand, Outcome
 from mediasvc.errors import MediaError, StoreFailed, Undecodable
 
-READY = b"\x06"
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CLONE_NEWNET, _CLONE_NEWUSER = 0x40000000, 0x10000000
 # Blocks of up to 16 MiB that Pillow keeps: fresh pages cost more than the work that is done on them.
@@ -27,7 +27,9 @@ _KEPT_BLOCKS = 1
 
 
 def main() -> None:
-    """argv: the socket's descriptor, the parent's process id, the settings (core.records.image_messages)."""
+    """argv: the socket's descriptor, the parent's process id, the settings (core.records.image_messages), and modules
+    that must not be imported.
+    """
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     limits, timeout_s, memory_bytes = image_messages.unpack_settings(sys.argv[3])
     _confine(parent, memory_bytes)
@@ -35,10 +37,10 @@ def main() -> None:
     Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]  # documented, but not exported
     # Headers are checked against our own limits before Pillow sees the bytes; its limit may be the lower one.
     Image.MAX_IMAGE_PIXELS = None
-    resample.engine_name()
-    jpeg.engine_name()
+    forbid(sys.argv[4:])
+    used = engines.in_use()
     with socket.socket(fileno=descriptor) as channel:
-        channel.sendall(READY)
+        channel.sendall(image_messages.pack_engines(used))
         while (received := _receive(channel)) is not None:
             _allow_cpu(timeout_s)
             channel.sendall(image_messages.pack_outcome(run(image_messages.unpack_errand(*received), limits)))

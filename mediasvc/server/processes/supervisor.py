@@ -176,6 +176,7 @@ class _Supervisor:
             socket_fd=listening_fd,
             ready_fd=theirs,
             supervisor_pid=os.getpid(),
+            is_first=listener.socket is self.sockets[0],
         )
         try:
             start_message.send(process.stdin, message)

@@ -13,6 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.imaging.pool import ImageWorkers
 from mediasvc.effects.index import Index
+from mediasvc.engines import event_loop
 from mediasvc.errors import MediaError, Overloaded
 from mediasvc.server.http import problem
 from mediasvc.server.http.admission import Admission
@@ -60,6 +61,8 @@ class OperationRoutes:
             "status": "unavailable" if fatal else "degraded" if troubles else "ready",
             "degraded": list(troubles),
             "reasons": troubles,
+            "engines": {kind: name for kind, (name, _) in self.workers.engines().items()}
+            | {"event_loop": event_loop.in_use()[0]},
         }
         if not fatal:
             return web.Response(body=orjson.dumps(members), content_type="application/json")
