@@ -1,6 +1,7 @@
 """Origins that misbehave: each fault has its error, nothing hangs, and nothing is taken for a picture."""
 
 import asyncio
+import contextlib
 import gzip
 import socket
 import struct
@@ -8,6 +9,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 
+import brotli
 import pytest
 
 from mediasvc.core.addresses.urls import SourceUrl, normalise
@@ -75,8 +77,28 @@ FAULTS: dict[str, tuple[Reply, type[MediaError], str]] = {
         SourceFailed,
         retry.PROTOCOL,
     ),
-    "a length and chunks": (
-        _raw("HTTP/1.1 200 OK\nContent-Length: 5\nTransfer-Encoding: chunked", b"1\r\nx\r\n0\r\n\r\n"),
+    "two lengths in a list": (
+        _raw("HTTP/1.1 200 OK\nContent-Length: 1, 2", b"xy"),
+        SourceFailed,
+        retry.PROTOCOL,
+    ),
+    "interim replies without end": (
+        Reply(raw=b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 100_000),
+        SourceFailed,
+        retry.PROTOCOL,
+    ),
+    "a large head in each of a few interim replies": (
+        Reply(raw=(b"HTTP/1.1 103 Early Hints\r\n" + b"A: %s\r\n" % (b"x" * 60_000) * 4 + b"\r\n") * 3),
+        SourceFailed,
+        retry.PROTOCOL,
+    ),
+    "chunks of one byte": (
+        _raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked", b"1\r\nx\r\n" * 900_000),
+        SourceFailed,
+        retry.PROTOCOL,
+    ),
+    "chunks with long extensions": (
+        _raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked", b"1;%s\r\nx\r\n" % (b"a" * 1000) * 9000),
         SourceFailed,
         retry.PROTOCOL,
     ),
@@ -100,8 +122,8 @@ FAULTS: dict[str, tuple[Reply, type[MediaError], str]] = {
         SourceFailed,
         retry.PROTOCOL,
     ),
-    "a thousand headers": (
-        _raw("HTTP/1.1 200 OK\n" + "\n".join(f"A{n}: b" for n in range(1000)), b"x"),
+    "257 headers": (
+        _raw("HTTP/1.1 200 OK\n" + "\n".join(f"A{n}: b" for n in range(257)), b"x"),
         SourceFailed,
         retry.PROTOCOL,
     ),
@@ -121,7 +143,16 @@ FAULTS: dict[str, tuple[Reply, type[MediaError], str]] = {
         SourceTooLarge,
         "bytes",
     ),
-    "brotli": (Reply(body=b"x", headers={"content-encoding": "br"}), SourceFailed, retry.CODING),
+    "brotli that is none": (
+        Reply(body=b"\xff" * 9, headers={"content-encoding": "br"}),
+        SourceFailed,
+        retry.CODING,
+    ),
+    "a bomb in brotli": (
+        Reply(body=brotli.compress(bytes(50_000_000)), headers={"content-encoding": "br"}),
+        SourceTooLarge,
+        "bytes",
+    ),
     "gzip in gzip": (
         Reply(body=gzip.compress(gzip.compress(b"x")), headers={"content-encoding": "gzip, gzip"}),
         SourceFailed,
@@ -322,6 +353,65 @@ async def test_a_server_that_speaks_no_tls_is_a_failure() -> None:
                 await it.fetch(normalise(f"https://127.0.0.1:{port}/a"), Kept())
 
     assert failure.value.reason == retry.TLS
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ("Content-Length: 3\nContent-Length: 3", b"abc"),
+        ("Content-Length: 3, 3", b"abc"),
+        ("content-length: 3\nX: y\nCONTENT-LENGTH:3", b"abc"),
+        ("Content-Length: 9\nTransfer-Encoding: chunked", b"3\r\nabc\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked\nContent-Length: 1", b"3\r\nabc\r\n0\r\n\r\n"),
+        ("this is no field\nContent-Length: 3", b"abc"),
+        ("Content-Length: 3\n: empty\nÜmlaut: x", b"abc"),
+        ("Content-Length : 3", b"abc"),
+        ("Content-Length: 3\nContent-Security-Policy: " + "x" * 65_536, b"abc"),
+        ("\n".join(["Content-Length: 3", *(f"A{n}: b" for n in range(255))]), b"abc"),
+        ("Content-Length: 3\nContent-Encoding: UTF-8", b"abc"),
+        ("Transfer-Encoding: chunked", b"1\r\na\r\n1\r\nb\r\n1;x=y\r\nc\r\n0\r\nTrailer: x\r\n\r\n"),
+    ],
+)
+async def test_a_reply_that_browsers_show_is_taken(origin: Origin, head: str, body: bytes) -> None:
+    origin.on("/a", _raw(f"HTTP/1.1 200 OK\n{head}", body))
+    sink = Kept()
+
+    async with fetcher(sends_here(origin), ONCE) as it:
+        await asyncio.wait_for(it.fetch(at("/a"), sink), 4)
+
+    assert sink.data == b"abc"
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["Content-Length: 3\nContent-Length: 3", "Content-Length: 1\nTransfer-Encoding: chunked", "no field"],
+)
+async def test_a_connection_whose_head_was_put_in_order_is_not_used_again(origin: Origin, head: str) -> None:
+    body = b"3\r\nabc\r\n0\r\n\r\n" if "chunked" in head else b"abc"
+    more = "" if "Length" in head else "Content-Length: 3\n"
+    behind = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
+    origin.on("/a", _raw(f"HTTP/1.1 200 OK\n{more}{head}\nConnection: keep-alive", body + behind))
+    origin.on("/b", Reply(body=b"honest"))
+
+    async with fetcher(sends_here(origin), ONCE) as it:
+        with contextlib.suppress(SourceFailed):  # where the bytes behind the reply come with it
+            await asyncio.wait_for(it.fetch(at("/a"), Kept()), 4)
+        sink = Kept()
+        await asyncio.wait_for(it.fetch(at("/b"), sink), 4)
+
+    assert sink.data == b"honest"
+
+
+@pytest.mark.parametrize("count", [0, 8])
+async def test_a_few_interim_replies_are_passed_over(origin: Origin, count: int) -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * count
+    origin.on("/a", Reply(raw=interim + b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"))
+    sink = Kept()
+
+    async with fetcher(sends_here(origin), ONCE) as it:
+        await asyncio.wait_for(it.fetch(at("/a"), sink), 4)
+
+    assert sink.data == b"abc"
 
 
 async def test_a_folded_header_is_one_line_and_no_line_break(origin: Origin) -> None:

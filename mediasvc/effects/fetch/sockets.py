@@ -21,14 +21,14 @@ from yarl import URL
 
 from mediasvc.core.addresses.policy import FetchPolicy
 from mediasvc.core.addresses.urls import split_origin
-from mediasvc.core.http import origin_reply, retry
+from mediasvc.core.http import origin_reply, reply_head, retry
 from mediasvc.core.http.host_headers import request_head
 from mediasvc.core.http.origin_reply import FetchRules, Headers
+from mediasvc.effects.fetch.head_filter import filtered
 from mediasvc.errors import MediaError, Overloaded, SourceFailed, SourceRefused, SourceTimeout
 
 _BUFFER_BYTES = 256 * 1024
-_MAX_HEADER_BYTES = 8190
-_MAX_HEADERS = 128
+_MAX_LINE_BYTES = 8190
 _WAYS = 1024  # to hosts, remembered
 _NO_AUTO_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
 _NAME_SHALL_NOT_BE = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5)})
@@ -321,24 +321,26 @@ class Connections:
 
 
 async def _first(connection: Connection, head: bytes) -> Reply:
-    """The reply to a request, passing over what is said in between (RFC 9110 section 15.2)."""
+    """The reply to a request; the filter passes over interim replies (RFC 9110 section 15.2)."""
     protocol = connection.protocol
     assert protocol is not None
     protocol.set_response_params(
         read_until_eof=True,
         auto_decompress=False,
         read_bufsize=_BUFFER_BYTES,
-        max_line_size=_MAX_HEADER_BYTES,
-        max_field_size=_MAX_HEADER_BYTES,
-        max_headers=_MAX_HEADERS,
+        max_line_size=_MAX_LINE_BYTES,
+        # One more of each: the filter has judged the head already.
+        max_field_size=2 * reply_head.MAX_FIELD_BYTES,
+        max_headers=reply_head.MAX_FIELDS + 1,
     )
     if protocol.transport is None:
         raise aiohttp.ServerDisconnectedError
+    filter = filtered(protocol)
+    filter.expect_head()
     protocol.transport.write(head)
-    while True:
-        message, body = await protocol.read()
-        if message.code == 101 or not 100 <= message.code < 200:
-            return Reply(message, body, protocol)
+    message, body = await protocol.read()
+    filter.watch(body)
+    return Reply(message, body, protocol)
 
 
 def _translated(error: Exception) -> MediaError:
