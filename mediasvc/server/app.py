@@ -1,7 +1,9 @@
 """The service's routes, joined with the parts that answer them."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -15,6 +17,7 @@ from mediasvc.server.http.admission import Admission
 from mediasvc.server.http.fast_path import FastPath, RequestIds
 from mediasvc.server.http.memory import Memory
 from mediasvc.server.http.middleware import Handler, Observer
+from mediasvc.server.http.own_hosts import OwnHosts
 from mediasvc.server.routes import pages
 from mediasvc.server.routes.articles import ArticleRoutes
 from mediasvc.server.routes.image_options import Guard
@@ -43,11 +46,17 @@ def create_app(settings: Settings, parts: Parts) -> web.Application:
     admission = Admission(settings.queue_depth + settings.fetch_concurrency)
     memory = Memory(settings.memory_cache_bytes)
     trace = tracing.middleware()
+    hosts = _own_hosts(settings)
     fast_path = FastPath(
-        memory, ids, parts.images.tally, open=trace is None, log_hits=settings.log_level == "debug"
+        memory=memory,
+        ids=ids,
+        tally=parts.images.tally,
+        hosts=hosts,
+        open=trace is None,
+        log_hits=settings.log_level == "debug",
     )
-    # Without a token, DELETE is for programs: whatever page a browser shows could empty the cache beside it.
-    observer = Observer(ids, admission, lets_pages_delete=bool(settings.api_token))
+    # Without a token, POST and DELETE are for programs: every page in a browser could use and empty the cache beside it.
+    observer = Observer(ids, admission, hosts=hosts, pages_may_write=bool(settings.api_token))
     app = web.Application(middlewares=[observer.observe, *([trace] if trace else [])])
     app[FAST_PATH], app[ADMISSION], app[OBSERVER] = fast_path, admission, observer
     sources = SourceRoutes(parts.images, memory, admission, queue_depth=settings.queue_depth)
@@ -102,6 +111,13 @@ def create_app(settings: Settings, parts: Parts) -> web.Application:
     _add(app, "index", "GET", "/", described.index)
     _add(app, "page", "GET", "/page/{file}", described.file)
     return app
+
+
+def _own_hosts(settings: Settings) -> OwnHosts:
+    if not settings.listens_on_loopback:
+        return OwnHosts()
+    public = urlsplit(settings.public_url).hostname or "localhost"
+    return OwnHosts(frozenset({"localhost", public, socket.gethostname().lower()}))
 
 
 def _add(app: web.Application, name: str, method: str, path: str, handler: Handler) -> None:

@@ -42,7 +42,7 @@ def several(data: bytes) -> list[tuple[int, dict[str, str], bytes]]:
 
 
 def request(target: str = PATH, *lines: str, method: str = "GET", version: str = "1.1") -> bytes:
-    head = [f"{method} {target} HTTP/{version}", "Host: media.example", *lines]
+    head = [f"{method} {target} HTTP/{version}", "Host: 127.0.0.1", *lines]
     return ("\r\n".join(head) + "\r\n\r\n").encode("latin-1")
 
 
@@ -317,42 +317,65 @@ def test_methods_that_a_route_does_not_have_are_told(
     assert orjson.loads(body)["code"] == "method_not_allowed"
 
 
-@pytest.mark.parametrize(
-    ("path", "allow"),
-    [(PATH, "GET, HEAD, OPTIONS"), ("/v1/rewrite", "OPTIONS, POST")],
-)
-def test_a_preflight_is_answered(service: Service, path: str, allow: str) -> None:
-    status, fields, body = split(
-        service.raw(
-            request(
-                path,
-                "Origin: https://reader.example",
-                "Access-Control-Request-Method: POST",
-                "Access-Control-Request-Headers: content-type",
-                method="OPTIONS",
-            )
-        )
+def preflight(path: str, wanted: str) -> bytes:
+    return request(
+        path,
+        "Origin: https://reader.example",
+        f"Access-Control-Request-Method: {wanted}",
+        "Access-Control-Request-Headers: content-type",
+        method="OPTIONS",
     )
 
+
+def test_a_preflight_for_an_image_is_granted(service: Service) -> None:
+    status, fields, body = split(service.raw(preflight(PATH, "GET")))
+
     assert (status, body) == (204, b"")
-    assert fields["allow"] == fields["access-control-allow-methods"] == allow
+    assert fields["allow"] == fields["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
     assert fields["access-control-allow-origin"] == "*"
     assert "content-type" in fields["access-control-allow-headers"].lower()
     assert "authorization" in fields["access-control-allow-headers"].lower()
     assert "content-length" not in fields
 
 
-def test_pages_of_others_may_delete_only_where_a_token_is_asked_for(service: Service) -> None:
-    asked = request("/v1/cache?url=x", "Origin: https://reader.example", method="OPTIONS")
+@pytest.fixture(scope="module")
+def with_token() -> Iterator[Service]:
+    with Origin() as origin, Service(origin, API_TOKEN="s3cret") as running:
+        yield running
 
-    _, fields, _ = split(service.raw(asked))
-    _, everywhere, _ = split(service.raw(request("*", method="OPTIONS")))
-    with Origin() as origin, Service(origin, API_TOKEN="s3cret", WORKERS="1") as running:
-        _, with_token, _ = split(running.raw(asked))
 
-    assert (fields["allow"], fields["access-control-allow-methods"]) == ("DELETE, OPTIONS", "OPTIONS")
-    assert "DELETE" not in everywhere["access-control-allow-methods"]
-    assert with_token["access-control-allow-methods"] == "DELETE, OPTIONS"
+@pytest.mark.parametrize(
+    ("path", "method"), [("/v1/rewrite", "POST"), ("/v1/warm", "POST"), ("/v1/cache?url=x", "DELETE")]
+)
+def test_pages_of_other_sites_may_write_only_where_a_token_is_set(
+    service: Service, with_token: Service, path: str, method: str
+) -> None:
+    asked = preflight(path, method)
+    write = request(path, "Origin: https://reader.example", method=method)
+
+    status, fields, _ = split(service.raw(asked))
+    _, answered, _ = split(service.raw(write))
+    _, everywhere, _ = split(service.raw(preflight("*", method)))
+    _, granted, _ = split(with_token.raw(asked))
+    _, refused, _ = split(with_token.raw(write))
+
+    assert (status, fields["allow"]) == (204, ", ".join(sorted([method, "OPTIONS"])))
+    for one in (fields, answered, everywhere):
+        assert [name for name in one if name.startswith("access-control-")] == []
+    assert granted["access-control-allow-methods"] == ", ".join(sorted([method, "OPTIONS"]))
+    assert granted["access-control-allow-origin"] == refused["access-control-allow-origin"] == "*"
+
+
+def test_on_loopback_a_page_whose_name_leads_here_is_not_answered() -> None:
+    hosts = (b"evil.example:8080", b"media.example.org", b"localhost:1", b"[::1]:8080")
+
+    with Origin() as origin, Service(origin, PUBLIC_URL="https://media.example.org/base") as running:
+        assert [running.get(PATH).status for _ in range(2)] == [200, 200]
+        replies = [split(running.raw(request(PATH).replace(b"127.0.0.1", host))) for host in hosts]
+        page = split(running.raw(request("/").replace(b"127.0.0.1", b"evil.example")))
+
+    assert [status for status, _, _ in replies] == [400, 200, 200, 200]
+    assert (page[0], orjson.loads(page[2])["code"]) == (400, "invalid_request")
 
 
 def test_options_of_the_server_and_of_an_unknown_route(service: Service) -> None:

@@ -11,6 +11,7 @@ from mediasvc import logs, metrics
 from mediasvc.core.records.cache_news import Tally
 from mediasvc.server.http.accept import parse_accept
 from mediasvc.server.http.memory import Memory
+from mediasvc.server.http.own_hosts import OwnHosts
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}\Z")
 # One whole request without a body and with nothing after it; the parser gets everything else.
@@ -69,12 +70,14 @@ class FastPath:
     """Answers hits of the memory cache.
 
     tally: gets the number of hits when `report` is called.
+    hosts: the Host headers that are answered; the routes refuse the others.
     open: False while the process drains, or where every request must reach the routes (tracing).
     """
 
     memory: Memory
     ids: RequestIds
     tally: Tally
+    hosts: OwnHosts = field(default_factory=OwnHosts)
     open: bool = True
     log_hits: bool = False
     tallies: dict[str, RouteTally] = field(
@@ -99,6 +102,8 @@ class FastPath:
             if name not in _READ:
                 continue
             if name == b"host":
+                if not self.hosts.has(value):
+                    return None
                 hosts += 1
             elif name == b"accept":
                 text = value.strip().decode("latin-1")

@@ -13,7 +13,8 @@ from mediasvc.errors import HeadersTooLarge, InvalidRequest, MediaError, MethodN
 from mediasvc.server.http import problem
 from mediasvc.server.http.admission import Admission
 from mediasvc.server.http.fast_path import REQUEST_ID, RequestIds
-from mediasvc.server.http.representation import COMMON_HEADERS, SERVER
+from mediasvc.server.http.own_hosts import OwnHosts
+from mediasvc.server.http.representation import COMMON_HEADERS, CORS_HEADERS, SERVER
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -30,17 +31,22 @@ _ALLOWED_HEADERS = (
     "Accept, Authorization, Content-Type, If-None-Match, If-Modified-Since, Range, X-Request-ID"
 )
 _PREFLIGHT_S = 86_400
+_WRITING = frozenset({"POST", "DELETE"})
 _BUG = "this is a bug in mediasvc; the log has it under the request id"
 
 
 class Observer:
     """The one middleware. It knows no route by itself; handlers leave `host` and `cache` on the request for the log.
 
-    lets_pages_delete: whether a browser may send DELETE for pages of other origins.
+    hosts: the Host headers that are answered.
+    pages_may_write: whether web pages of other sites may send POST and DELETE.
     """
 
-    def __init__(self, ids: RequestIds, admission: Admission, *, lets_pages_delete: bool) -> None:
-        self._lets_pages_delete = lets_pages_delete
+    def __init__(
+        self, ids: RequestIds, admission: Admission, *, hosts: OwnHosts, pages_may_write: bool
+    ) -> None:
+        self._hosts = hosts
+        self._pages_may_write = pages_may_write
         self.ids = ids
         self.admission = admission
         self._known: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
@@ -58,7 +64,7 @@ class Observer:
         metrics.http_in_progress.inc()
         try:
             try:
-                _check_host(request)
+                self._check_host(request)
                 reply = await handler(request)
             except MediaError as error:
                 code = error.code
@@ -77,7 +83,7 @@ class Observer:
             count.inc()
             duration.observe(seconds)
             _log(request, route, status, code, seconds)
-        self.dress(reply, request_id)
+        self.dress(reply, request_id, _wanted_method(request))
         return reply
 
     def _measures(self, route: str, status: int) -> tuple[Counter, Histogram]:
@@ -88,11 +94,12 @@ class Observer:
             self._known[route, status] = found
         return found
 
-    def dress(self, reply: web.StreamResponse, request_id: str) -> None:
-        """What every reply carries."""
+    def dress(self, reply: web.StreamResponse, request_id: str, method: str = "GET") -> None:
+        """Adds the headers that every reply carries. Pages of other sites get a grant where they may send the method."""
         fields = reply.headers
+        is_granted = self._pages_may_write or method not in _WRITING
         for name, value in COMMON_HEADERS:
-            if name not in fields:
+            if name not in fields and (is_granted or name not in CORS_HEADERS):
                 fields[name] = value
         fields["X-Request-ID"] = request_id
         fields["Server"] = SERVER
@@ -125,40 +132,53 @@ class Observer:
         if isinstance(error, web.HTTPMethodNotAllowed):
             allowed = ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))
             if request.method == "OPTIONS":
-                return self._preflight(allowed), ""
+                return self._preflight(request, allowed), ""
             failure: MediaError = MethodNotAllowed(f"this route answers {allowed}")
             status, headers, body = problem.of(failure, request_id)
             return _reply(status, headers | {"Allow": allowed}, body), failure.code
         if request.method == "OPTIONS" and request.raw_path == "*":
-            return self._preflight("DELETE, GET, HEAD, OPTIONS, POST"), ""
+            return self._preflight(request, "DELETE, GET, HEAD, OPTIONS, POST"), ""
         if error.status == HTTPStatus.NOT_FOUND:
             failure = NotFound("there is no such route; GET /openapi.json lists them all")
         else:
             failure = InvalidRequest("this cannot be answered")
         return _reply(*problem.of(failure, request_id, status=error.status)), failure.code
 
-    def _preflight(self, allowed: str) -> web.Response:
-        for_pages = allowed if self._lets_pages_delete else allowed.replace("DELETE, ", "")
-        return web.Response(
-            status=204,
-            headers={
-                "Allow": allowed,
-                "Access-Control-Allow-Methods": for_pages,
-                "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
-                "Access-Control-Max-Age": str(_PREFLIGHT_S),
-                "Cache-Control": f"public, max-age={_PREFLIGHT_S}",
-            },
-        )
+    def _preflight(self, request: web.Request, allowed: str) -> web.Response:
+        """Without a token no page of another site may send POST or DELETE.
+
+        Browsers send POST even where Access-Control-Allow-Methods lacks it, so a preflight for such a method gets no
+        grant at all; `dress` adds none either.
+        """
+        fields = {"Allow": allowed, "Cache-Control": f"public, max-age={_PREFLIGHT_S}"}
+        fields["Vary"] = "Access-Control-Request-Method"
+        if self._pages_may_write or _wanted_method(request) not in _WRITING:
+            methods = [one for one in allowed.split(", ") if self._pages_may_write or one not in _WRITING]
+            fields["Access-Control-Allow-Methods"] = ", ".join(methods)
+            fields["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+            fields["Access-Control-Max-Age"] = str(_PREFLIGHT_S)
+        return web.Response(status=204, headers=fields)
+
+    def _check_host(self, request: web.Request) -> None:
+        """InvalidRequest for a missing or repeated Host (RFC 9112 section 3.2), and on loopback for a foreign one."""
+        hosts = request.headers.getall("Host", [])
+        if request.version >= HttpVersion11 and len(hosts) != 1:
+            raise InvalidRequest("an HTTP/1.1 request has exactly one Host header")
+        if not all(self._hosts.has(host.encode("utf-8", "surrogateescape")) for host in hosts):
+            raise InvalidRequest(
+                "this service listens on loopback and has no such host name; MEDIASVC_PUBLIC_URL can name one"
+            )
 
 
 def _reply(status: int, headers: dict[str, str], body: bytes) -> web.Response:
     return web.Response(status=status, headers=headers, body=body)
 
 
-def _check_host(request: web.Request) -> None:
-    """Source: RFC 9112 section 3.2."""
-    if request.version >= HttpVersion11 and len(request.headers.getall("Host", [])) != 1:
-        raise InvalidRequest("an HTTP/1.1 request has exactly one Host header")
+def _wanted_method(request: web.Request) -> str:
+    """The method of a request, or the one that a preflight asks for."""
+    if request.method == "OPTIONS":
+        return request.headers.get("Access-Control-Request-Method", "GET").strip().upper()
+    return request.method
 
 
 def _log(request: web.Request, route: str, status: int, code: str, seconds: float) -> None:

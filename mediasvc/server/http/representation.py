@@ -13,6 +13,8 @@ COMMON_HEADERS: tuple[tuple[str, str], ...] = (
     ("Access-Control-Allow-Origin", "*"),
     ("Access-Control-Expose-Headers", "ETag, X-Cache, X-Request-ID, Retry-After, Content-Range"),
 )
+# Those by which a reply lets pages of other sites read it.
+CORS_HEADERS = frozenset({"Access-Control-Allow-Origin", "Access-Control-Expose-Headers"})
 IMMUTABLE = "public, max-age=31536000, immutable"
 NO_STORE = "no-store"
 
