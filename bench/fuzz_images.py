@@ -14,7 +14,7 @@ import time
 from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Limits, ThumbnailSpec
-from mediasvc.effects.imaging.pool import ImageWorkers
+from mediasvc.effects.imaging.pool import ImageProcesses
 from mediasvc.errors import MediaError
 from tests.support.picture_mutations import mutated, rss_bytes, seeds
 
@@ -28,13 +28,16 @@ async def fuzz(count: int, seed: int) -> int:
     answers: collections.Counter[str] = collections.Counter()
     bugs = largest = 0
     started = time.monotonic()
-    async with ImageWorkers(processes=2, queue_depth=_BATCH, timeout_s=10, limits=Limits()) as workers:
+    async with ImageProcesses(
+        processes=2, queue_depth=_BATCH, timeout_s=10, limits=Limits()
+    ) as image_processes:
         for begin in range(0, count, _BATCH):
             hostile = [
                 mutated(sources[n % len(sources)], chance) for n in range(begin, min(begin + _BATCH, count))
             ]
             done = await asyncio.gather(
-                *(workers.process(data, specs, placeholder=True) for data in hostile), return_exceptions=True
+                *(image_processes.process(data, specs, placeholder=True) for data in hostile),
+                return_exceptions=True,
             )
             for answer in done:
                 if isinstance(answer, MediaError):
@@ -44,7 +47,7 @@ async def fuzz(count: int, seed: int) -> int:
                     bugs += 1
                 else:
                     answers["rendered"] += 1
-            largest = max(largest, rss_bytes(workers.pids()))
+            largest = max(largest, rss_bytes(image_processes.pids()))
     for name, number in answers.most_common():
         print(f"{number:8d}  {name}")
     print(

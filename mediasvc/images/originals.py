@@ -21,7 +21,7 @@ from mediasvc.core.records.index_thumbnail import ThumbnailRecord
 from mediasvc.effects.blobs import Blobs, Incoming
 from mediasvc.effects.fetch import Fetched, Validators
 from mediasvc.effects.fetch.fetcher import Fetcher
-from mediasvc.effects.imaging.pool import ImageWorkers
+from mediasvc.effects.imaging.pool import ImageProcesses
 from mediasvc.effects.index import Index
 from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.errors import MediaError, StoreFailed
@@ -63,7 +63,7 @@ class Originals:
         *,
         thumbnails: Thumbnails,
         fetcher: Fetcher,
-        workers: ImageWorkers,
+        image_processes: ImageProcesses,
         blobs: Blobs,
         index: Index,
         flights: Flights,
@@ -72,7 +72,7 @@ class Originals:
     ) -> None:
         self._thumbnails = thumbnails
         self._fetcher = fetcher
-        self._workers = workers
+        self._image_processes = image_processes
         self._blobs = blobs
         self._index = index
         self._flights = flights
@@ -174,7 +174,7 @@ class Originals:
         """Inspect the bytes, make what is wanted, and only then store any of it."""
         specs = (wanted.spec,) if wanted.spec is not None else ()
         source = await incoming.source()
-        processed = await self._workers.process(source, specs, placeholder=wanted.placeholder)
+        processed = await self._image_processes.process(source, specs, placeholder=wanted.placeholder)
         sanitised = None
         if processed.picture.format is Format.SVG:
             sanitised = await asyncio.to_thread(svg.sanitise, await _bytes_of(source))
@@ -199,7 +199,7 @@ class Originals:
         original = Original(
             entry=entry, picture=processed.picture, digest=digest, cache=CacheStatus.MISS, unkept=unkept
         )
-        thumbnails, records = await self._thumbnails.keep(original, specs, processed.renditions)
+        thumbnails, records = await self._thumbnails.keep(original, specs, processed.thumbnails)
         placeholder = Placeholder(processed.thumbhash, processed.dominant) if wanted.placeholder else None
         if unkept is None:
             await self._remember(entry, records, placeholder)

@@ -12,7 +12,7 @@ from mediasvc.core.http.caching import CacheRules
 from mediasvc.core.picture import Placeholder, Rendered, ThumbnailSpec
 from mediasvc.core.records.index_thumbnail import IndexedThumbnail, ThumbnailFailure, ThumbnailRecord
 from mediasvc.effects.blobs import Blobs
-from mediasvc.effects.imaging.pool import ImageWorkers
+from mediasvc.effects.imaging.pool import ImageProcesses
 from mediasvc.effects.index import Index
 from mediasvc.errors import MediaError, StoreFailed
 from mediasvc.images.image import Image, Original, remembered_failure
@@ -24,13 +24,13 @@ class Thumbnails:
     def __init__(
         self,
         *,
-        workers: ImageWorkers,
+        image_processes: ImageProcesses,
         blobs: Blobs,
         index: Index,
         rules: CacheRules,
         clock: Callable[[], datetime],
     ) -> None:
-        self._workers = workers
+        self._image_processes = image_processes
         self._blobs = blobs
         self._index = index
         self._rules = rules
@@ -46,8 +46,8 @@ class Thumbnails:
 
     async def of_unkept(self, original: Original, spec: ThumbnailSpec, data: bytes) -> Image:
         """A thumbnail of bytes that are not stored; it is not stored either."""
-        processed = await self._workers.process(data, (spec,))
-        return _image(original, _or_raise(processed.renditions[0]), None)
+        processed = await self._image_processes.process(data, (spec,))
+        return _image(original, _or_raise(processed.thumbnails[0]), None)
 
     async def stored(self, original: Original, spec: ThumbnailSpec, *, load: bool = True) -> Image | None:
         """The thumbnail that was made earlier; None: it must be made. Raises a failure that still counts.
@@ -91,7 +91,7 @@ class Thumbnails:
     async def make(self, original: Original, source: Path | bytes, spec: ThumbnailSpec) -> Image:
         """A thumbnail made now, and stored where that is possible. A failure of the picture is remembered too."""
         try:
-            made: Rendered | MediaError = (await self._workers.process(source, (spec,))).renditions[0]
+            made: Rendered | MediaError = (await self._image_processes.process(source, (spec,))).thumbnails[0]
         except (errors.Undecodable, errors.ProcessingTimeout, errors.TooManyPixels) as error:
             made = error
         thumbnails, records = await self.keep(original, (spec,), (made,))
@@ -152,7 +152,7 @@ class Thumbnails:
     async def compute_placeholder(self, original: Original, source: Path | bytes) -> Placeholder:
         """The placeholder, computed now."""
         try:
-            processed = await self._workers.process(source, (), placeholder=True)
+            processed = await self._image_processes.process(source, (), placeholder=True)
         except (errors.Undecodable, errors.ProcessingTimeout):
             return Placeholder(None, None)
         placeholder = Placeholder(processed.thumbhash, processed.dominant)

@@ -17,7 +17,7 @@ from mediasvc.core.records.cache_news import Tally
 from mediasvc.core.records.index_thumbnail import IndexedThumbnail
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.fetch.fetcher import Fetcher
-from mediasvc.effects.imaging.pool import ImageWorkers
+from mediasvc.effects.imaging.pool import ImageProcesses
 from mediasvc.effects.index import Index
 from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.errors import SourceMissing, StoreFailed
@@ -55,7 +55,7 @@ class Images:
         *,
         addresses: Addresses,
         fetcher: Fetcher,
-        workers: ImageWorkers,
+        image_processes: ImageProcesses,
         blobs: Blobs,
         index: Index,
         flights: Flights,
@@ -68,11 +68,13 @@ class Images:
         self._index = index
         self._flights = flights
         self.tally = Tally()
-        self._thumbnails = Thumbnails(workers=workers, blobs=blobs, index=index, rules=rules, clock=clock)
+        self._thumbnails = Thumbnails(
+            image_processes=image_processes, blobs=blobs, index=index, rules=rules, clock=clock
+        )
         self._originals = Originals(
             thumbnails=self._thumbnails,
             fetcher=fetcher,
-            workers=workers,
+            image_processes=image_processes,
             blobs=blobs,
             index=index,
             flights=flights,

@@ -48,7 +48,13 @@ image_duration_s = Histogram(
 image_queue_depth = Gauge(
     "mediasvc_image_queue_depth", "Image work waiting for a process.", multiprocess_mode="livesum"
 )
-worker_restarts = Counter("mediasvc_worker_restarts", "Image processes replaced, by reason.", ["reason"])
+image_process_replacements = Counter(
+    "mediasvc_image_process_replacements", "Image processes replaced, by reason.", ["reason"]
+)
+# The old name of the same count, kept for one release.
+worker_restarts = Counter(
+    "mediasvc_worker_restarts", "Old name of mediasvc_image_process_replacements.", ["reason"]
+)
 
 rewritten_references = Counter(
     "mediasvc_rewritten_references", "References in articles, by outcome.", ["outcome"]

@@ -88,7 +88,9 @@ def create_app(settings: Settings, parts: Parts) -> web.Application:
         max_article_bytes=settings.max_article_bytes,
         public_url=settings.public_url,
     )
-    operations = OperationRoutes(parts.records.index, parts.blobs, parts.workers, admission, fast_path)
+    operations = OperationRoutes(
+        parts.records.index, parts.blobs, parts.image_processes, admission, fast_path
+    )
     described = PageRoutes(pages.read_files(), connect_to=settings.connect_to)
     _add(app, "img", "GET", "/img/{signature}/{options}/{source}", images.by_path)
     _add(app, "image", "GET", "/v1/image", images.by_query)

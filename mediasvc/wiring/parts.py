@@ -15,7 +15,7 @@ from mediasvc.effects.blobs.file_store import FileBlobs
 from mediasvc.effects.fetch.fetcher import Fetcher
 from mediasvc.effects.fetch.names import SystemNames
 from mediasvc.effects.fetch.sockets import Connections
-from mediasvc.effects.imaging.pool import ImageWorkers
+from mediasvc.effects.imaging.pool import ImageProcesses
 from mediasvc.effects.index import Index
 from mediasvc.effects.locks.single_flight import Flights
 from mediasvc.effects.machine import usable_cores
@@ -38,7 +38,7 @@ class Parts:
     blobs: Blobs
     local_blobs: FileBlobs
     records: Records
-    workers: ImageWorkers
+    image_processes: ImageProcesses
     begin_work: Callable[[], Awaitable[None]]
 
 
@@ -69,7 +69,7 @@ async def open_parts(
             # Loaded here, as Redis in records: the libraries of a store are a sixth of the memory of a process.
             blobs = wiring.ObjectBlobs(wiring.open_store(settings.store_url), local_blobs)
             stack.push_async_callback(blobs.close)
-        workers = ImageWorkers(
+        pool = ImageProcesses(
             processes=image_processes or usable_cores(),
             queue_depth=settings.queue_depth,
             timeout_s=settings.image_timeout,
@@ -95,7 +95,7 @@ async def open_parts(
         images = Images(
             addresses=addresses,
             fetcher=fetcher,
-            workers=workers,
+            image_processes=pool,
             blobs=blobs,
             index=records.index,
             flights=flights,
@@ -118,13 +118,13 @@ async def open_parts(
                     except OSError as error:
                         message = f"MEDIASVC_CA_FILE: {settings.ca_file} holds no certificates"
                         raise InvalidSettings(message) from error
-                    await at_work.enter_async_context(workers)
+                    await at_work.enter_async_context(pool)
                     at_work.push_async_callback(_end, asyncio.create_task(_tidy(local_blobs, records.index)))
                     has_begun = True
 
         if image_work:
             await begin_work()
-        yield Parts(images, articles, blobs, local_blobs, records, workers, begin_work)
+        yield Parts(images, articles, blobs, local_blobs, records, pool, begin_work)
 
 
 async def _tidy(blobs: FileBlobs, index: Index) -> None:

@@ -248,5 +248,6 @@ def test_a_dead_image_process_is_replaced_and_does_not_end_the_service(service: 
     eventually(lambda: service.get(image_path(URL, "123x123,png")).status == 200)
 
     assert {server.pid for server in service.servers()} == {server.pid for server in servers}
-    assert any(name.startswith("mediasvc_worker_restarts_total") for name in figures(service))
+    for metric in ("mediasvc_image_process_replacements_total", "mediasvc_worker_restarts_total"):
+        assert any(name.startswith(metric) for name in figures(service))
     eventually(lambda: service.get("/readyz").json["status"] == "ready")

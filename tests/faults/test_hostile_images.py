@@ -12,7 +12,7 @@ from PIL import Image
 from mediasvc.core.formats import Format, OutputFormat
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Limits, Rendered, ThumbnailSpec
-from mediasvc.effects.imaging.pool import ImageWorkers, Processed
+from mediasvc.effects.imaging.pool import ImageProcesses, ProcessedPicture
 from mediasvc.errors import MediaError, Poisonous, TooManyPixels, Undecodable, UnsupportedMedia
 from tests.support import pictures
 from tests.support.picture_mutations import mutated, rss_bytes, seeds
@@ -23,9 +23,9 @@ MUTATIONS = 2000
 RSS_LIMIT_BYTES = 400 << 20
 
 
-def pool(**options: object) -> ImageWorkers:
+def pool(**options: object) -> ImageProcesses:
     chosen: dict[str, object] = {"processes": 2, "queue_depth": 4000, "timeout_s": 10, "limits": LIMITS}
-    return ImageWorkers(**(chosen | options))  # type: ignore[arg-type]
+    return ImageProcesses(**(chosen | options))  # type: ignore[arg-type]
 
 
 async def test_two_thousand_mutated_pictures_harm_nothing() -> None:
@@ -34,9 +34,10 @@ async def test_two_thousand_mutated_pictures_harm_nothing() -> None:
     hostile = [mutated(sources[index % len(sources)], chance) for index in range(MUTATIONS)]
     specs = [SMALL, ThumbnailSpec(Size(30, 30), format=OutputFormat.WEBP)]
 
-    async with pool() as workers:
+    async with pool() as image_processes:
         answers = await asyncio.gather(
-            *(workers.process(data, specs, placeholder=True) for data in hostile), return_exceptions=True
+            *(image_processes.process(data, specs, placeholder=True) for data in hostile),
+            return_exceptions=True,
         )
 
         bugs = [
@@ -46,10 +47,10 @@ async def test_two_thousand_mutated_pictures_harm_nothing() -> None:
         ]
         assert bugs == []
         assert sum(isinstance(answer, Poisonous) for answer in answers) <= 5
-        assert sum(isinstance(answer, Processed) for answer in answers) > MUTATIONS // 20
+        assert sum(isinstance(answer, ProcessedPicture) for answer in answers) > MUTATIONS // 20
         assert sum(isinstance(answer, MediaError) for answer in answers) > MUTATIONS // 4
-        assert rss_bytes(workers.pids()) < RSS_LIMIT_BYTES
-        assert (await workers.process(sources[0], [SMALL])).renditions
+        assert rss_bytes(image_processes.pids()) < RSS_LIMIT_BYTES
+        assert (await image_processes.process(sources[0], [SMALL])).thumbnails
 
 
 def _gif_flood() -> bytes:
@@ -139,16 +140,16 @@ async def test_a_bomb_is_refused_or_done_within_bounds(make: object, kinds: tupl
     assert callable(make)
     data: bytes = make()
 
-    async with pool(processes=1, timeout_s=8) as workers:
+    async with pool(processes=1, timeout_s=8) as image_processes:
         started = time.monotonic()
-        answer = (await asyncio.gather(workers.process(data, [SMALL]), return_exceptions=True))[0]
+        answer = (await asyncio.gather(image_processes.process(data, [SMALL]), return_exceptions=True))[0]
         seconds = time.monotonic() - started
 
-        outcome = answer if isinstance(answer, BaseException) else answer.renditions[0]
+        outcome = answer if isinstance(answer, BaseException) else answer.thumbnails[0]
         assert isinstance(outcome, kinds), repr(outcome)
         assert not isinstance(outcome, Poisonous)
         assert seconds < 10
-        assert rss_bytes(workers.pids()) < RSS_LIMIT_BYTES
+        assert rss_bytes(image_processes.pids()) < RSS_LIMIT_BYTES
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP"])
@@ -160,15 +161,17 @@ async def test_what_is_smuggled_in_or_behind_a_picture_is_not_in_its_thumbnail(
     clean = pictures.saved(pictures.photograph(64, 48), format)
     data = pictures.saved(pictures.photograph(64, 48), format, **options) + payload
 
-    async with pool(processes=1) as workers:
-        done = await workers.process(
+    async with pool(processes=1) as image_processes:
+        done = await image_processes.process(
             data, [ThumbnailSpec(Size(48, 48), format=f) for f in (OutputFormat.KEEP, OutputFormat.PNG)]
         )
-        itself = (await workers.process(clean + payload, [ThumbnailSpec(Size(600, 400))])).renditions[0]
+        itself = (await image_processes.process(clean + payload, [ThumbnailSpec(Size(600, 400))])).thumbnails[
+            0
+        ]
 
         assert isinstance(itself, Rendered)
         assert itself.data == clean
-        for made in done.renditions:
+        for made in done.thumbnails:
             assert isinstance(made, Rendered)
             assert made.data is not None
             assert payload not in made.data
@@ -184,31 +187,33 @@ async def test_an_image_that_is_another_document_too_has_the_type_of_the_image()
         + b"\x00\x3b"
     )
 
-    async with pool(processes=1) as workers:
-        assert (await workers.process(data)).picture.format is Format.GIF
+    async with pool(processes=1) as image_processes:
+        assert (await image_processes.process(data)).picture.format is Format.GIF
         with pytest.raises(UnsupportedMedia):
-            await workers.process(html + data)
+            await image_processes.process(html + data)
 
 
 async def test_a_film_of_many_large_frames_is_done_within_its_time_or_ended() -> None:
     frames = [Image.new("P", (1200, 1000), index % 256) for index in range(180)]
     data = pictures.saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=20)
 
-    async with pool(processes=1, timeout_s=6) as workers:
+    async with pool(processes=1, timeout_s=6) as image_processes:
         started = time.monotonic()
-        await asyncio.gather(workers.process(data, [ThumbnailSpec(Size(1000, 900))]), return_exceptions=True)
+        await asyncio.gather(
+            image_processes.process(data, [ThumbnailSpec(Size(1000, 900))]), return_exceptions=True
+        )
 
         assert time.monotonic() - started < 20  # six, and what a busy machine takes to start the next process
-        assert (await workers.process(pictures.saved(frames[0], "PNG"), [SMALL])).renditions
+        assert (await image_processes.process(pictures.saved(frames[0], "PNG"), [SMALL])).thumbnails
 
 
 async def test_broken_pictures_do_not_fill_the_log(capfd: pytest.CaptureFixture[str]) -> None:
     tiff = bytearray(pictures.saved(pictures.photograph(64, 48).convert("1"), "TIFF", compression="group4"))
     tiff[20:200] = random.Random(1).randbytes(180)
 
-    async with pool(processes=1) as workers:
+    async with pool(processes=1) as image_processes:
         await asyncio.gather(
-            *(workers.process(bytes(tiff), [SMALL]) for _ in range(20)), return_exceptions=True
+            *(image_processes.process(bytes(tiff), [SMALL]) for _ in range(20)), return_exceptions=True
         )
 
     assert capfd.readouterr().err == ""

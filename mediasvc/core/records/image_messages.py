@@ -1,4 +1,4 @@
-"""What is said between the service and its image processes: JSON and plain bytes, so that neither trusts the other's."""
+"""Messages between the service and its image processes: JSON and raw bytes, checked on both sides."""
 
 import json
 import struct
@@ -19,8 +19,13 @@ Engines = Mapping[str, tuple[str, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
-    """One picture to look at. path: the file that holds it; None: it is `data` itself."""
+class PictureRequest:
+    """Work for an image process: one picture and what to make of it.
+
+    path: the file that holds the picture; None where `data` holds it.
+    specs: the thumbnails.
+    placeholder: whether thumbhash and dominant colour are computed.
+    """
 
     path: str | None
     data: bytes
@@ -29,29 +34,34 @@ class Errand:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of it. error: about the picture as a whole, then picture is None. rss_bytes: of the process now."""
+class PictureResult:
+    """The answer of an image process.
+
+    picture: None where `error` says why the picture as a whole failed.
+    thumbnails: in the order of the specs, each a thumbnail or the reason why it failed.
+    rss_bytes: resident memory of the process.
+    """
 
     picture: Picture | None
     error: MediaError | None
-    renditions: tuple[Rendered | MediaError, ...] = ()
+    thumbnails: tuple[Rendered | MediaError, ...] = ()
     thumbhash: str | None = None
     dominant: str | None = None
     rss_bytes: int = 0
 
 
-def pack_errand(errand: Errand) -> bytes:
+def pack_request(request: PictureRequest) -> bytes:
     message = {
-        "path": errand.path,
-        "specs": [_spec_to_json(spec) for spec in errand.specs],
-        "placeholder": errand.placeholder,
+        "path": request.path,
+        "specs": [_spec_to_json(spec) for spec in request.specs],
+        "placeholder": request.placeholder,
     }
-    return _frame(message, (errand.data,))
+    return _frame(message, (request.data,))
 
 
-def unpack_errand(text: bytes, blobs: bytes) -> Errand:
+def unpack_request(text: bytes, blobs: bytes) -> PictureRequest:
     message = json.loads(text)
-    return Errand(
+    return PictureRequest(
         message["path"],
         blobs,
         tuple(_spec_from_json(spec) for spec in message["specs"]),
@@ -59,49 +69,49 @@ def unpack_errand(text: bytes, blobs: bytes) -> Errand:
     )
 
 
-def pack_outcome(outcome: Outcome) -> bytes:
+def pack_result(result: PictureResult) -> bytes:
     blobs = tuple(
-        made.data for made in outcome.renditions if isinstance(made, Rendered) and made.data is not None
+        made.data for made in result.thumbnails if isinstance(made, Rendered) and made.data is not None
     )
-    picture = outcome.picture
+    picture = result.picture
     message = {
         "picture": picture and astuple(picture),
-        "error": outcome.error and _error_to_json(outcome.error),
-        "renditions": [_rendition_to_json(made) for made in outcome.renditions],
-        "thumbhash": outcome.thumbhash,
-        "dominant": outcome.dominant,
-        "rss_bytes": outcome.rss_bytes,
+        "error": result.error and _error_to_json(result.error),
+        "thumbnails": [_thumbnail_to_json(made) for made in result.thumbnails],
+        "thumbhash": result.thumbhash,
+        "dominant": result.dominant,
+        "rss_bytes": result.rss_bytes,
     }
     return _frame(message, blobs)
 
 
-def unpack_outcome(text: bytes, blobs: bytes) -> Outcome:
-    """Raises ValueError for anything that no honest process would say."""
+def unpack_result(text: bytes, blobs: bytes) -> PictureResult:
+    """Raises ValueError for a message that an undamaged image process does not send."""
     try:
         message = json.loads(text)
         picture, error = message["picture"], message["error"]
-        renditions: list[Rendered | MediaError] = []
+        thumbnails: list[Rendered | MediaError] = []
         position = 0
-        for made in message["renditions"]:
+        for made in message["thumbnails"]:
             if "error" in made:
-                renditions.append(_error_from_json(made["error"]))
+                thumbnails.append(_error_from_json(made["error"]))
                 continue
             size = made["bytes"]
             data = None if size is None else blobs[position : position + size]
             position += size or 0
-            renditions.append(Rendered(data, Format(made["format"]), int(made["width"]), int(made["height"])))
+            thumbnails.append(Rendered(data, Format(made["format"]), int(made["width"]), int(made["height"])))
         if position != len(blobs):
             raise ValueError("blobs do not add up")
-        return Outcome(
+        return PictureResult(
             picture=picture and _picture_from_json(picture),
             error=error and _error_from_json(error),
-            renditions=tuple(renditions),
+            thumbnails=tuple(thumbnails),
             thumbhash=_text(message["thumbhash"]),
             dominant=_text(message["dominant"]),
             rss_bytes=int(message["rss_bytes"]),
         )
     except (KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise ValueError("not an outcome") from error
+        raise ValueError("not a result") from error
 
 
 def pack_engines(used: Engines) -> bytes:
@@ -110,7 +120,7 @@ def pack_engines(used: Engines) -> bytes:
 
 
 def unpack_engines(text: bytes) -> Engines:
-    """Raises ValueError for anything that no honest process would say."""
+    """Raises ValueError for a message that an undamaged image process does not send."""
     try:
         used: dict[str, list[str | None]] = json.loads(text)
         return {_text(kind) or "": (str(name)[:64], trouble) for kind, (name, trouble) in used.items()}
@@ -145,7 +155,7 @@ def _picture_from_json(fields: list[Any]) -> Picture:
     return Picture(Format(format), *numbers, upright=bool(upright), has_alpha=bool(has_alpha), tail=int(tail))
 
 
-def _rendition_to_json(made: Rendered | MediaError) -> dict[str, Any]:
+def _thumbnail_to_json(made: Rendered | MediaError) -> dict[str, Any]:
     if isinstance(made, MediaError):
         return {"error": _error_to_json(made)}
     size = None if made.data is None else len(made.data)

@@ -1,4 +1,4 @@
-"""Image work in processes that may die: a bounded number, a bounded queue, a deadline that kills."""
+"""The pool of image processes: a bounded number, a bounded queue, and a deadline that kills."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from mediasvc import logs, metrics
 from mediasvc.core.picture import Limits, Picture, Rendered, ThumbnailSpec
 from mediasvc.core.pictures.engine import OPTIONAL_MODULES
 from mediasvc.core.records import image_messages
-from mediasvc.core.records.image_messages import Engines, Errand, Outcome
+from mediasvc.core.records.image_messages import Engines, PictureRequest, PictureResult
 from mediasvc.errors import MediaError, Overloaded, Poisonous, ProcessingTimeout, Undecodable
 
 _MAIN = "mediasvc.effects.imaging.process"
@@ -30,14 +30,14 @@ _ENDED_BY_LIBRARY = frozenset(
 )
 _END_TIMEOUT_S = 2.0
 _MAX_ANSWER_BYTES = 1 << 30
-# All that an image process gets of our environment: it has no use for secrets.
+# The only variables that an image process gets: it needs no secrets.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "SYSTEMROOT", "TMPDIR")
 _TUNED = {
-    # glibc would hand pixel buffers back after every picture, and fetching fresh pages costs more than scaling does.
+    # By default glibc returns pixel buffers after every picture, and fresh pages cost more than scaling.
     "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TRIM_THRESHOLD_": "134217728",
     "MALLOC_ARENA_MAX": "1",
-    # One picture, one thread: what libraries set aside for more would count against the address space.
+    # One picture uses one thread; the buffers that libraries reserve for more count against the address space.
     "OPENBLAS_NUM_THREADS": "1",
     "RAYON_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -45,11 +45,16 @@ _TUNED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Processed:
-    """A picture and what was made of it, renditions in the order of the specs."""
+class ProcessedPicture:
+    """A picture and the results for it.
+
+    thumbnails: in the order of the specs, each a thumbnail or the reason why it failed.
+    thumbhash: base64.
+    dominant: the main colour as `#rrggbb`.
+    """
 
     picture: Picture
-    renditions: tuple[Rendered | MediaError, ...]
+    thumbnails: tuple[Rendered | MediaError, ...]
     thumbhash: str | None
     dominant: str | None
 
@@ -63,20 +68,20 @@ class _EndedAtStart(OSError):
 
 
 class _Ended(Exception):
-    """The process is gone. errand_taken: it had read all of the errand before."""
+    """The process ended. request_taken: it had read the whole request before."""
 
-    def __init__(self, *, errand_taken: bool) -> None:
+    def __init__(self, *, request_taken: bool) -> None:
         super().__init__()
-        self.errand_taken = errand_taken
+        self.request_taken = request_taken
 
 
 @dataclass(eq=False, slots=True)
 class _Job:
     request: bytes
-    done: asyncio.Future[Outcome]
+    done: asyncio.Future[PictureResult]
 
 
-class ImageWorkers:
+class ImageProcesses:
     """A pool of image processes. `async with` starts and ends them; one pool serves one event loop."""
 
     def __init__(
@@ -88,19 +93,25 @@ class ImageWorkers:
         limits: Limits,
         memory_bytes: int = 2 << 30,
         max_rss_bytes: int = 512 << 20,
-        max_errands: int = 5000,
+        max_requests: int = 5000,
         eager: bool = True,
         reports_engines: bool = True,
     ) -> None:
-        """processes: at least 1. queue_depth: errands that may wait while all processes are busy. timeout_s: of one
-        errand, after which its process is killed. memory_bytes: address space of a process, not resident memory.
-        max_rss_bytes, max_errands: a process that has grown or served so much is replaced between two errands.
-        eager False: a process is started when there is an errand for it, not at the beginning.
-        reports_engines: whether libraries that cannot be used are logged."""
+        """Starts nothing yet.
+
+        processes: at least 1.
+        queue_depth: requests that can wait while all processes are busy.
+        timeout_s: limit of one request; its process is then killed.
+        memory_bytes: address space of a process, not resident memory.
+        max_rss_bytes: resident memory after which a process is replaced between two requests.
+        max_requests: requests after which a process is replaced.
+        eager: whether processes start with the pool; otherwise each starts with its first request.
+        reports_engines: whether libraries that cannot be used are logged.
+        """
         self._processes = max(1, processes)
         self._queue_depth = queue_depth
         self._timeout_s = timeout_s
-        self._max_rss_bytes, self._max_errands = max_rss_bytes, max_errands
+        self._max_rss_bytes, self._max_requests = max_rss_bytes, max_requests
         self._settings = image_messages.pack_settings(limits, timeout_s, memory_bytes)
         self._eager = eager
         self._reports_engines = reports_engines
@@ -123,7 +134,7 @@ class ImageWorkers:
         failure = next((error for error in started if isinstance(error, BaseException)), None)
         if failure is not None:
             for process in tuple(self._living):
-                await self._buried(process)
+                await self._kill(process)
             raise failure
         self._runners = [asyncio.create_task(self._run(process)) for process in self._living]
         return self
@@ -131,7 +142,7 @@ class ImageWorkers:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Errands under way are finished, unless an exception brings us here; those that wait are refused."""
+        """Refuses waiting requests. Finishes running ones, or cancels them if an exception ended the block."""
         self._closing = True
         while not self._jobs.empty():
             job = self._jobs.get_nowait()
@@ -144,33 +155,38 @@ class ImageWorkers:
                 runner.cancel()
         ended = await asyncio.gather(*self._runners, return_exceptions=True)
         for process in tuple(self._living):
-            await self._buried(process)
+            await self._kill(process)
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome
 
     def health(self) -> str | None:
-        """None if errands are taken; otherwise what is wrong, in words."""
+        """None while requests are accepted; otherwise the trouble in words."""
         if self._closing:
             return "image processes are going away"
         return None if self._living else "no image process is running"
 
     def engines(self) -> Engines:
-        """What does which kind of work in the image processes; empty until one of them has started."""
+        """The libraries that the image processes use, by kind of work; empty until one process has started."""
         return self._engines
 
     def pids(self) -> tuple[int, ...]:
-        """Of the processes there are now."""
+        """Process ids of the running image processes."""
         return tuple(sorted(process.pid for process in self._living))
 
     async def process(
         self, source: Path | bytes, specs: Sequence[ThumbnailSpec] = (), *, placeholder: bool = False
-    ) -> Processed:
-        """Inspects a picture and renders every spec, in one hop. source: a file (the process reads it) or its bytes.
+    ) -> ProcessedPicture:
+        """Inspects a picture and renders every spec, with one request to a process.
 
-        Raises UnsupportedMedia, Undecodable or TooManyPixels for the picture as a whole, ProcessingTimeout if its time
-        was up, Poisonous if it ended the process, Overloaded if the queue is full, StoreFailed if the file cannot be
-        read. A rendition that fails alone stands among the renditions as its error.
+        source: a file, which the process reads, or the bytes.
+        placeholder: whether thumbhash and dominant colour are computed.
+        A thumbnail that fails alone is replaced by its error in the result.
+        Raises UnsupportedMedia, Undecodable, TooManyPixels for the picture as a whole.
+        Raises ProcessingTimeout after timeout_s.
+        Raises Poisonous if the picture ended the process.
+        Raises Overloaded if the queue is full or the pool is closing.
+        Raises StoreFailed if the file cannot be read.
         """
         if self._closing:
             raise _going_away()
@@ -179,24 +195,24 @@ class ImageWorkers:
             wait_s = math.ceil(self._mean_s * max(1, waiting) / self._processes)
             raise Overloaded("too many images are waiting", retry_after_s=max(1, wait_s), reason="queue")
         path, data = (str(source.absolute()), b"") if isinstance(source, Path) else (None, source)
-        request = image_messages.pack_errand(Errand(path, data, tuple(specs), placeholder))
+        request = image_messages.pack_request(PictureRequest(path, data, tuple(specs), placeholder))
         job = _Job(request, asyncio.get_running_loop().create_future())
         self._pending += 1
         job.done.add_done_callback(self._settled)
         self._jobs.put_nowait(job)
         metrics.image_queue_depth.set(self._jobs.qsize())
-        outcome = await job.done
-        if outcome.error is not None:
-            raise outcome.error
-        if outcome.picture is None:
+        result = await job.done
+        if result.error is not None:
+            raise result.error
+        if result.picture is None:
             raise Undecodable("the image could not be read", reason="answer")
-        return Processed(outcome.picture, outcome.renditions, outcome.thumbhash, outcome.dominant)
+        return ProcessedPicture(result.picture, result.thumbnails, result.thumbhash, result.dominant)
 
-    def _settled(self, _done: asyncio.Future[Outcome]) -> None:
+    def _settled(self, _done: asyncio.Future[PictureResult]) -> None:
         self._pending -= 1
 
     async def _run(self, process: "_Process | None") -> None:
-        """Owns one process at a time and gives it one job after another. None: it is started for the first job."""
+        """Owns one process at a time and gives it one job after another. None: the first job starts the process."""
         has_begun = process is not None
         waiting: asyncio.Task[_Job | None] | None = None
         try:
@@ -205,20 +221,20 @@ class ImageWorkers:
                 if process is not None:
                     await asyncio.wait({waiting, process.exit}, return_when=asyncio.FIRST_COMPLETED)
                     if process.exit.done():
-                        process = await self._replaced(process, "died")
+                        process = await self._replace(process, "died")
                         continue
                 job, waiting = await waiting, None
                 metrics.image_queue_depth.set(self._jobs.qsize())
                 if job is None:
                     break
-                if job.done.done():  # nobody waits for it any more
+                if job.done.done():  # the caller was cancelled
                     continue
                 try:
                     if not has_begun:
-                        process, has_begun = await self._begun(), True
+                        process, has_begun = await self._begin(), True
                     process = await self._serve(process, job)
                 finally:
-                    _fail(job, _going_away())  # says something only if nothing was said
+                    _fail(job, _going_away())  # no effect if the job has its result
         finally:
             if waiting is not None:
                 waiting.cancel()
@@ -227,64 +243,65 @@ class ImageWorkers:
             await process.end()
 
     async def _serve(self, process: "_Process | None", job: _Job) -> "_Process | None":
-        """Does one job; the process for the next one."""
+        """Does one job. Returns the process for the next one."""
         started = time.monotonic()
         again = True
         while True:
-            process = process or await self._replaced(None, "missing")
+            process = process or await self._replace(None, "missing")
             if process is None:
                 _fail(job, Overloaded("no image process can be started", retry_after_s=5, reason="start"))
                 return None
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    outcome = await process.exchange(job.request)
+                    result = await process.exchange(job.request)
             except TimeoutError:
                 _fail(
                     job,
                     ProcessingTimeout(f"the image took longer than {self._timeout_s:g} s", reason="deadline"),
                 )
-                return await self._replaced(process, "deadline")
+                return await self._replace(process, "deadline")
             except (ValueError, OSError):
                 _fail(job, Poisonous("the image could not be read", reason="poison"))
-                return await self._replaced(process, "nonsense")
+                return await self._replace(process, "nonsense")
             except _Ended as ended:
-                if again and not ended.errand_taken:  # it was dead before: not this picture's doing
-                    again, process = False, await self._replaced(process, "died")
+                if again and not ended.request_taken:  # the process was dead before it saw this picture
+                    again, process = False, await self._replace(process, "died")
                     continue
                 _fail(job, Poisonous("the image ended the process that read it", reason="poison"))
-                return await self._replaced(process, "died")
+                return await self._replace(process, "died")
             break
         seconds = time.monotonic() - started
         self._mean_s += (seconds - self._mean_s) / 16
-        if outcome.picture is not None:
-            operation = "render" if outcome.renditions else "inspect"
-            metrics.image_duration_s.labels(operation, outcome.picture.format.value).observe(seconds)
+        if result.picture is not None:
+            operation = "render" if result.thumbnails else "inspect"
+            metrics.image_duration_s.labels(operation, result.picture.format.value).observe(seconds)
         if not job.done.done():
-            job.done.set_result(outcome)
-        if outcome.rss_bytes > self._max_rss_bytes:
-            return await self._replaced(process, "grown")
-        return process if process.errands < self._max_errands else await self._replaced(process, "old")
+            job.done.set_result(result)
+        if result.rss_bytes > self._max_rss_bytes:
+            return await self._replace(process, "grown")
+        return process if process.requests < self._max_requests else await self._replace(process, "old")
 
-    async def _buried(self, process: "_Process") -> None:
+    async def _kill(self, process: "_Process") -> None:
         self._living.discard(process)
         process.kill()
         await process.end()
 
-    async def _replaced(self, process: "_Process | None", reason: str) -> "_Process | None":
-        """A new process in the place of this one; None if none can be started."""
+    async def _replace(self, process: "_Process | None", reason: str) -> "_Process | None":
+        """Ends this process and starts another; None if none can be started."""
         if process is not None:
-            await self._buried(process)
+            await self._kill(process)
+        metrics.image_process_replacements.labels(reason).inc()
         metrics.worker_restarts.labels(reason).inc()
-        tell = logs.get().info if reason in ("old", "grown") else logs.get().warning
-        tell("worker.replaced", reason=reason)
-        return await self._begun()
+        log = logs.get().info if reason in ("old", "grown") else logs.get().warning
+        log("image_process.replaced", reason=reason)
+        return await self._begin()
 
-    async def _begun(self) -> "_Process | None":
+    async def _begin(self) -> "_Process | None":
         """A new process; None if none can be started."""
         try:
             fresh = await self._started()
         except (OSError, TimeoutError) as error:
-            logs.get().error("worker.start_failed", error=type(error).__name__)
+            logs.get().error("image_process.start_failed", error=type(error).__name__)
             return None
         self._living.add(fresh)
         return fresh
@@ -325,19 +342,24 @@ def _fail(job: _Job, error: MediaError) -> None:
 
 
 class _Process:
-    """One image process and our end of the socket to it."""
+    """One image process, and the pool's end of the socket to it."""
 
     def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
         self._process = process
         self._channel = channel
         self.exit = asyncio.create_task(process.wait())
         self.pid = process.pid
-        self.errands = 0
+        self.requests = 0
         self.engines: Engines = {}
 
     @classmethod
     async def start(cls, settings: str, without: Sequence[str] = ()) -> "_Process":
-        """Started and ready. without: modules that it must not import. Raises OSError, TimeoutError."""
+        """Starts a process and waits until it is ready.
+
+        settings: as image_messages.pack_settings writes them.
+        without: modules that the process must not import.
+        Raises OSError, TimeoutError.
+        """
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment |= _TUNED | {"PYTHONPATH": str(Path(mediasvc.__file__).parents[1])}
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -357,27 +379,27 @@ class _Process:
         started = cls(process, ours)
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
-                started.engines = await started._hear_engines()
+                started.engines = await started._receive_engines()
         except BaseException:
             started.kill()
             await started.end()
             raise
         return started
 
-    async def _hear_engines(self) -> Engines:
-        """Waits until the process is ready."""
+    async def _receive_engines(self) -> Engines:
+        """Waits for the message by which the process says that it is ready."""
         try:
             text, _ = image_messages.HEAD.unpack(await self._exactly(image_messages.HEAD.size))
             return image_messages.unpack_engines(await self._exactly(text))
         except (_Ended, ConnectionResetError):
             raise _EndedAtStart(await self.exit) from None
         except ValueError as error:
-            raise OSError("the image process says nonsense at its start") from error
+            raise OSError("the first message of the image process cannot be read") from error
 
-    async def exchange(self, request: bytes) -> Outcome:
-        """Sends an errand and waits for its outcome. Raises _Ended; ValueError for an answer that makes no sense."""
+    async def exchange(self, request: bytes) -> PictureResult:
+        """Sends a request and waits for its result. Raises _Ended; ValueError for a result that cannot be read."""
         loop = asyncio.get_running_loop()
-        self.errands += 1
+        self.requests += 1
         try:
             await loop.sock_sendall(self._channel, request)
             head = await self._exactly(image_messages.HEAD.size)
@@ -386,9 +408,9 @@ class _Process:
                 raise ValueError("answer too large")
             body = await self._exactly(text + blobs)
         except (BrokenPipeError, ConnectionResetError) as error:
-            # A reset means that it left some of what we sent unread (unix(7)).
-            raise _Ended(errand_taken=False) from error
-        return image_messages.unpack_outcome(body[:text], body[text:])
+            # A reset means that the process left a part of the request unread (unix(7)).
+            raise _Ended(request_taken=False) from error
+        return image_messages.unpack_result(body[:text], body[text:])
 
     async def _exactly(self, length: int) -> bytes:
         loop = asyncio.get_running_loop()
@@ -397,7 +419,7 @@ class _Process:
         while position < length:
             got = await loop.sock_recv_into(self._channel, view[position:])
             if got == 0:
-                raise _Ended(errand_taken=True)
+                raise _Ended(request_taken=True)
             position += got
         return bytes(body)
 
@@ -406,7 +428,7 @@ class _Process:
             self._process.kill()
 
     async def end(self) -> None:
-        """Closes the socket, upon which the process ends; kills it if it does not."""
+        """Closes the socket, which ends the process; kills a process that does not end."""
         self._channel.close()
         done, _ = await asyncio.wait({self.exit}, timeout=_END_TIMEOUT_S)
         if not done:

@@ -1,4 +1,4 @@
-"""The image process: does one errand after another from its socket, and may die of any of them."""
+"""The program of an image process: answers one request after another from its socket. Any of them can end it."""
 
 import ctypes
 import logging
@@ -17,25 +17,29 @@ from mediasvc.core.pictures.engine import forbid
 from mediasvc.core.pictures.headers import sniff
 from mediasvc.core.pictures.headers.header import Header
 from mediasvc.core.records import image_messages
-from mediasvc.core.records.image_messages import Errand, Outcome
+from mediasvc.core.records.image_messages import PictureRequest, PictureResult
 from mediasvc.errors import MediaError, StoreFailed, Undecodable
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CLONE_NEWNET, _CLONE_NEWUSER = 0x40000000, 0x10000000
-# Blocks of up to 16 MiB that Pillow keeps: fresh pages cost more than the work that is done on them.
+# Blocks of up to 16 MiB that Pillow keeps: fresh pages cost more than the work on them.
 _KEPT_BLOCKS = 1
 
 
 def main() -> None:
-    """argv: the socket's descriptor, the parent's process id, the settings (core.records.image_messages), and modules
-    that must not be imported.
+    """Arguments in argv:
+
+    1: the descriptor of the socket.
+    2: the process id of the parent.
+    3: the settings, as image_messages.pack_settings writes them.
+    4 and following: modules that must not be imported.
     """
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     limits, timeout_s, memory_bytes = image_messages.unpack_settings(sys.argv[3])
     _confine(parent, memory_bytes)
     _silence_decoders()
     Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]  # documented, but not exported
-    # Headers are checked against our own limits before Pillow sees the bytes; its limit may be the lower one.
+    # Our own limits are checked before Pillow sees the bytes, and can be higher than its limit.
     Image.MAX_IMAGE_PIXELS = None
     forbid(sys.argv[4:])
     used = engines.in_use()
@@ -43,22 +47,22 @@ def main() -> None:
         channel.sendall(image_messages.pack_engines(used))
         while (received := _receive(channel)) is not None:
             _allow_cpu(timeout_s)
-            channel.sendall(image_messages.pack_outcome(run(image_messages.unpack_errand(*received), limits)))
+            channel.sendall(image_messages.pack_result(run(image_messages.unpack_request(*received), limits)))
 
 
-def run(errand: Errand, limits: Limits) -> Outcome:
-    """Inspects the picture and renders every spec; a rendition that fails does not hinder the others."""
+def run(request: PictureRequest, limits: Limits) -> PictureResult:
+    """Inspects the picture and renders every spec. A thumbnail that fails does not stop the others."""
     try:
-        data = errand.data if errand.path is None else _read(errand.path)
+        data = request.data if request.path is None else _read(request.path)
         header = sniff.read_header(data, limits)
-        renditions = tuple(_render(data, header, spec) for spec in errand.specs)
-        # Of the original, not of a thumbnail that is at hand: they must not depend on who asked first.
-        found = _placeholders(data, header) if errand.placeholder else None
+        thumbnails = tuple(_render(data, header, spec) for spec in request.specs)
+        # Computed from the original and not from a thumbnail, so that the first request does not decide about it.
+        found = _placeholders(data, header) if request.placeholder else None
     except MediaError as error:
-        return Outcome(None, error, rss_bytes=_rss_bytes())
+        return PictureResult(None, error, rss_bytes=_rss_bytes())
     thumbhash, dominant = found or (None, None)
     picture = sniff.describe(header, len(data))
-    return Outcome(picture, None, renditions, thumbhash, dominant, _rss_bytes())
+    return PictureResult(picture, None, thumbnails, thumbhash, dominant, _rss_bytes())
 
 
 def _render(data: bytes, header: Header, spec: ThumbnailSpec) -> Rendered | MediaError:
@@ -73,7 +77,7 @@ def _render(data: bytes, header: Header, spec: ThumbnailSpec) -> Rendered | Medi
 def _placeholders(data: bytes, header: Header) -> tuple[str, str] | None:
     try:
         return thumbnail.placeholders(data, header)
-    except (MediaError, MemoryError):  # broken pixels; the header still has something to tell
+    except (MediaError, MemoryError):  # the pixels are broken, but the header is of use
         return None
 
 
@@ -85,7 +89,7 @@ def _read(path: str) -> bytes:
 
 
 def _receive(channel: socket.socket) -> tuple[bytes, bytes] | None:
-    """One frame; None when the parent has gone or wants no more."""
+    """One message: its JSON and its blobs; None when the parent has closed the socket."""
     head = _exactly(channel, image_messages.HEAD.size)
     if head is None:
         return None
@@ -95,22 +99,22 @@ def _receive(channel: socket.socket) -> tuple[bytes, bytes] | None:
 
 
 def _exactly(channel: socket.socket, length: int) -> bytes | None:
-    """So many bytes, as they came: pictures are large, and each copy of one costs its pages anew."""
+    """The next bytes, not copied: each copy of a large picture costs fresh pages."""
     received = channel.recv(length, socket.MSG_WAITALL) if length else b""
     return received if len(received) == length else None
 
 
 def _confine(parent: int, memory_bytes: int) -> None:
-    """Dies with its parent, cannot use the network, cannot take more memory, leaves no core file."""
-    # A terminal sends these to all of its job, systemd to the whole unit: the parent ends its workers in order.
+    """Makes this process end with its parent, without network, with bounded memory and without core files."""
+    # Terminals and systemd signal the whole group; the parent ends its image processes in order.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        # Root may do it alone; others need a user namespace, which some hosts forbid. Then it is left with what holds
-        # anyway: no descriptor but its own socket.
+        # Root can do this directly; others need a user namespace, which some hosts forbid. Where both fail, the process
+        # still has no descriptor but its own socket.
         if libc.unshare(_CLONE_NEWNET) != 0:
             libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
         libc.prctl(
@@ -122,7 +126,7 @@ def _confine(parent: int, memory_bytes: int) -> None:
 
 
 def _silence_decoders() -> None:
-    """C libraries tell descriptor 2 of every oddity of every picture; only our own tracebacks are for the log."""
+    """C libraries write warnings about pictures to descriptor 2. Only Python's tracebacks belong in the log."""
     ours = os.dup(2)
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
@@ -131,14 +135,14 @@ def _silence_decoders() -> None:
 
 
 def _allow_cpu(seconds: float) -> None:
-    """From here on so much processor time, then SIGXCPU: the deadline holds even while the parent is stuck."""
+    """Sends SIGXCPU after this much processor time, so that the deadline holds while the parent hangs."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 2, hard))
 
 
 def _rss_bytes() -> int:
-    """Resident now; 0 where the system does not say."""
+    """Resident memory now; 0 where the system does not report it."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:

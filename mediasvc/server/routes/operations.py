@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from mediasvc.effects.blobs import Blobs
-from mediasvc.effects.imaging.pool import ImageWorkers
+from mediasvc.effects.imaging.pool import ImageProcesses
 from mediasvc.effects.index import Index
 from mediasvc.engines import event_loop
 from mediasvc.errors import MediaError, Overloaded
@@ -29,17 +29,22 @@ class OperationRoutes:
     """What probes, Prometheus and the foot of the page ask for."""
 
     def __init__(
-        self, index: Index, blobs: Blobs, workers: ImageWorkers, admission: Admission, fast_path: FastPath
+        self,
+        index: Index,
+        blobs: Blobs,
+        image_processes: ImageProcesses,
+        admission: Admission,
+        fast_path: FastPath,
     ) -> None:
         self.index = index
         self.blobs = blobs
-        self.workers = workers
+        self.image_processes = image_processes
         self.admission = admission
         self.fast_path = fast_path
         self._counting = asyncio.Lock()
         self._counted_s = float("-inf")
         self._figures: dict[str, int] = {}
-        self._without_workers_s = 0.0
+        self._without_processes_s = 0.0
 
     async def alive(self, _request: web.Request) -> web.StreamResponse:
         """The loop turns; nothing else is looked at."""
@@ -50,18 +55,18 @@ class OperationRoutes:
         troubles = await self._troubles()
         fatal = [name for name in ("draining", "image_workers") if name in troubles]
         if "image_workers" not in troubles:
-            self._without_workers_s = 0.0
+            self._without_processes_s = 0.0
         else:
             # A process that is being replaced is away for a moment, in which all that is kept is still served.
             now_s = time.monotonic()
-            self._without_workers_s = self._without_workers_s or now_s
-            if now_s < self._without_workers_s + _REPLACED_WITHIN_S:
+            self._without_processes_s = self._without_processes_s or now_s
+            if now_s < self._without_processes_s + _REPLACED_WITHIN_S:
                 fatal.remove("image_workers")
         members: dict[str, object] = {
             "status": "unavailable" if fatal else "degraded" if troubles else "ready",
             "degraded": list(troubles),
             "reasons": troubles,
-            "engines": {kind: name for kind, (name, _) in self.workers.engines().items()}
+            "engines": {kind: name for kind, (name, _) in self.image_processes.engines().items()}
             | {"event_loop": event_loop.in_use()[0]},
         }
         if not fatal:
@@ -75,7 +80,7 @@ class OperationRoutes:
         index, store = await asyncio.gather(_checked(self.index.health()), _checked(self.blobs.health()))
         found: Mapping[str, str | None] = {
             "draining": "shutting down" if self.admission.is_draining else None,
-            "image_workers": self.workers.health(),
+            "image_workers": self.image_processes.health(),
             "index": index,
             "store": store,
         }

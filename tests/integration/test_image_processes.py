@@ -15,7 +15,7 @@ from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, Limits, Rendered, ThumbnailSpec
 from mediasvc.core.pictures.headers.sniff import inspect, read_header
 from mediasvc.core.pictures.thumbnail import placeholders, render
-from mediasvc.effects.imaging.pool import ImageWorkers
+from mediasvc.effects.imaging.pool import ImageProcesses
 from mediasvc.errors import (
     MediaError,
     Overloaded,
@@ -36,14 +36,14 @@ SLOWLY = ThumbnailSpec(None, format=OutputFormat.AVIF)
 
 
 @pytest.fixture
-async def workers() -> AsyncIterator[ImageWorkers]:
-    async with ImageWorkers(processes=2, queue_depth=64, timeout_s=20, limits=LIMITS) as pool:
+async def image_processes() -> AsyncIterator[ImageProcesses]:
+    async with ImageProcesses(processes=2, queue_depth=64, timeout_s=20, limits=LIMITS) as pool:
         yield pool
 
 
-def pool(**options: object) -> ImageWorkers:
+def pool(**options: object) -> ImageProcesses:
     chosen: dict[str, object] = {"processes": 1, "queue_depth": 8, "timeout_s": 20, "limits": LIMITS}
-    return ImageWorkers(**(chosen | options))  # type: ignore[arg-type]
+    return ImageProcesses(**(chosen | options))  # type: ignore[arg-type]
 
 
 def ticks(pid: int) -> int:
@@ -60,7 +60,7 @@ async def until(true: object) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_picture_is_described_and_scaled_as_in_this_process(workers: ImageWorkers) -> None:
+async def test_a_picture_is_described_and_scaled_as_in_this_process(image_processes: ImageProcesses) -> None:
     specs = [
         SMALL,
         ThumbnailSpec(Size(50, 50), Fit.COVER, OutputFormat.AUTO, 70, 2, frozenset({Format.WEBP})),
@@ -68,35 +68,35 @@ async def test_a_picture_is_described_and_scaled_as_in_this_process(workers: Ima
         ThumbnailSpec(Size(300, 300)),
     ]
 
-    done = await workers.process(PHOTO, specs, placeholder=True)
+    done = await image_processes.process(PHOTO, specs, placeholder=True)
 
     assert done.picture == inspect(PHOTO, LIMITS)
-    assert list(done.renditions) == [render(PHOTO, spec, LIMITS) for spec in specs]
+    assert list(done.thumbnails) == [render(PHOTO, spec, LIMITS) for spec in specs]
     # The same, whatever is made beside them.
-    alone = await workers.process(PHOTO, placeholder=True)
+    alone = await image_processes.process(PHOTO, placeholder=True)
     assert (alone.thumbhash, alone.dominant) == placeholders(PHOTO, read_header(PHOTO, LIMITS))
     assert (done.thumbhash, done.dominant) == (alone.thumbhash, alone.dominant)
 
 
 async def test_a_pool_that_is_not_eager_starts_processes_when_there_is_work_for_them() -> None:
-    async with pool(processes=2, eager=False) as workers:
-        assert workers.pids() == ()
-        await workers.process(PHOTO, [SMALL])
-        assert len(workers.pids()) == 1
-        await asyncio.gather(*(workers.process(PHOTO, [SMALL]) for _ in range(8)))
-        assert len(workers.pids()) == 2
+    async with pool(processes=2, eager=False) as image_processes:
+        assert image_processes.pids() == ()
+        await image_processes.process(PHOTO, [SMALL])
+        assert len(image_processes.pids()) == 1
+        await asyncio.gather(*(image_processes.process(PHOTO, [SMALL]) for _ in range(8)))
+        assert len(image_processes.pids()) == 2
 
     async with pool(eager=False):
         pass
 
 
-async def test_a_file_is_read_by_the_process_itself(workers: ImageWorkers, tmp_path: Path) -> None:
+async def test_a_file_is_read_by_the_process_itself(image_processes: ImageProcesses, tmp_path: Path) -> None:
     file = tmp_path / "näme with blanks"
     file.write_bytes(PHOTO)
 
-    assert await workers.process(file, [SMALL]) == await workers.process(PHOTO, [SMALL])
+    assert await image_processes.process(file, [SMALL]) == await image_processes.process(PHOTO, [SMALL])
     with pytest.raises(StoreFailed) as failure:
-        await workers.process(tmp_path / "gone", [SMALL])
+        await image_processes.process(tmp_path / "gone", [SMALL])
     assert str(tmp_path) not in str(failure.value)
 
 
@@ -110,26 +110,28 @@ async def test_a_file_is_read_by_the_process_itself(workers: ImageWorkers, tmp_p
     ],
 )
 async def test_a_failure_arrives_as_what_it_is(
-    workers: ImageWorkers, data: bytes, kind: type[MediaError], reason: str
+    image_processes: ImageProcesses, data: bytes, kind: type[MediaError], reason: str
 ) -> None:
-    before = workers.pids()
+    before = image_processes.pids()
 
     with pytest.raises(kind) as failure:
-        await workers.process(data, [SMALL])
+        await image_processes.process(data, [SMALL])
 
     assert type(failure.value) is kind
     assert failure.value.reason == reason
-    assert workers.pids() == before
+    assert image_processes.pids() == before
 
 
-async def test_a_rendition_that_fails_leaves_the_others_alone(workers: ImageWorkers) -> None:
+async def test_a_thumbnail_that_fails_leaves_the_others_alone(image_processes: ImageProcesses) -> None:
     broken = bytearray(pictures.saved(pictures.photograph(300, 200), "PNG"))
     broken[len(broken) // 2] ^= 0xFF
 
-    done = await workers.process(bytes(broken), [ThumbnailSpec(Size(300, 200)), SMALL], placeholder=True)
+    done = await image_processes.process(
+        bytes(broken), [ThumbnailSpec(Size(300, 200)), SMALL], placeholder=True
+    )
 
-    assert done.renditions[0] == Rendered(None, Format.PNG, 300, 200)
-    assert isinstance(done.renditions[1], Undecodable)
+    assert done.thumbnails[0] == Rendered(None, Format.PNG, 300, 200)
+    assert isinstance(done.thumbnails[1], Undecodable)
     assert (done.thumbhash, done.dominant) == (None, None)
 
 
@@ -161,7 +163,7 @@ async def test_the_deadline_ends_the_process_and_the_next_picture_gets_a_new_one
         with pytest.raises(ProcessingTimeout):
             await hasty.process(SLOW, [SLOWLY])
 
-        assert (await hasty.process(PHOTO, [SMALL])).renditions
+        assert (await hasty.process(PHOTO, [SMALL])).thumbnails
         assert hasty.pids() != before
         assert not Path(f"/proc/{before[0]}").exists()
 
@@ -187,12 +189,12 @@ async def test_a_caller_that_leaves_does_not_disturb_the_next() -> None:
 
         done = await one.process(PHOTO, [SMALL])
 
-        assert done.renditions == (render(PHOTO, SMALL, LIMITS),)
+        assert done.thumbnails == (render(PHOTO, SMALL, LIMITS),)
         assert one.pids() == before
 
 
-async def test_a_process_that_has_grown_or_grown_old_is_replaced_between_two_errands() -> None:
-    async with pool(max_rss_bytes=1) as growing, pool(max_errands=2) as ageing:
+async def test_a_process_that_has_grown_or_grown_old_is_replaced_between_two_requests() -> None:
+    async with pool(max_rss_bytes=1) as growing, pool(max_requests=2) as ageing:
         seen = {growing: [growing.pids()], ageing: [ageing.pids()]}
         for _ in range(4):
             for each, pids in seen.items():
@@ -206,17 +208,17 @@ async def test_a_process_that_has_grown_or_grown_old_is_replaced_between_two_err
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_processes_leave_what_ends_the_whole_job_to_their_parent(number: signal.Signals) -> None:
-    async with pool(processes=2) as workers:
-        pids = workers.pids()
+    async with pool(processes=2) as image_processes:
+        pids = image_processes.pids()
         for pid in pids:
             os.kill(pid, number)
-        assert (await workers.process(PHOTO, [SMALL])).renditions
-        assert workers.pids() == pids
+        assert (await image_processes.process(PHOTO, [SMALL])).thumbnails
+        assert image_processes.pids() == pids
 
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     with pytest.raises(Overloaded):
-        await workers.process(PHOTO)
-    assert workers.health()
+        await image_processes.process(PHOTO)
+    assert image_processes.health()
 
 
 async def test_leaving_the_pool_finishes_what_runs_and_refuses_what_waits() -> None:
@@ -228,7 +230,7 @@ async def test_leaving_the_pool_finishes_what_runs_and_refuses_what_waits() -> N
         before = ticks(pid)
         await until(lambda: ticks(pid) > before + 2)
 
-    assert (await running).renditions
+    assert (await running).thumbnails
     for late in waiting:
         with pytest.raises(Overloaded):
             await late
@@ -280,7 +282,7 @@ def test_the_pool_works_on_uvloop_too() -> None:
             first = await one.process(PHOTO, [SMALL])
             with pytest.raises(ProcessingTimeout):
                 await one.process(SLOW, [SLOWLY])
-            return first.picture.width, bool((await one.process(PHOTO, [SMALL])).renditions)
+            return first.picture.width, bool((await one.process(PHOTO, [SMALL])).thumbnails)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(work()) == (300, True)

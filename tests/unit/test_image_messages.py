@@ -12,13 +12,13 @@ from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, Limits, Picture, Rendered, ThumbnailSpec
 from mediasvc.core.records.image_messages import (
     HEAD,
-    Errand,
-    Outcome,
-    pack_errand,
-    pack_outcome,
+    PictureRequest,
+    PictureResult,
+    pack_request,
+    pack_result,
     pack_settings,
-    unpack_errand,
-    unpack_outcome,
+    unpack_request,
+    unpack_result,
     unpack_settings,
 )
 from mediasvc.errors import TooManyPixels, Undecodable
@@ -31,10 +31,10 @@ def parts(frame: bytes) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize(
-    "errand",
+    "request",
     [
-        Errand("/a/päth with\nbreaks", b"", (), placeholder=False),
-        Errand(
+        PictureRequest("/a/päth with\nbreaks", b"", (), placeholder=False),
+        PictureRequest(
             None,
             b"\x00\xffpixels",
             (
@@ -47,8 +47,8 @@ def parts(frame: bytes) -> tuple[bytes, bytes]:
         ),
     ],
 )
-def test_an_errand_arrives_as_it_was_sent(errand: Errand) -> None:
-    assert unpack_errand(*parts(pack_errand(errand))) == errand
+def test_an_request_arrives_as_it_was_sent(request: PictureRequest) -> None:
+    assert unpack_request(*parts(pack_request(request))) == request
 
 
 def test_an_outcome_arrives_as_it_was_sent() -> None:
@@ -59,19 +59,21 @@ def test_an_outcome_arrives_as_it_was_sent() -> None:
         Rendered(b"", Format.PNG, 1, 1),
     )
 
-    back = unpack_outcome(*parts(pack_outcome(Outcome(picture, None, made, "hash", "#aabbcc", 123))))
+    back = unpack_result(*parts(pack_result(PictureResult(picture, None, made, "hash", "#aabbcc", 123))))
 
-    assert back == Outcome(picture, None, made, "hash", "#aabbcc", 123)
+    assert back == PictureResult(picture, None, made, "hash", "#aabbcc", 123)
 
 
 def test_errors_keep_their_class_words_and_reason() -> None:
-    sent = Outcome(None, TooManyPixels("too many", reason="pixels"), (Undecodable("no", reason="corrupt"),))
+    sent = PictureResult(
+        None, TooManyPixels("too many", reason="pixels"), (Undecodable("no", reason="corrupt"),)
+    )
 
-    back = unpack_outcome(*parts(pack_outcome(sent)))
+    back = unpack_result(*parts(pack_result(sent)))
 
     assert type(back.error) is TooManyPixels
     assert (str(back.error), back.error.reason) == ("too many", "pixels")
-    assert type(back.renditions[0]) is Undecodable
+    assert type(back.thumbnails[0]) is Undecodable
 
 
 def test_settings_arrive_as_they_were_sent() -> None:
@@ -83,7 +85,7 @@ def test_settings_arrive_as_they_were_sent() -> None:
 GOOD: dict[str, object] = {
     "picture": None,
     "error": None,
-    "renditions": [],
+    "thumbnails": [],
     "thumbhash": None,
     "dominant": None,
     "rss_bytes": 1,
@@ -102,23 +104,23 @@ MADE = {"format": "png", "width": 1, "height": 1, "bytes": 3}
         (GOOD | {"picture": ["exe", 1, 1, 1, 1, True, True]}, b""),
         (GOOD | {"error": ["no_such_code", "", ""]}, b""),
         (GOOD | {"error": "boo"}, b""),
-        (GOOD | {"renditions": [MADE]}, b""),
-        (GOOD | {"renditions": [MADE]}, b"four"),
-        (GOOD | {"renditions": [MADE | {"bytes": "3"}]}, b"abc"),
-        (GOOD | {"renditions": [MADE | {"format": "html"}]}, b"abc"),
-        (GOOD | {"renditions": 5}, b""),
+        (GOOD | {"thumbnails": [MADE]}, b""),
+        (GOOD | {"thumbnails": [MADE]}, b"four"),
+        (GOOD | {"thumbnails": [MADE | {"bytes": "3"}]}, b"abc"),
+        (GOOD | {"thumbnails": [MADE | {"format": "html"}]}, b"abc"),
+        (GOOD | {"thumbnails": 5}, b""),
         (GOOD, b"something nobody asked for"),
     ],
 )
 def test_an_answer_that_makes_no_sense_is_refused(message: object, blobs: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
-        unpack_outcome(json.dumps(message).encode(), blobs)
+        unpack_result(json.dumps(message).encode(), blobs)
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"{", b"[" * 200_000, b"cos\nsystem\n(S'true'\ntR."])
 def test_an_answer_that_is_no_json_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
-        unpack_outcome(text, b"")
+        unpack_result(text, b"")
 
 
 SIDES = st.integers(1, 8192)
@@ -136,7 +138,9 @@ CHANGED = ThumbnailSpec(Size(7, 5), Fit.ATTENTION, OutputFormat.PNG, 33, 3, froz
 
 @given(SPECS)
 def test_any_spec_arrives_as_it_was_sent(spec: ThumbnailSpec) -> None:
-    back = unpack_errand(*parts(pack_errand(Errand(None, b"", (spec,), placeholder=False)))).specs[0]
+    back = unpack_request(*parts(pack_request(PictureRequest(None, b"", (spec,), placeholder=False)))).specs[
+        0
+    ]
 
     assert back == spec
     # A StrEnum equals its text; the types must come back as well.
@@ -148,10 +152,10 @@ def test_any_spec_arrives_as_it_was_sent(spec: ThumbnailSpec) -> None:
 @pytest.mark.parametrize("name", [field.name for field in fields(ThumbnailSpec)])
 def test_every_field_of_a_spec_arrives(name: str) -> None:
     spec = replace(ThumbnailSpec(None), **{name: getattr(CHANGED, name)})
-    sent = pack_errand(Errand(None, b"", (spec,), placeholder=False))
+    sent = pack_request(PictureRequest(None, b"", (spec,), placeholder=False))
 
     assert getattr(CHANGED, name) != getattr(ThumbnailSpec(None), name)
-    assert unpack_errand(*parts(sent)).specs == (spec,)
+    assert unpack_request(*parts(sent)).specs == (spec,)
 
 
 @given(SPECS, st.sampled_from([field.name for field in fields(ThumbnailSpec)]), SPECS)
