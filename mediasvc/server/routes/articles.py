@@ -2,33 +2,27 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import orjson
 from aiohttp import web
 
 from mediasvc import metrics
 from mediasvc.articles.options import ArticleOptions, Mode
+from mediasvc.articles.request import OPTIONS, read_mode, read_options
 from mediasvc.articles.rows import Counts, Rewritten
 from mediasvc.articles.walk import Articles
 from mediasvc.batch.json_lines import from_counts, from_image
-from mediasvc.core.addresses import urls
-from mediasvc.core.formats import OutputFormat
-from mediasvc.core.text.front_matter.fields import parse_field
 from mediasvc.core.text.reference import ArticleType
-from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError, SourceRefused
+from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError
 from mediasvc.server.http import bodies
 from mediasvc.server.http.admission import Admission
 from mediasvc.server.routes import image_options
 from mediasvc.server.routes.images import query_pairs
 
-_MEMBERS = frozenset({"content", "type", "mode", "base_url", "front_matter", "format"})
-_QUERY = frozenset({"mode", "base_url", "format"})
+_MEMBERS = frozenset({"content", "mode", *OPTIONS})
+_QUERY = frozenset({"mode", *(name for name, option in OPTIONS.items() if option.in_query)})
 _RAW_TYPES = {"text/html": ArticleType.HTML, "text/markdown": ArticleType.MARKDOWN}
-_TYPES = {"html": ArticleType.HTML, "markdown": ArticleType.MARKDOWN, "auto": None}
-_MODES = {mode.value: mode for mode in Mode}
-_FORMATS = {form.value: form for form in OutputFormat}
-_USES = ("thumbnail", "original", "skip")
 # JSON writes a control character of the article in six bytes; the rest is for the other members.
 _ESCAPED_BYTES = 6
 _ENVELOPE_BYTES = 64 * 1024
@@ -70,8 +64,8 @@ class ArticleRoutes:
                 raise InvalidRequest("content is the article, a string")
             article = content.encode()
             self._check_size(article)
-            asked = self._options(given, _chosen(given, "type", _TYPES, None))
-            rewritten = await self._rewritten(article, asked, _chosen(given, "mode", _MODES, Mode.LAZY))
+            asked = self._options(given)
+            rewritten = await self._rewritten(article, asked, read_mode(given, Mode.LAZY))
         reply = {
             "content": rewritten.content.decode(),
             "images": [from_image(image) for image in rewritten.images],
@@ -81,8 +75,8 @@ class ArticleRoutes:
 
     async def _rewrite_raw(self, request: web.Request, kind: ArticleType) -> web.StreamResponse:
         given = _by_query(request)
-        mode = _chosen(given, "mode", _MODES, Mode.LAZY)
-        asked = self._options(given, kind)
+        mode = read_mode(given, Mode.LAZY)
+        asked = replace(self._options(given), type=kind)
         async with self.bodies.read(request, self._most_bytes(request)) as article:
             rewritten = await self._rewritten(article, asked, mode)
         # The very value that came, charset and all: the bytes are still in that charset.
@@ -109,18 +103,9 @@ class ArticleRoutes:
         if len(article) > self.max_article_bytes:
             raise BodyTooLarge(f"an article may have at most {self.max_article_bytes} bytes")
 
-    def _options(self, given: Mapping[str, Any], kind: ArticleType | None) -> ArticleOptions:
-        # Any: JSON members or query values; each is checked here
+    def _options(self, given: Mapping[str, object]) -> ArticleOptions:
         prefix = f"{self.public_url}/assets/"
-        return ArticleOptions(
-            type=kind,
-            base_url=_base_url(given.get("base_url")),
-            front_matter=_front_matter(given.get("front_matter", {})),
-            format=_chosen(given, "format", _FORMATS, None),
-            prefix=prefix,
-            report_prefix=prefix,
-            only_kept=True,
-        )
+        return replace(read_options(given), prefix=prefix, report_prefix=prefix, only_kept=True)
 
     async def expect_article(self, request: web.Request) -> None:
         """Asks for the body only where its length will do; the handler says no to the others."""
@@ -134,42 +119,9 @@ class ArticleRoutes:
         return self.max_article_bytes
 
 
-def _by_query(request: web.Request) -> Mapping[str, Any]:
-    """Options in the query, each checked, whether or not one of the same name in the object is stronger."""
-    given: Mapping[str, Any] = image_options.single_values(query_pairs(request), _QUERY)
-    _chosen(given, "mode", _MODES, None)
-    _chosen(given, "format", _FORMATS, None)
-    _base_url(given.get("base_url"))
+def _by_query(request: web.Request) -> Mapping[str, object]:
+    """Options in the query, each checked, even if one of the same name in the object overrides it."""
+    given: Mapping[str, object] = image_options.single_values(query_pairs(request), _QUERY)
+    read_mode(given, Mode.LAZY)
+    read_options(given)
     return given
-
-
-def _chosen(given: Mapping[str, Any], name: str, choices: Mapping[str, Any], default: Any) -> Any:
-    # Any: of whatever type the choices are; callers pass typed tables
-    value = given.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, str) or value not in choices:
-        raise InvalidRequest(f"{name} is one of {', '.join(choices)}")
-    return choices[value]
-
-
-def _base_url(value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise InvalidRequest("base_url is an absolute http or https address")
-    try:
-        return urls.normalise(value)
-    except (InvalidRequest, SourceRefused) as error:
-        raise InvalidRequest("base_url is an absolute http or https address") from error
-
-
-def _front_matter(value: object) -> Mapping[str, Any]:
-    if not isinstance(value, dict) or not all(use in _USES for use in value.values()):
-        raise InvalidRequest(f"front_matter is an object of field names, each with one of {', '.join(_USES)}")
-    for name in value:
-        try:
-            parse_field(name)
-        except ValueError as error:
-            raise InvalidRequest(f"front_matter: {error}") from error
-    return value
