@@ -84,18 +84,19 @@ class Originals:
 
     async def obtain(self, wanted: OriginalRequest) -> Original:
         """Serve what is fresh, revalidate what is not, fetch what is missing."""
-        return await self._decide(wanted, in_flight=False)
+        return await self._decide(wanted, None)
 
     async def fetch_again(self, lost: Original) -> Original:
         """The index knows the original and the store has lost it: fetch it as if it were new."""
         metrics.cache_requests.labels("blobs", "lost").inc()
         return await self._share(OriginalRequest(lost.url))
 
-    async def _decide(self, wanted: OriginalRequest, *, in_flight: bool) -> Original:
+    async def _decide(self, wanted: OriginalRequest, watch: PurgeWatch | None) -> Original:
         """Look the source up, decide, and act on the decision.
 
-        in_flight: this is the single flight of its URL: it asks the origin itself, and looks into the store first.
+        watch: given in the single flight of a URL, which asks the origin itself, and looks into the store first.
         """
+        in_flight = watch is not None
         entry = _believed(await self._look_up(wanted.url), wanted)
         is_kept = not in_flight or await self._is_kept(entry)
         decision = caching.decide(entry, self._clock(), is_kept=is_kept, in_flight=in_flight)
@@ -111,13 +112,13 @@ class Originals:
             case caching.Refuse(code=code, retry_after_s=seconds):
                 raise remembered_failure(code, seconds)
             case caching.Revalidate(entry=stale):
-                if not in_flight:
+                if watch is None:
                     return await self._share_or_stale(wanted, stale)
-                return await self._ask_origin(wanted, entry, _validators(stale))
+                return await self._ask_origin(wanted, entry, _validators(stale), watch)
             case caching.Fetch():
-                if not in_flight:
+                if watch is None:
                     return await self._share(wanted)
-                return await self._ask_origin(wanted, entry, None)
+                return await self._ask_origin(wanted, entry, None, watch)
             case _:
                 assert_never(decision)
 
@@ -138,39 +139,45 @@ class Originals:
         for _ in range(_REFETCHES_AFTER_PURGE):
             watch = await PurgeWatch.begin(self._index)
             try:
-                original = await self._decide(wanted, in_flight=True)
+                original = await self._decide(wanted, watch)
             except MediaError:
                 if not await watch.was_purged(wanted.url):
                     raise
             else:
-                is_from_store = original.cache in (CacheStatus.HIT, CacheStatus.STALE)
-                if is_from_store or not await watch.was_purged(wanted.url):
+                if not await watch.was_purged(wanted.url):
                     return original
             await self.purge(wanted.url)
-        return await self._decide(wanted, in_flight=True)
+        return await self._decide(wanted, await PurgeWatch.begin(self._index))
 
     async def _ask_origin(
-        self, wanted: OriginalRequest, entry: Entry | None, validators: Validators | None
+        self, wanted: OriginalRequest, entry: Entry | None, validators: Validators | None, watch: PurgeWatch
     ) -> Original:
-        """entry: what the index has, for the case that the origin fails. validators: where a 304 would do."""
+        """Fetch an original, or have the origin confirm the one that is kept.
+
+        entry: what the index has, for the case that the origin fails.
+        validators: where a 304 would do.
+        watch: nothing is remembered of a URL that was purged meanwhile.
+        """
         try:
             async with self._blobs.incoming() as incoming:
                 fetched = await self._fetcher.fetch(wanted.url, incoming, validators)
                 if fetched.not_modified and entry is not None:
-                    return await self._confirmed(entry, fetched)
-                return await self._taken(wanted, fetched, incoming)
+                    return await self._confirmed(entry, fetched, watch)
+                return await self._taken(wanted, fetched, incoming, watch)
         except MediaError as error:
             after = caching.after_failure(wanted.url, entry, error, self._clock(), self._rules)
             if after is not None:
-                await self._remember(after)
+                await self._remember(after, watch)
             raise
 
-    async def _confirmed(self, entry: Entry, fetched: Fetched) -> Original:
+    async def _confirmed(self, entry: Entry, fetched: Fetched, watch: PurgeWatch) -> Original:
         renewed = caching.renewed(entry, fetched.headers, self._clock(), self._rules)
-        await self._remember(renewed)
+        await self._remember(renewed, watch)
         return stored_original(renewed, CacheStatus.REVALIDATED)
 
-    async def _taken(self, wanted: OriginalRequest, fetched: Fetched, incoming: Incoming) -> Original:
+    async def _taken(
+        self, wanted: OriginalRequest, fetched: Fetched, incoming: Incoming, watch: PurgeWatch
+    ) -> Original:
         """Inspect the bytes, make what is wanted, and only then store any of it."""
         specs = (wanted.spec,) if wanted.spec is not None else ()
         source = await incoming.source()
@@ -202,7 +209,7 @@ class Originals:
         thumbnails, records = await self._thumbnails.keep(original, specs, processed.thumbnails)
         placeholder = Placeholder(processed.thumbhash, processed.dominant) if wanted.placeholder else None
         if unkept is None:
-            await self._remember(entry, records, placeholder)
+            await self._remember(entry, watch, records, placeholder)
         return replace(original, thumbnails=thumbnails, placeholder=placeholder)
 
     async def _keep(
@@ -256,12 +263,13 @@ class Originals:
     async def _remember(
         self,
         entry: Entry,
+        watch: PurgeWatch,
         thumbnails: Mapping[str, ThumbnailRecord] | None = None,
         placeholder: Placeholder | None = None,
     ) -> None:
         self._note(entry)
         try:
-            await self._index.put_source(entry, thumbnails, placeholder)
+            await self._index.put_source(entry, thumbnails, placeholder, since=watch.cursor)
         except StoreFailed as error:
             logs.get().warning("index.unkept", host=logs.host_of(entry.url), reason=str(error))
 
@@ -286,6 +294,10 @@ class Originals:
     def forget(self, url: str) -> None:
         """Drops the copy of a URL's entry that only this process has."""
         self._recent.pop(url, None)
+
+    def forget_all(self) -> None:
+        """Drops the copies of all entries that only this process has."""
+        self._recent.clear()
 
 
 def _believed(entry: Entry | None, wanted: OriginalRequest) -> Entry | None:

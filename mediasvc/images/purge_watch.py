@@ -11,7 +11,7 @@ class PurgeWatch:
     def __init__(self, index: Index, cursor: int | None) -> None:
         """cursor: of the index, as `purges` gives it; None: the index did not answer, and no purge can be seen."""
         self._index = index
-        self._cursor = cursor
+        self.cursor = cursor
 
     @staticmethod
     async def begin(index: Index) -> "PurgeWatch":
@@ -23,7 +23,7 @@ class PurgeWatch:
 
     async def was_purged(self, url: str) -> bool:
         """Whether any process has purged this URL; False where the index does not answer."""
-        cursor = self._cursor
+        cursor = self.cursor
         try:
             while cursor is not None:
                 following, news = await self._index.purges(cursor)

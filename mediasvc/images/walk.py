@@ -275,6 +275,10 @@ class Images:
         """Drops what only this process remembers of a URL that was purged elsewhere."""
         self._originals.forget(url)
 
+    def forget_all(self) -> None:
+        """Drops everything that this process alone remembers."""
+        self._originals.forget_all()
+
     def count_hits(self, number: int) -> None:
         """Counts images that were answered from the cache, for the figures of the index."""
         self.tally.add(Tally(hits=number))

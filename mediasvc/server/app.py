@@ -7,10 +7,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from mediasvc import logs
 from mediasvc.config.policies import via_name
 from mediasvc.config.settings import Settings
-from mediasvc.errors import StoreFailed
 from mediasvc.images.walk import Images
 from mediasvc.server.http import bodies, tracing
 from mediasvc.server.http.admission import Admission
@@ -18,6 +16,8 @@ from mediasvc.server.http.fast_path import FastPath, RequestIds
 from mediasvc.server.http.memory import Memory
 from mediasvc.server.http.middleware import Handler, Observer
 from mediasvc.server.http.own_hosts import OwnHosts
+from mediasvc.server.processes.purge_token import PurgeToken
+from mediasvc.server.purges import PurgeFeed
 from mediasvc.server.routes import pages
 from mediasvc.server.routes.articles import ArticleRoutes
 from mediasvc.server.routes.image_options import Guard
@@ -32,14 +32,12 @@ FAST_PATH = web.AppKey("fast_path", FastPath)
 ADMISSION = web.AppKey("admission", Admission)
 OBSERVER = web.AppKey("observer", Observer)
 
-# News of purges are fetched this often; the contract allows three seconds for a purge to be known everywhere.
-_NEWS_EVERY_S = 0.75
 _REPORT_EVERY_S = 1.0
 # Hits and misses are told to the index more seldom: that writes to a disk or to Redis.
 _REPORTS_A_COUNT = 5
 
 
-def create_app(settings: Settings, parts: Parts) -> web.Application:
+def create_app(settings: Settings, parts: Parts, purge_token: PurgeToken) -> web.Application:
     """Every route over opened parts. The server that runs it takes its fast_path, admission and observer from it."""
     ids = RequestIds()
     # What waits for image work, and what waits for origins.
@@ -47,24 +45,32 @@ def create_app(settings: Settings, parts: Parts) -> web.Application:
     memory = Memory(settings.memory_cache_bytes)
     trace = tracing.middleware()
     hosts = _own_hosts(settings)
+    purges = PurgeFeed(
+        token=purge_token,
+        index=parts.records.index,
+        images=parts.images,
+        memory=memory,
+        local_blobs=parts.local_blobs,
+    )
     fast_path = FastPath(
         memory=memory,
         ids=ids,
         tally=parts.images.tally,
         hosts=hosts,
+        is_current=purges.is_current,
         open=trace is None,
         log_hits=settings.log_level == "debug",
     )
     # Without a token, POST and DELETE are for programs: every page in a browser could use and empty the cache beside it.
-    observer = Observer(ids, admission, hosts=hosts, pages_may_write=bool(settings.api_token))
+    observer = Observer(ids, admission, hosts=hosts, purges=purges, pages_may_write=bool(settings.api_token))
     app = web.Application(middlewares=[observer.observe, *([trace] if trace else [])])
     app[FAST_PATH], app[ADMISSION], app[OBSERVER] = fast_path, admission, observer
-    sources = SourceRoutes(parts.images, memory, admission, queue_depth=settings.queue_depth)
+    sources = SourceRoutes(parts.images, memory, admission, purges, queue_depth=settings.queue_depth)
 
     async def background(_app: web.Application) -> AsyncIterator[None]:
         async with sources.fetching_ahead(), asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(_follow_purges(parts, memory)),
+                group.create_task(purges.follow()),
                 group.create_task(_report(fast_path, parts.images)),
             ]
             yield
@@ -127,29 +133,6 @@ def _add(app: web.Application, name: str, method: str, path: str, handler: Handl
     resource = app.router.add_resource(path, name=name)
     for one in ("GET", "HEAD") if method == "GET" else (method,):
         resource.add_route(one, handler, expect_handler=bodies.expect_continue)
-
-
-async def _follow_purges(parts: Parts, memory: Memory) -> None:
-    """Drops from memory what was purged anywhere."""
-    cursor: int | None = None
-    is_deaf = False
-    while True:
-        try:
-            heard, news = await parts.records.index.purges(cursor)
-            if cursor is None and is_deaf:
-                memory.clear()  # nobody knows what was purged before the index could be heard at all
-            cursor, is_deaf = heard, False
-            for purged in news:
-                memory.forget(purged.url)
-                parts.images.forget(purged.url)
-                # In front of an object store each machine keeps files of its own.
-                for digest in purged.digests:
-                    await parts.local_blobs.delete(digest)
-        except StoreFailed as error:
-            if not is_deaf:
-                logs.get().warning("purges.unheard", reason=str(error))
-            is_deaf = True
-        await asyncio.sleep(_NEWS_EVERY_S)
 
 
 async def _report(fast_path: FastPath, images: Images) -> None:

@@ -21,6 +21,7 @@ from mediasvc.server import app as application
 from mediasvc.server.app import ADMISSION, FAST_PATH, OBSERVER
 from mediasvc.server.http.connection import Connection
 from mediasvc.server.processes import start_message
+from mediasvc.server.processes.purge_token import PurgeToken
 from mediasvc.wiring.parts import open_parts
 
 # Time for requests that are under way when the signal comes.
@@ -72,7 +73,7 @@ async def _serve(settings: Settings, message: start_message.ProcessStart) -> Non
     async with open_parts(
         settings, image_processes=message.image_processes, reports_engines=message.is_first
     ) as parts:
-        app = application.create_app(settings, parts)
+        app = application.create_app(settings, parts, PurgeToken(message.purges_fd))
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         try:

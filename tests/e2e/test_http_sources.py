@@ -184,6 +184,45 @@ def test_a_purge_is_known_to_every_process_within_three_seconds(service: Service
     assert world.hits("/pictures/purged.jpg") == 2
 
 
+@pytest.fixture(scope="module")
+def many(world: Origin) -> Iterator[Service]:
+    with Service(world, WORKERS="4") as running:
+        yield running
+
+
+def test_after_a_purge_no_process_answers_with_old_bytes(many: Service, world: Origin) -> None:
+    url, path = "http://news.example/read-your-writes.jpg", "/read-your-writes.jpg"
+    paths = [image_path(url), image_query(url)]
+    old_replies = []
+    for version in range(6):
+        world.on(path, Reply(body=jpeg(f"version {version}")))
+        assert many.ask("DELETE", f"/v1/cache?url={url}").status == 204
+        # Fresh connections are shared out between the processes, so that each comes to keep it in memory.
+        for one in paths * 10:
+            reply = many.get(one)
+            if reply.body != jpeg(f"version {version}"):
+                old_replies.append((version, one))
+
+    assert old_replies == []
+    assert many.get(paths[0]).headers["x-cache"] == "HIT"
+
+
+def test_a_fetch_that_ends_after_a_purge_cannot_bring_old_bytes_back(many: Service, world: Origin) -> None:
+    url, path = "http://news.example/written-behind.jpg", "/written-behind.jpg"
+    gate = Gate()
+    world.on(path, Reply(body=jpeg("old"), hold=gate), Reply(body=jpeg("new")))
+
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(many.get, image_path(url))
+        world.wait_hits(path, 1)
+        assert many.ask("DELETE", f"/v1/cache?url={url}").status == 204
+        later = [pool.submit(many.get, image_path(url)) for _ in range(8)]
+        gate.open()
+        bodies = {future.result().body for future in [first, *later]}
+
+    assert bodies == {jpeg("new")}
+
+
 @pytest.mark.parametrize("before", [Reply(body=jpeg("before")), Reply(status=404)], ids=["image", "missing"])
 @pytest.mark.parametrize("options", ["original", "60x40"])
 def test_what_was_on_its_way_when_it_was_purged_is_fetched_anew(

@@ -232,6 +232,23 @@ async def test_a_sharer_that_has_moved_on_does_not_keep_a_blob(index: Index) -> 
     assert await index.purge(entry().url) == (digest("one"),)
 
 
+async def test_what_was_asked_for_before_a_purge_is_not_stored_after_it(pair: tuple[Index, Index]) -> None:
+    index, other = pair
+    await other.purge(entry().url)
+    since, _ = await index.purges(None)
+    other_url = entry("https://a.example/2.jpg")
+
+    await index.put_source(entry(), since=since)
+    stored = await index.source(entry().url)
+    await other.purge(entry().url)
+    await index.put_source(entry(), {SPEC: thumbnail("thumb")}, since=since)
+    await index.put_source(other_url, since=since)
+
+    assert stored == entry()
+    assert await index.source(entry().url) is None
+    assert await index.source(other_url.url) == other_url
+
+
 async def test_everyone_hears_of_a_purge_once(pair: tuple[Index, Index]) -> None:
     index, other = pair
     await index.purge("https://a.example/before.jpg")

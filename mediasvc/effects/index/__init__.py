@@ -23,11 +23,14 @@ class Index(Protocol):
         entry: Entry,
         thumbnails: Mapping[str, ThumbnailRecord] | None = None,
         placeholder: Placeholder | None = None,
+        *,
+        since: int | None = None,
     ) -> None:
         """Replaces what was known of a source URL. Thumbnails of blobs that no URL has any more are removed eventually.
 
         thumbnails: made of the entry's blob in the same step, by the key of a spec.
         placeholder: of the entry's blob.
+        since: cursor of `purges` when the entry was asked for: where the URL was purged after that, nothing is stored.
         A reader that finds the entry finds both of them too.
         """
 

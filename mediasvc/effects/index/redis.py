@@ -114,8 +114,15 @@ class RedisIndex:
         entry: Entry,
         thumbnails: Mapping[str, ThumbnailRecord] | None = None,
         placeholder: Placeholder | None = None,
+        *,
+        since: int | None = None,
     ) -> None:
-        """See Index. Thumbnails of a blob that no URL has any more end with their own time."""
+        """See Index. Thumbnails of a blob that no URL has any more end with their own time.
+
+        since: looked up and stored in two steps; a purge between them is seen by whoever watches for purges.
+        """
+        if since is not None and await self._was_purged(entry.url, since):
+            return
         text = entry.to_json().encode()
         until = max(entry.stale_until, entry.expires_at, entry.revalidate_until)
         until_ms = max(int(until.timestamp() * 1000), int(time.time() * 1000)) + 1000
@@ -192,6 +199,15 @@ class RedisIndex:
             "read", lambda client: redis_stream.since(client, self._key("news"), cursor)
         )
         return heard, tuple(map(_purged, notes))
+
+    async def _was_purged(self, url: str, since: int) -> bool:
+        while True:
+            following, news = await self.purges(since)
+            if any(purged.url == url for purged in news):
+                return True
+            if not news:
+                return False
+            since = following
 
     async def count(self, tally: Tally) -> None:
         """See Index. Begins anew when nobody has asked for a month."""

@@ -92,6 +92,8 @@ class SqliteIndex:
         entry: Entry,
         thumbnails: Mapping[str, ThumbnailRecord] | None = None,
         placeholder: Placeholder | None = None,
+        *,
+        since: int | None = None,
     ) -> None:
         """See Index."""
         text = entry.to_json()
@@ -104,6 +106,8 @@ class SqliteIndex:
             made.append(_placeholder_row(blob, placeholder))
 
         def put(connection: sqlite3.Connection) -> None:
+            if since is not None and _was_purged(connection, entry.url, since):
+                return
             connection.executemany(_PUT_THUMBNAIL, made)
             before = connection.execute("SELECT digest FROM source WHERE key = ?", row[:1]).fetchone()
             connection.execute("INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -280,6 +284,11 @@ def _forget(connection: sqlite3.Connection, url: str) -> tuple[str, ...]:
         return ()
     connection.execute("DELETE FROM source WHERE key = ?", (_key(url),))
     return () if found[0] is None else _drop_thumbnails(connection, found[0])
+
+
+def _was_purged(connection: sqlite3.Connection, url: str, since: int) -> bool:
+    found = connection.execute("SELECT 1 FROM purged WHERE cursor > ? AND url = ?", (since, url)).fetchone()
+    return found is not None
 
 
 def _drop_thumbnails(connection: sqlite3.Connection, digest: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from secrets import token_hex
 
@@ -71,6 +72,7 @@ class FastPath:
 
     tally: gets the number of hits when `report` is called.
     hosts: the Host headers that are answered; the routes refuse the others.
+    is_current: whether memory knows every purge; the routes catch up.
     open: False while the process drains, or where every request must reach the routes (tracing).
     """
 
@@ -78,6 +80,7 @@ class FastPath:
     ids: RequestIds
     tally: Tally
     hosts: OwnHosts = field(default_factory=OwnHosts)
+    is_current: Callable[[], bool] = lambda: True
     open: bool = True
     log_hits: bool = False
     tallies: dict[str, RouteTally] = field(
@@ -86,6 +89,8 @@ class FastPath:
 
     def answer(self, request: bytes) -> tuple[bytes, bytes] | None:
         """(head, body) of the reply to one whole request. None: the parser and the routes must answer it."""
+        if not self.is_current():
+            return None
         started = time.time()
         match = _REQUEST.match(request)
         if match is None:

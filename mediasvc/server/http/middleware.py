@@ -15,6 +15,7 @@ from mediasvc.server.http.admission import Admission
 from mediasvc.server.http.fast_path import REQUEST_ID, RequestIds
 from mediasvc.server.http.own_hosts import OwnHosts
 from mediasvc.server.http.representation import COMMON_HEADERS, CORS_HEADERS, SERVER
+from mediasvc.server.purges import PurgeFeed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -39,13 +40,21 @@ class Observer:
     """The one middleware. It knows no route by itself; handlers leave `host` and `cache` on the request for the log.
 
     hosts: the Host headers that are answered.
+    purges: what other processes purged is dropped before a request is answered.
     pages_may_write: whether web pages of other sites may send POST and DELETE.
     """
 
     def __init__(
-        self, ids: RequestIds, admission: Admission, *, hosts: OwnHosts, pages_may_write: bool
+        self,
+        ids: RequestIds,
+        admission: Admission,
+        *,
+        hosts: OwnHosts,
+        purges: PurgeFeed,
+        pages_may_write: bool,
     ) -> None:
         self._hosts = hosts
+        self._purges = purges
         self._pages_may_write = pages_may_write
         self.ids = ids
         self.admission = admission
@@ -65,6 +74,8 @@ class Observer:
         try:
             try:
                 self._check_host(request)
+                if not self._purges.is_current():
+                    await self._purges.catch_up()
                 reply = await handler(request)
             except MediaError as error:
                 code = error.code

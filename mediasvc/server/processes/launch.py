@@ -11,6 +11,7 @@ from mediasvc.config.settings import Settings, check_serving, find_open_doors, m
 from mediasvc.effects.machine import usable_cores
 from mediasvc.errors import InvalidSettings
 from mediasvc.server.processes import listening, start_message
+from mediasvc.server.processes.purge_token import PurgeToken
 from mediasvc.server.processes.supervisor import ServiceStart, supervise
 
 
@@ -37,6 +38,7 @@ def serve(settings: Settings, *, stay: bool = False) -> int:
         open_doors=list(find_open_doors(settings)),
         image_processes=max(1, -(-cores // len(sockets))),
         socket_fds=[one.detach() for one in sockets],
+        purges_fd=PurgeToken.create(),
     )
     return supervise(start) if stay else _become(start)
 
@@ -45,7 +47,7 @@ def _become(start: ServiceStart) -> int:
     with _unnamed_file() as message:
         message.write(json.dumps(asdict(start)).encode())
         message.seek(0)
-        for descriptor in (message.fileno(), *start.socket_fds):
+        for descriptor in (message.fileno(), start.purges_fd, *start.socket_fds):
             os.set_inheritable(descriptor, True)
         sys.stdout.flush()
         sys.stderr.flush()

@@ -20,6 +20,7 @@ class ProcessStart:
     image_processes: number of image processes of this server process.
     socket_fd: listening socket, kept open by the supervisor too.
     ready_fd: pipe that gets one byte once requests are answered.
+    purges_fd: memory that all server processes share (purge_token).
     is_first: the first server process alone logs what is true of all.
     """
 
@@ -28,6 +29,7 @@ class ProcessStart:
     socket_fd: int
     ready_fd: int
     supervisor_pid: int
+    purges_fd: int
     is_first: bool = True
 
 

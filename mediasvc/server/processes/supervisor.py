@@ -48,6 +48,7 @@ class ServiceStart:
     open_doors: warnings for the operator.
     image_processes: number of image processes per server process.
     socket_fds: listening sockets, one per server process.
+    purges_fd: memory that all server processes share (purge_token).
     """
 
     settings: Mapping[str, object]
@@ -56,6 +57,7 @@ class ServiceStart:
     open_doors: Sequence[str]
     image_processes: int
     socket_fds: Sequence[int]
+    purges_fd: int
 
 
 def main() -> int:
@@ -161,7 +163,7 @@ class _Supervisor:
         process = subprocess.Popen(  # noqa: S603  # our own program
             start_message.command("mediasvc.server.process"),
             stdin=subprocess.PIPE,
-            pass_fds=(listening_fd, theirs),
+            pass_fds=(listening_fd, theirs, self.start.purges_fd),
             # A group of its own: Ctrl-C in a terminal reaches the supervisor alone, which lets requests finish.
             process_group=0,
             env=_TUNED | start_message.environment(PROMETHEUS_MULTIPROC_DIR=str(self.metrics_folder)),
@@ -176,6 +178,7 @@ class _Supervisor:
             socket_fd=listening_fd,
             ready_fd=theirs,
             supervisor_pid=os.getpid(),
+            purges_fd=self.start.purges_fd,
             is_first=listener.socket is self.sockets[0],
         )
         try:

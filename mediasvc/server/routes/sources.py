@@ -16,6 +16,7 @@ from mediasvc.images.walk import Images
 from mediasvc.server.http import bodies
 from mediasvc.server.http.admission import Admission
 from mediasvc.server.http.memory import Memory
+from mediasvc.server.purges import PurgeFeed
 from mediasvc.server.routes import image_options
 from mediasvc.server.routes.images import query_pairs
 
@@ -31,11 +32,14 @@ Wanted = tuple[str, ThumbnailSpec | None]
 class SourceRoutes:
     """resolve, info, warm and purge."""
 
-    def __init__(self, images: Images, memory: Memory, admission: Admission, *, queue_depth: int) -> None:
+    def __init__(
+        self, images: Images, memory: Memory, admission: Admission, purges: PurgeFeed, *, queue_depth: int
+    ) -> None:
         """queue_depth: images that may wait to be fetched ahead; a whole request is always taken when none waits."""
         self.images = images
         self.memory = memory
         self.admission = admission
+        self.purges = purges
         self._bodies = bodies.Bodies(_WARM_BODIES_TOGETHER * _MAX_WARM_BODY_BYTES)
         self._ahead: asyncio.Queue[Wanted] = asyncio.Queue(max(queue_depth, _MAX_WARM_IMAGES))
 
@@ -104,8 +108,9 @@ class SourceRoutes:
         return list(wanted)
 
     async def purge(self, request: web.Request) -> web.StreamResponse:
-        """Forgets an original and its thumbnails, here at once and elsewhere when the news arrives."""
+        """Forgets an original and its thumbnails: in all processes of this replica before the reply, elsewhere soon."""
         self.memory.forget(await self.images.purge(_url(request)))
+        self.purges.announce()
         return web.Response(status=204)
 
     @asynccontextmanager
