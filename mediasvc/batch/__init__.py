@@ -1,1 +1,1 @@
-"""Walk C: many articles, from folders of them to folders of them."""
+"""Walk C: many articles, from input folders to output folders."""

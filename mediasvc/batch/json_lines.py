@@ -1,6 +1,7 @@
 """Rows of a report as JSON, one object a line: the only place that knows the names of their members."""
 
 import json
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import orjson
@@ -15,6 +16,10 @@ T = TypeVar("T")
 
 _STATUSES = {status.value: status for status in Status}
 _ARTICLE_STATUSES = {status.value: status for status in ArticleStatus}
+_TEXTS = itemgetter("origin", "code", "original", "thumbnail")
+_NUMBERS = itemgetter("width", "height", "bytes")
+_TEXT_TYPES = frozenset({str, type(None)})
+_NUMBER_TYPES = frozenset({int, type(None)})
 _OPTIONAL = ("why", "via", "media_type")  # members that are written only where they are set
 
 
@@ -124,20 +129,25 @@ def to_images(objects: object) -> tuple[ImageRow, ...]:
 def _to_image(value: object) -> ImageRow:
     members: Members = _of(value, dict)
     get = members.get
-    size, original_size = get("declared_size"), get("original_size")
+    texts = origin, code, original, thumbnail = _TEXTS(members)
+    numbers = width, height, size = _NUMBERS(members)
+    # One C call a group: a run that finds 100,000 articles done reads a million of these.
+    if not (_TEXT_TYPES.issuperset(map(type, texts)) and _NUMBER_TYPES.issuperset(map(type, numbers))):
+        raise TypeError("not the object of a reference")
+    box, original_size = get("declared_size"), get("original_size")
     return ImageRow(
         _of(members["source"], str),
-        _maybe(members["origin"], str),
-        _of(get("where", ""), str),
-        None if size is None else Size(*size),
+        origin,
+        get("where", ""),
+        None if box is None else Size(*box),
         _STATUSES[members["status"]],
-        _maybe(members["code"], str),
-        _maybe(members["original"], str),
-        _maybe(members["thumbnail"], str),
-        _maybe(members["width"], int),
-        _maybe(members["height"], int),
-        _maybe(members["bytes"], int),
-        _maybe(get("original_bytes"), int),
+        code,
+        original,
+        thumbnail,
+        width,
+        height,
+        size,
+        get("original_bytes"),
         None if original_size is None else (original_size[0], original_size[1]),
         get("thumbhash"),
         get("dominant"),

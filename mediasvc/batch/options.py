@@ -1,4 +1,4 @@
-"""How the articles of a run are to be rewritten."""
+"""The options of a run over many articles."""
 
 import hashlib
 import os
@@ -13,10 +13,13 @@ from mediasvc.core.text.reference import FrontMatterUse
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run does to its articles.
+    """The options that all articles of a run share.
 
-    asset_url: what articles say before asset names; None: a relative path. settings: a word that changes with the
-    settings by which images are got; those that failed under others are tried again.
+    asset_url: the text before asset names in articles; None for a relative path.
+    jobs: articles at once.
+    force: rewrite finished articles again.
+    settings: fingerprint of the settings that decide whether an image can be fetched. A run with another
+        fingerprint retries images that failed.
     """
 
     front_matter: Mapping[str, FrontMatterUse]
@@ -30,8 +33,8 @@ class Options:
     settings: str = ""
 
     def fingerprint(self, where: Plan) -> str:
-        """Changes when the same article would come out differently."""
+        """A word that changes whenever the same article would be rewritten differently."""
         assets = self.asset_url if self.asset_url is not None else os.path.relpath(where.assets, where.root)
         size = self.default_size and (self.default_size.width, self.default_size.height)
-        told = (sorted(self.front_matter.items()), self.format, size, assets, self.placeholder, "1")
-        return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        values = (sorted(self.front_matter.items()), self.format, size, assets, self.placeholder, "1")
+        return hashlib.sha256(repr(values).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Where a run writes: files that are whole and on the disk get their names, assets first, then the articles."""
+"""Writes the output of a run: files are synced to the disk, then renamed, assets before articles."""
 
 import asyncio
 import filecmp
@@ -21,10 +21,10 @@ from mediasvc.effects.disk.sync import Disks, device_of
 from mediasvc.errors import Failure, MediaError, StoreFailed
 
 _NAMES_KEPT = 4096
-_ASKED_AT_ONCE = 16  # of the store
-# Files without their names are open ones: at most so many of a chunk, and of so many chunks.
-_HELD = 32
-_HANDS = 8
+_STORE_READS_AT_ONCE = 16
+# Staged files stay open until they are renamed; these two limits bound the open descriptors.
+_STAGED_FILES_A_CHUNK = 32
+_CHUNKS_AT_ONCE = 8
 
 P = ParamSpec("P")
 FindBlob = Callable[[str], Awaitable[Path | None]]  # by digest; as Blobs.path
@@ -32,7 +32,7 @@ FindBlob = Callable[[str], Awaitable[Path | None]]  # by digest; as Blobs.path
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """An article in hand."""
+    """An article that was read: its item, its bytes and its mode."""
 
     item: Item
     seen: files.Seen
@@ -40,10 +40,15 @@ class Read:
 
 @dataclass(slots=True)
 class Ready:
-    """A chunk's files that have not got their names yet: assets by name, articles by place.
+    """The files of a chunk that are not renamed yet.
 
-    needs: names of each article's assets. claimed: those that this chunk alone places; others: those that another
-    does. lost: why an asset is not to be had, by name. failures: of articles that cannot be written.
+    needs: names of each article's assets.
+    assets: staged assets, by name.
+    articles: staged articles, by index in read.
+    claimed: names of the assets that this chunk alone writes.
+    others: assets that another chunk writes; the result is None, or the reason why the asset is lost.
+    lost: why an asset cannot be written, by name.
+    failures: articles that cannot be written, by index in read.
     """
 
     read: list[Read]
@@ -55,27 +60,27 @@ class Ready:
     lost: dict[str, str] = field(default_factory=dict)
     failures: dict[int, Failure] = field(default_factory=dict)
 
-    def fail(self, place: int, error: MediaError) -> None:
-        """An article that cannot be written stays as it was."""
-        self.failures[place] = Failure.of(error)
+    def fail(self, index: int, error: MediaError) -> None:
+        """Notes that an article cannot be written: it stays as it was."""
+        self.failures[index] = Failure.of(error)
 
     def fail_those_without(self) -> None:
-        """Articles whose assets are lost."""
-        for place, names in enumerate(self.needs):
+        """Fails the articles whose assets are lost."""
+        for index, names in enumerate(self.needs):
             why = next((self.lost[name] for name in names if name in self.lost), None)
-            if why is not None and place not in self.failures:
-                self.fail(place, StoreFailed(why))
+            if why is not None and index not in self.failures:
+                self.fail(index, StoreFailed(why))
 
     def lose(self, error: StoreFailed) -> None:
-        """None of them is sure to be on the disk."""
-        for place in self.articles:
-            self.fail(place, error)
+        """Fails everything staged: none of it is sure to be on the disk."""
+        for index in self.articles:
+            self.fail(index, error)
         self.lost |= dict.fromkeys(self.assets, str(error))
         self.fail_those_without()
         self.discard()
 
     def publish_assets(self) -> None:
-        """In a thread."""
+        """Renames the staged assets. Runs in a thread."""
         while self.assets:
             name, staged = self.assets.popitem()
             try:
@@ -84,22 +89,24 @@ class Ready:
                 self.lost[name] = str(error)
 
     def publish_articles(self, in_place: bool) -> None:
-        """In a thread: those that have all of their assets."""
+        """Renames the articles that have all of their assets. Runs in a thread."""
         self.fail_those_without()
-        for place, staged in self.articles.items():
-            if place in self.failures:
+        for index, staged in self.articles.items():
+            if index in self.failures:
                 continue
-            one = self.read[place]
+            one = self.read[index]
             try:
                 if in_place and not files.is_unchanged(one.item.path, one.seen):
                     shown = files.shown(one.item.path)
-                    raise StoreFailed(f"{shown} was changed by somebody else meanwhile; run again")
+                    raise StoreFailed(
+                        f"{shown} was changed by another program meanwhile; run the command again"
+                    )
                 files.publish(staged)
             except StoreFailed as error:
-                self.fail(place, error)
+                self.fail(index, error)
 
     def discard(self) -> None:
-        """Clears away what was not published."""
+        """Removes the staged files that were not renamed."""
         for staged in (*self.assets.values(), *self.articles.values()):
             files.discard(staged)
         self.assets.clear()
@@ -107,7 +114,7 @@ class Ready:
 
 
 class Output:
-    """The output folder of one plan."""
+    """The writer of one plan's output."""
 
     def __init__(
         self,
@@ -118,26 +125,26 @@ class Output:
         *,
         reread: bool = False,
     ) -> None:
-        """asset_url: what articles say before asset names; None: a relative path.
-
-        also: folders that are brought to the disk with the output. reread: whether assets that are there are compared
-        with their names, and not only looked at for their size.
+        """find_blob: the file of a stored blob.
+        asset_url: the text before asset names in articles; None for a relative path.
+        also: folders that are synced to the disk with the output.
+        reread: compare the bytes of existing assets with their names, not only their size.
         """
         self.where = where
         self._disks = Disks([where.root, where.assets, *also])
         self._apart = where.in_place and device_of(where.assets) != device_of(where.root)
-        self._hands = asyncio.Semaphore(_HANDS)
+        self._chunks = asyncio.Semaphore(_CHUNKS_AT_ONCE)
         self._placing: dict[str, asyncio.Future[str | None]] = {}
         self._wrote = False
         self._find_blob = find_blob
-        self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
+        self._asking = asyncio.Semaphore(_STORE_READS_AT_ONCE)
         self._asset_url = asset_url
         self._reread = reread
         self._whole: set[str] = set()
         self._prefixes: dict[Path, str] = {}
 
     def prefix(self, item: Item) -> str:
-        """What stands before asset names in an article."""
+        """The text before asset names in an article."""
         if self._asset_url is not None:
             return self._asset_url.rstrip("/") + "/"
         folder = item.out.parent
@@ -151,24 +158,24 @@ class Output:
         return prefix
 
     def report_prefix(self) -> str:
-        """What stands before asset names in the report."""
+        """The text before asset names in the report."""
         relative = os.path.relpath(os.path.realpath(self.where.assets), os.path.realpath(self.where.root))
         return relative.replace(os.sep, "/") + "/"
 
     @asynccontextmanager
     async def prepared(self, read: list[Read], results: tuple[Done, ...]) -> AsyncIterator[Ready]:
-        """A chunk's files, to be published: whole and on the disk, so that no name ever stands for less.
+        """Stages a chunk's files: whole and synced to the disk, so that no name ever leads to a partial file.
 
-        Those that were not published are cleared away in the end.
+        Files that the caller did not publish are removed at the end of the block.
         """
-        async with self._hands:
+        async with self._chunks:
             ready = Ready(read, [[asset.name for asset in done.assets] for done in results])
             try:
                 await self._prepare(ready, results)
                 yield ready
             finally:
                 ready.discard()
-                self._tell(ready, "the run was ended before it placed an image")
+                self._report(ready, "the run ended before it had written an image")
 
     async def _prepare(self, ready: Ready, results: tuple[Done, ...]) -> None:
         assets = {asset.name: asset for done in results for asset in done.assets}
@@ -176,8 +183,8 @@ class Output:
         missing = self._claim(missing, ready)
         sources = await self._sources(missing, ready)
         missing = [asset for asset in missing if asset.name not in ready.lost]
-        while len(missing) + len(results) > _HELD:
-            some, missing = missing[:_HELD], missing[_HELD:]
+        while len(missing) + len(results) > _STAGED_FILES_A_CHUNK:
+            some, missing = missing[:_STAGED_FILES_A_CHUNK], missing[_STAGED_FILES_A_CHUNK:]
             await _to_its_end(self._stage_assets, ready, some, sources)
             await self._settle(ready)
             await _to_its_end(ready.publish_assets)
@@ -185,7 +192,7 @@ class Output:
         await self._settle(ready)
 
     async def _settle(self, ready: Ready) -> None:
-        """What was staged is on the disk then, or lost."""
+        """Syncs the staged files to the disk, or marks them as lost."""
         if ready.assets or ready.articles:
             self._wrote = True
             try:
@@ -194,7 +201,7 @@ class Output:
                 ready.lose(error)
 
     def _claim(self, missing: list[Asset], ready: Ready) -> list[Asset]:
-        """Those that no other chunk is placing: an image that many articles have is written once."""
+        """The assets that no other chunk is writing: an image of many articles is written once."""
         mine = []
         for asset in missing:
             placing = self._placing.get(asset.name)
@@ -206,27 +213,27 @@ class Output:
                 mine.append(asset)
         return mine
 
-    def _tell(self, ready: Ready, otherwise: str | None = None) -> None:
-        """Tells other chunks what has become of the assets that this one has claimed; None: they are there."""
+    def _report(self, ready: Ready, otherwise: str | None = None) -> None:
+        """Reports claimed assets to the chunks that wait for them. otherwise: why they are lost; None: they are there."""
         while ready.claimed:
             name = ready.claimed.pop()
             self._placing.pop(name).set_result(ready.lost.get(name, otherwise))
 
     async def publish(self, ready: Ready) -> None:
-        """Gives the files their names: the images first, then the articles that refer to them."""
+        """Renames the files: the images first, then the articles that refer to them."""
         await _to_its_end(ready.publish_assets)
-        self._tell(ready)
+        self._report(ready)
         if ready.others:
             await asyncio.wait(ready.others.values())
-            told = {name: placed.result() for name, placed in ready.others.items()}
-            ready.lost |= {name: why for name, why in told.items() if why is not None}
+            placed = {name: future.result() for name, future in ready.others.items()}
+            ready.lost |= {name: why for name, why in placed.items() if why is not None}
         if self._apart:
-            # Of one file system, names reach the disk in their order; of two, nobody promises it.
+            # One file system keeps the order of renames; between two file systems there is no such promise.
             await self._settle(ready)
         await _to_its_end(ready.publish_articles, self.where.in_place)
 
     async def close(self) -> None:
-        """In the end: the names have reached the disk as well. StoreFailed."""
+        """Syncs the names to the disk. Raises StoreFailed."""
         try:
             if self._wrote:
                 await self._disks.settle()
@@ -234,9 +241,9 @@ class Output:
             self._disks.close()
 
     async def _sources(self, missing: list[Asset], ready: Ready) -> dict[str, Path]:
-        """The blobs of those whose bytes are not at hand."""
+        """The blob files of the assets whose bytes did not come with the result."""
         stored = [asset for asset in missing if asset.data is None]
-        # Several at once: where the store is another machine, each is a round trip.
+        # Several at once: with a store on another machine, each is a round trip.
         found = await asyncio.gather(*(self._source(asset) for asset in stored))
         sources: dict[str, Path] = {}
         for asset, source in zip(stored, found, strict=True):
@@ -247,13 +254,16 @@ class Output:
         return sources
 
     async def _source(self, asset: Asset) -> Path | str:
-        """A stored blob as a file, or why there is none."""
+        """The file of a stored blob, or the reason why there is none."""
         try:
             async with self._asking:
                 source = await self._find_blob(asset.digest)
         except StoreFailed as error:
             return str(error)
-        return source or "the cache let go of an image before it was placed; a larger CACHE_MAX_BYTES helps"
+        return (
+            source
+            or "the cache removed an image before the run had copied it; raise MEDIASVC_CACHE_MAX_BYTES"
+        )
 
     def _missing(self, assets: tuple[Asset, ...]) -> list[Asset]:
         return [asset for asset in assets if not self._is_there(asset)]
@@ -277,17 +287,17 @@ class Output:
     ) -> None:
         self._stage_assets(ready, assets, sources)
         ready.fail_those_without()
-        for place, (one, done) in enumerate(zip(ready.read, results, strict=True)):
-            # Under --out the tree is mirrored whole: an article that failed stands there as it was.
-            if place in ready.failures or (self.where.in_place and done.content is None):
+        for index, (one, done) in enumerate(zip(ready.read, results, strict=True)):
+            # With --out, an article that failed is written unchanged: the output tree is complete.
+            if index in ready.failures or (self.where.in_place and done.content is None):
                 continue
             try:
                 staged = self._stage_article(one, one.seen.data if done.content is None else done.content)
             except MediaError as error:
-                ready.fail(place, error)
+                ready.fail(index, error)
             else:
                 if staged is not None:
-                    ready.articles[place] = staged
+                    ready.articles[index] = staged
 
     def _stage_assets(self, ready: Ready, assets: list[Asset], sources: Mapping[str, Path]) -> None:
         for asset in assets:
@@ -303,19 +313,21 @@ class Output:
                 ready.assets[asset.name] = staged
 
     def _stage_article(self, one: Read, content: bytes) -> files.Staged | None:
-        """None: it stands there already."""
+        """The staged article; None where the output file has this content already."""
         item = one.item
         if not self.where.in_place and not _leads_inside(item.out, item.root):
-            raise StoreFailed(f"{files.shown(item.out)} lies behind a link out of the output folder")
+            raise StoreFailed(f"{files.shown(item.out)} is behind a link that leads out of the output folder")
         if not self.where.in_place and _holds(item.out, content):
             return None
         return files.stage(item.out, content, one.seen.mode, settled=self._disks.hold)
 
     def copy_unread(self, item: Item) -> None:
-        """Under --out the tree is mirrored whole, with articles that are too large for us as they are."""
+        """Copies an article that is too large to rewrite: with --out, the output tree is complete."""
         try:
             if not _leads_inside(item.out, item.root):
-                raise StoreFailed(f"{files.shown(item.out)} lies behind a link out of the output folder")
+                raise StoreFailed(
+                    f"{files.shown(item.out)} is behind a link that leads out of the output folder"
+                )
             if not item.out.exists() or not filecmp.cmp(item.path, item.out, shallow=False):
                 files.copy_whole(item.path, item.out, stat.S_IMODE(item.path.stat().st_mode), durable=True)
         except (StoreFailed, OSError) as error:
@@ -323,7 +335,7 @@ class Output:
 
 
 async def _to_its_end(work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-    """In a thread; who is cancelled waits for it all the same, and can clear away what it made."""
+    """Runs `work` in a thread. On cancellation, waits for the thread first, so that callers can clean up."""
     running = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
         await asyncio.shield(running)
@@ -333,7 +345,7 @@ async def _to_its_end(work: Callable[P, None], *args: P.args, **kwargs: P.kwargs
 
 
 def quoted(path: str) -> str:
-    """A relative path as it stands in a URL."""
+    """A relative path, percent-encoded for a URL."""
     return quote(os.fsencode(path), safe="/")
 
 

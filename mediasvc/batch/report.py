@@ -1,4 +1,4 @@
-"""The report of a run: one JSON object for each article, written as the run goes."""
+"""The report file of a run: one line for each article, written as the run proceeds."""
 
 import contextlib
 import fcntl
@@ -18,28 +18,28 @@ _BEGINNING = b'{"path":'  # of every report
 
 
 class ReportFile:
-    """A report that grows; whole lines reach the disk's cache in one write, so that a kill tears at most the last.
+    """A report that is being written. Rows are appended in one write each, so a kill tears at most the last line.
 
-    Of two runs that write a report of the same name at once, the later one's has the name in the end; both are whole.
+    Two runs may write a report of the same name at once: both files are whole, and the later run's has the name.
     """
 
     def __init__(self, path: Path) -> None:
-        """InvalidRequest where the file cannot be made, or is something else than a report: an article, say, since
-        --report was given no name of its own."""
+        """Raises InvalidRequest where the file cannot be written, or has content that is no report, such as an
+        article whose name was given to --report by mistake."""
         self._path = path
         self._whole = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if not _may_be_report(path):
                 raise InvalidRequest(
-                    f"{shown(path)} is there and no report; remove it, or give --report another name"
+                    f"{shown(path)} exists and is not a report; remove it, or give --report another name"
                 )
             self._file = _begin(path)
         except OSError as error:
             raise InvalidRequest(f"cannot write the report {shown(path)}: {reason(error)}") from error
 
     def add(self, rows: Sequence[ArticleRow]) -> None:
-        """StoreFailed where the disk is full or gone."""
+        """Appends rows. Raises StoreFailed where the disk is full or gone."""
         rest = memoryview(b"".join(map(to_line, rows)))
         size = len(rest)
         try:
@@ -52,7 +52,7 @@ class ReportFile:
             raise StoreFailed(f"cannot write the report {shown(self._path)}: {reason(error)}") from error
 
     def close(self) -> None:
-        """Ends the report, which is on the disk then. StoreFailed where that is not sure."""
+        """Closes the report and syncs it to the disk. Raises StoreFailed where the sync fails."""
         with self._file:
             if not stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
                 return
@@ -63,7 +63,7 @@ class ReportFile:
 
 
 def _may_be_report(path: Path) -> bool:
-    """Whether nothing is lost when a report is written there: a report, or nothing yet, or no file at all."""
+    """Whether a report may be written there: a report, an empty file, a pipe or device, or no file at all."""
     if not path.is_file():
         return True
     with path.open("rb") as file:
@@ -72,7 +72,7 @@ def _may_be_report(path: Path) -> bool:
 
 
 def _begin(path: Path) -> io.FileIO:
-    """An empty file of that name, or the pipe or device that has it."""
+    """Opens an empty file of that name, or the pipe or device that has the name."""
     file = path.open("ab", buffering=0)
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file
@@ -82,13 +82,13 @@ def _begin(path: Path) -> io.FileIO:
         file.close()
         return _take_over(path.resolve())
     except OSError:
-        pass  # a file system that knows no locks
+        pass  # a file system without locks
     file.truncate(0)
     return file
 
 
 def _take_over(path: Path) -> io.FileIO:
-    """Another run is writing the report, and goes on in the file that it has; ours gets the name."""
+    """Opens a new file under the name, while another run goes on writing the file that had it."""
     beside = path.with_name(f".mediasvc-{secrets.token_hex(8)}.tmp")
     file = beside.open("xb", buffering=0)
     try:
@@ -103,9 +103,10 @@ def _take_over(path: Path) -> io.FileIO:
 
 
 def read_report(path: Path) -> Iterator[ArticleRow]:
-    """Every object of a report, one at a time. InvalidRequest, naming the line, where it is not one.
+    """The rows of a report, one at a time.
 
-    A last line without its line break is what a kill leaves behind, and is passed over.
+    Ignores a last line without a line end: a kill leaves such a line behind.
+    Raises InvalidRequest with the number of a line that is no row.
     """
     try:
         with path.open("rb") as file:
@@ -125,9 +126,9 @@ def read_report(path: Path) -> Iterator[ArticleRow]:
 
 
 def inside(root: Path, name: str) -> Path:
-    """The file that a report's path names below a folder. InvalidRequest where it would lead out of it."""
+    """The file that a report names below a folder. Raises InvalidRequest where the name leads out of the folder."""
     path = root / name
     real_root = os.path.realpath(root)
     if os.path.isabs(name) or os.path.commonpath([os.path.realpath(path), real_root]) != real_root:  # noqa: PTH117
-        raise InvalidRequest(f"the report names {name!r}, which lies outside of {shown(root)}")
+        raise InvalidRequest(f"the report names {name!r}, which is outside {shown(root)}")
     return path

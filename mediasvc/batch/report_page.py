@@ -1,4 +1,4 @@
-"""A report as one self-contained page for people, whatever the size of the run."""
+"""A report as one self-contained page for people, of bounded size."""
 
 import base64
 import random
@@ -24,7 +24,7 @@ _TYPES = {info.extension: info.media_type for info in FORMATS.values()}
 
 @dataclass(slots=True)
 class _Failures:
-    """All failures of one host with one code; only the first articles are kept by name."""
+    """The failures of one host with one code. Keeps the names of the first articles only."""
 
     count: int = 0
     articles: dict[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class _Failures:
 
 @dataclass(slots=True)
 class _Summary:
-    """What the page says, gathered in bounded memory (but for 8 bytes for each distinct asset)."""
+    """The content of the page, gathered in bounded memory, except for 8 bytes for each distinct asset."""
 
     articles: Counter[ArticleStatus] = field(default_factory=Counter)
     references: Counter[Status] = field(default_factory=Counter)
@@ -82,16 +82,16 @@ class _Summary:
         self.original_bytes += image.original_bytes or image.bytes or 0
         if len(self.gallery) < _GALLERY:
             self.gallery.append((image, article, root))
-        elif (place := self._chance.randrange(self.pictures)) < _GALLERY:
-            self.gallery[place] = (image, article, root)
+        elif (index := self._chance.randrange(self.pictures)) < _GALLERY:
+            self.gallery[index] = (image, article, root)
 
 
 def make_page(rows: Iterable[ArticleRow], root: Path | None) -> tuple[int, bytes]:
-    """The page of a report, and how many articles it tells of.
+    """The number of articles in a report, and its page.
 
-    root: the run's output folder, for the pictures; None: where the report says that each was. Pictures that are not
-    there are left out of the gallery.
-    InvalidRequest where the report cannot be read.
+    root: the run's output folder, for the pictures; None for the folder that the report names for each article.
+    The gallery leaves out pictures whose files are missing.
+    Raises InvalidRequest where the report cannot be read.
     """
     summary = _Summary()
     for row in rows:
@@ -172,7 +172,7 @@ def _figure(image: ImageRow, article: str, root: Path) -> str | None:
 
 
 def _picture(root: Path, name: str) -> bytes | None:
-    """What to show of a run; None: nothing that is there, small enough and one of its pictures."""
+    """The bytes of a picture of the run; None where the file is missing, too large or another one."""
     path = root / name
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST_SHOWN:
@@ -180,7 +180,7 @@ def _picture(root: Path, name: str) -> bytes | None:
         data = path.read_bytes()
     except (OSError, ValueError):
         return None
-    # The assets folder may lie anywhere, but a report of strangers must not make us show other files.
+    # The assets folder can be anywhere, but a report from a stranger must not make the page show other files.
     return data if digest(data) == path.stem else None
 
 

@@ -1,4 +1,4 @@
-"""Undoing a run from its report: the source URLs are put back, byte for byte."""
+"""Undoes a run from its report: puts the source URLs back, byte for byte."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,11 @@ _MAX_BYTES = 1024 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """One article. state: "restored", "as it was" (nothing to undo) or "failed", then with the reason."""
+    """The result for one article.
+
+    state: "restored", "as it was" (nothing to undo) or "failed".
+    reason: why it failed.
+    """
 
     name: str
     state: str
@@ -24,10 +28,11 @@ class Restored:
 
 
 def restore(report_file: Path, roots: Sequence[Path]) -> Iterator[Restored]:
-    """Every article of a report, one at a time. roots: output folders of the run.
+    """Restores every article of a report, one at a time.
 
-    Text that was added since the run stays where it does not move what the run wrote; an article in which that
-    has changed is left alone and told as failed. InvalidRequest where the report cannot be read.
+    roots: output folders of the run.
+    Keeps text that was added since the run. An article in which text of the run was changed or moved stays as it
+    is and counts as failed. Raises InvalidRequest where the report cannot be read.
     """
     for row in read_report(report_file):
         if not row.undo:
@@ -56,9 +61,15 @@ def _restore(row: ArticleRow, root: Path) -> Restored:
         original = edits.restore(seen.data, row.undo)
     except ValueError:
         return Restored(
-            row.out, "failed", "what the run wrote was changed or moved since; it is left as it is"
+            row.out,
+            "failed",
+            "text that the run wrote was changed or moved since; the article stays as it is",
         )
     if found == row.digest_out and digest(original) != row.digest_in:
-        return Restored(row.out, "failed", "the report does not lead back to the text it was made from")
+        return Restored(
+            row.out,
+            "failed",
+            "undoing the report's edits does not give the input of the run; the article stays as it is",
+        )
     files.write_whole(path, original, seen.mode, durable=True)
     return Restored(row.out, "restored")

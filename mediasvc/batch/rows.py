@@ -53,6 +53,11 @@ class ArticleRow:
         return Counts.of(self.images)
 
     @property
+    def has_failed_images(self) -> bool:
+        """Whether one of its images failed."""
+        return any(image.status is Status.FAILED for image in self.images)
+
+    @property
     def exit_code(self) -> errors.ExitCode:
         """Zero, or the worst of the article's failures."""
         return exit_code_of(self.images, self.failure)
@@ -63,7 +68,7 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def finished(item: Item, content: bytes, done: Done) -> ArticleRow:
+def of_done(item: Item, content: bytes, done: Done) -> ArticleRow:
     """The row of an article that was read. content: the input; unchanged articles have two equal digests."""
     digest_in = digest(content)
     changed = done.content is not None

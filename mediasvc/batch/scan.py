@@ -1,4 +1,4 @@
-"""Which articles there are, and where each of them is to be written."""
+"""Finds the articles of a run, and the place where each is written."""
 
 import os
 import zlib
@@ -25,8 +25,11 @@ def _pass_over(_folder: Path, _error: OSError) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One article. out: where it goes; name: out relative to the output folder, with "/" between its parts.
+    """One article.
 
+    path: the input file.
+    out: the output file.
+    name: out relative to the output folder, with "/" between its parts.
     root: the output folder, absolute.
     """
 
@@ -39,9 +42,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where a run reads and writes. root: the output folder, which the report's paths are relative to.
+    """The files that a run reads and writes.
 
-    others: real paths that belong to other plans of the run, though they may lie below this one's.
+    paths: files and folders to read.
+    root: the output folder; the report's paths are relative to it.
+    assets: the folder for images.
+    others: real paths that belong to other plans of the run, even where they are below this plan's paths.
     """
 
     paths: tuple[Path, ...]
@@ -52,9 +58,9 @@ class Plan:
 
 
 def plans(paths: Sequence[Path], out: Path | None, assets: Path | None) -> list[Plan]:
-    """One plan with --out; in place (out None) one for each folder, with assets inside it.
+    """The plans of a command: one with --out; in place (out None) one for each folder, with assets inside it.
 
-    InvalidRequest where a path is not there, or the output folder is the input.
+    Raises InvalidRequest where a path does not exist, or the output folder is the input.
     """
     for path in paths:
         if not path.exists():
@@ -65,12 +71,12 @@ def plans(paths: Sequence[Path], out: Path | None, assets: Path | None) -> list[
             )
     if out is not None:
         if any(path.is_dir() and path.resolve() == out.resolve() for path in paths):
-            raise InvalidRequest(f"{out} is the input too; to write over it, say --in-place")
+            raise InvalidRequest(f"{out} is the input too; to overwrite the input, use --in-place")
         return [Plan(tuple(paths), out, assets or out / "assets", in_place=False)]
-    # By the real folder: a path may be named in several ways, and is done once.
+    # Grouped by real folder: a path that is given in several spellings is rewritten once.
     by_root: dict[str, tuple[Path, dict[str, Path]]] = {}
     for path in paths:
-        # Through a link that was named: the file behind it is the article.
+        # A link that the caller gave by name: the file behind it is the article.
         path = path.resolve() if path.is_symlink() else path
         root = path if path.is_dir() else path.parent
         by_root.setdefault(os.path.realpath(root), (root, {}))[1].setdefault(os.path.realpath(path), path)
@@ -84,9 +90,10 @@ def plans(paths: Sequence[Path], out: Path | None, assets: Path | None) -> list[
 
 
 def check(where: Plan) -> int:
-    """How many articles there are.
+    """Counts the articles.
 
-    InvalidRequest where there is none, two would be written to one place, or one over the input.
+    Raises InvalidRequest where there is none, where two have the same output file, or where one would overwrite
+    input.
     """
     _check_input(where)
     count = _count(where)
@@ -97,20 +104,20 @@ def check(where: Plan) -> int:
 
 
 def _check_input(where: Plan) -> None:
-    """What is written must not be what is read: the output folder may lie above the input."""
+    """Checks that no output file is input: the output folder can be above the input folder."""
     if where.in_place:
         return
     root = os.path.realpath(where.root)
     below = [(path, os.path.relpath(os.path.realpath(path), root)) for path in where.paths]
     files = {name for path, name in below if not path.is_dir()}
     folders = tuple(f"{name}/" for path, name in below if path.is_dir())
-    # The scan is only made where one lies in the other: elsewhere the names lead up first.
+    # The scan is needed only where one folder contains the other: elsewhere all names begin with "../".
     if all(f"{name}/".startswith("../") for _, name in below):
         return
     for item in scan(where):
         if item.name in files or item.name.startswith(folders):
             raise InvalidRequest(
-                f"{item.path} would be written to {item.out}, which is input too; to write over it, say --in-place"
+                f"{item.path} would be written to {item.out}, which is input too; to overwrite the input, use --in-place"
             )
 
 
@@ -119,7 +126,7 @@ def _count(where: Plan) -> int:
         return sum(1 for _ in _found(where, False, _pass_over))
     if where.in_place:
         return sum(1 for _ in scan(where))
-    # Of each name only a number: there may be 100,000.
+    # Keeps a number for each name, not the name: there may be 100,000.
     marks: set[int] = set()
     count = 0
     for count, item in enumerate(scan(where), 1):  # noqa: B007  # of the last one
@@ -139,7 +146,7 @@ def _check_apart(where: Plan, item: Item) -> None:
 
 
 def type_of(name: str) -> ArticleType | None:
-    """By the ending of a file's name; None: not an article."""
+    """The type of an article by the ending of its name; None for other files."""
     ending = os.path.splitext(name)[1].lower()  # noqa: PTH122  # a Path for each of 100,000 names costs more than the rest
     if ending in MARKDOWN_ENDINGS:
         return ArticleType.MARKDOWN
@@ -147,13 +154,13 @@ def type_of(name: str) -> ArticleType | None:
 
 
 def scan(where: Plan, *, spread: bool = False, unread: Unread = _pass_over) -> Iterator[Item]:
-    """Every article below the plan's paths, once, folder by folder in name order, read as it is asked for.
+    """Every article below the plan's paths, once, folder by folder in name order, found as the caller asks for it.
 
-    spread: neighbours, which are often of one site, far apart instead, so that no origin has to bear all the work
-    at once while the others wait.
-    unread: told of folders that are there and cannot be read, whose articles are missing.
-    Folders behind symbolic links are not entered, and links that lead out of the tree are passed over; so
-    are hidden folders, the assets folder and, where it lies inside the input, the output folder.
+    spread: mix the order instead, so that articles of one site, which are often neighbours, do not load one origin
+        while the others wait.
+    unread: called with each folder that exists and cannot be read.
+    Skips folders behind symbolic links, links that lead out of the tree, hidden folders, the assets folder and the
+    output folder.
     """
     if not _overlap(where.paths):
         yield from _scan(where, spread, unread)
@@ -167,7 +174,7 @@ def scan(where: Plan, *, spread: bool = False, unread: Unread = _pass_over) -> I
 
 
 def _overlap(paths: Sequence[Path]) -> bool:
-    """Whether one of them is another or lies in it, so that an article may be found twice."""
+    """Whether one path equals or contains another, so that an article could be found twice."""
     reals = sorted(f"{os.path.realpath(path)}/" for path in paths)
     return any(after.startswith(before) for before, after in pairwise(reals))
 
@@ -183,7 +190,7 @@ def _scan(where: Plan, spread: bool, unread: Unread) -> Iterator[Item]:
 
 
 def _found(where: Plan, spread: bool, unread: Unread) -> Iterator[tuple[str, str, ArticleType]]:
-    """The path of each article, its name below the path of the plan, and its type."""
+    """The path of each article, its name relative to the plan's path, and its type."""
     left_out = {where.assets.resolve()} | (set() if where.in_place else {where.root.resolve()})
     left_out |= set(map(Path, where.others))
     for path in where.paths:
@@ -211,7 +218,7 @@ def _below(top: Path, left_out: set[Path], spread: bool, unread: Unread) -> Iter
 
 
 def _folders(top: Path, left_out: set[Path], spread: bool, unread: Unread) -> Iterator[Iterator[Named]]:
-    """The files of one folder after the other."""
+    """The files of each folder, one folder after the other."""
     real_top = os.path.realpath(top)
     folders = [("", top)]
     while folders:
@@ -219,7 +226,7 @@ def _folders(top: Path, left_out: set[Path], spread: bool, unread: Unread) -> It
         try:
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=_mixed if spread else _by_name)
-        except (FileNotFoundError, NotADirectoryError):  # it has vanished
+        except (FileNotFoundError, NotADirectoryError):  # removed meanwhile
             continue
         except OSError as error:
             unread(folder, error)
@@ -242,12 +249,12 @@ def _files(entries: list[os.DirEntry[str]], prefix: str, real_top: str) -> Itera
 def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file()
-    except OSError:  # links that lead to each other
+    except OSError:  # a loop of links
         return False
 
 
 def _in_turns(folders: Iterator[Iterator[Named]]) -> Iterator[Named]:
-    """One file of each of a few folders in turn, a new folder in the place of one that is at its end."""
+    """One file of each of a few folders in turn. A folder that is finished is replaced by the next one."""
     open_ones = deque(islice(folders, _FOLDERS_AT_ONCE))
     while open_ones:
         folder = open_ones.popleft()
@@ -264,7 +271,7 @@ def _by_name(entry: os.DirEntry[str]) -> str:
 
 
 def _mixed(entry: os.DirEntry[str]) -> int:
-    """The same order in every run, and none that names have."""
+    """A sort key that mixes names, in the same way in every run."""
     return zlib.crc32(os.fsencode(entry.name))
 
 

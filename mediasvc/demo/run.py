@@ -18,8 +18,9 @@ from mediasvc.batch.options import Options
 from mediasvc.batch.report import ReportFile, read_report
 from mediasvc.batch.rewriting import rewrite_chunk
 from mediasvc.batch.rows import ArticleRow
-from mediasvc.batch.run import Batch, Totals
+from mediasvc.batch.run import Batch
 from mediasvc.batch.scan import Plan, plans
+from mediasvc.batch.totals import Totals
 from mediasvc.config.settings import Settings
 from mediasvc.demo.origin import connect_to, open_origin, origin_beside
 from mediasvc.demo.summary import AssetFile, summarise

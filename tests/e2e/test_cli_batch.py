@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from mediasvc.batch.run import Totals
+from mediasvc.batch.totals import Totals
 from mediasvc.cli.rewrite.progress import Progress
 from tests.support.origin import Gate, Origin, Reply, Request, jpeg
 from tests.support.programs import environment, mediasvc, peak_rss

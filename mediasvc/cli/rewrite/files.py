@@ -13,8 +13,9 @@ import click
 from mediasvc import wiring
 from mediasvc.batch.options import Options
 from mediasvc.batch.report import ReportFile
-from mediasvc.batch.run import Batch, Totals
+from mediasvc.batch.run import Batch
 from mediasvc.batch.scan import Plan, check
+from mediasvc.batch.totals import Totals
 from mediasvc.cli.context import counted
 from mediasvc.cli.rewrite.progress import Failures, Progress
 from mediasvc.cli.rewrite.work import open_work

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from mediasvc.articles.rows import Status
 from mediasvc.batch.rows import ArticleRow
-from mediasvc.batch.run import Totals
+from mediasvc.batch.totals import Totals
 from mediasvc.cli import programs
 from mediasvc.effects.disk import files
 

@@ -15,7 +15,7 @@ from mediasvc.batch.options import Options
 from mediasvc.batch.output import quoted
 from mediasvc.batch.report import ReportFile
 from mediasvc.batch.rewriting import done_with, failed_with
-from mediasvc.batch.rows import exit_code_of, finished
+from mediasvc.batch.rows import exit_code_of, of_done
 from mediasvc.batch.scan import Item
 from mediasvc.cli.context import printable
 from mediasvc.cli.rewrite.preview import preview_stdin
@@ -90,7 +90,7 @@ async def _rewrite_one(
             if report_file is not None:
                 kind = article.type or ArticleType.HTML
                 item = Item(Path("-"), Path("-"), "-", kind, str(Path.cwd()))
-                report_file.add([finished(item, content, done)])
+                report_file.add([of_done(item, content, done)])
     if done.failure is not None:
         click.echo(printable(f"mediasvc: {done.failure.message}"), err=True)
     for image in done.images:
