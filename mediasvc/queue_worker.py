@@ -1,4 +1,4 @@
-"""The queue's door: takes chunks of batch work, does them through the same walk as everybody, says what became of them."""
+"""The queue worker: takes chunks of batch work, rewrites them like every other door, and returns the results."""
 
 import asyncio
 import signal
@@ -24,17 +24,17 @@ from mediasvc.errors import ExitCode
 from mediasvc.wiring.parts import Parts, open_parts
 from mediasvc.wiring.records import fetch_fingerprint, store_name
 
-# Chunks at once; each has several articles, so this keeps the image processes busy while others wait for origins.
+# Each chunk has several articles, so this keeps the image processes busy while others wait for origins.
 _CHUNKS_AT_ONCE = 4
-# Of assets that lie here, which travel with a result so that they need not be pulled from the object store.
+# Limit for assets on this machine that travel with a result, to save the run a read from the object store.
 _CARRIED_BYTES = 1024 * 1024
-# Of all assets, where the run has no other way to them: half of what Redis takes at once.
+# Limit for all assets of a result where the run cannot read the store: half of Redis' limit for one value.
 _MOST_BYTES = 256 * 1024 * 1024
 _DRAIN_MS = 60_000
 
 
 def work(settings: Settings) -> int:
-    """Until SIGTERM or Ctrl-C; what is under way is finished first. The exit code: 0, or 130 for Ctrl-C."""
+    """Works until SIGTERM or Ctrl-C, and finishes chunks in hand. Returns the exit code: 0, or 130 for Ctrl-C."""
     event_loop.report()
     return event_loop.run(_work(settings))
 
@@ -55,7 +55,7 @@ async def _work(settings: Settings) -> int:
         async with open_parts(settings) as parts:
             _declare(broker, parts, side, loop, settings)
             worker = dramatiq.Worker(broker, queues={QUEUE}, worker_threads=_CHUNKS_AT_ONCE)
-            # One for each thread: a worker that hoards chunks keeps them from its idle neighbours.
+            # One chunk for each thread: a queue worker that prefetches more keeps them from idle ones.
             worker.queue_prefetch = _CHUNKS_AT_ONCE
             await asyncio.to_thread(worker.start)
             logs.get().info("queue_worker.ready", chunks_at_once=_CHUNKS_AT_ONCE)
@@ -74,13 +74,13 @@ def _declare(
     decided_by = fetch_fingerprint(settings)
 
     def take(run: str, name: str, packed: str) -> None:
-        """On a thread of Dramatiq's; raises what sends the message round again."""
+        """Runs on a thread of Dramatiq. Raises Retry to have the chunk sent again."""
         done = _do(parts, side, settings, decided_by, run, name, packed)
         future = asyncio.run_coroutine_threadsafe(done, loop)
         try:
             future.result()
         except CancelledError:
-            raise dramatiq.errors.Retry("the worker is going away") from None
+            raise dramatiq.errors.Retry("the queue worker ends") from None
 
     dramatiq.actor(actor_name=ACTOR, queue_name=QUEUE, broker=broker)(take)
 
@@ -94,7 +94,7 @@ async def _do(
     try:
         chunk = chunk_from_bytes(unpack(packed))
     except (ValueError, KeyError, TypeError) as error:
-        # Sent again it would be no more readable; whoever asked sends its own again.
+        # A retry would not make it readable; the run sends the chunk again by itself.
         logs.get().error("chunk.unreadable", run=run, why=str(error))
         return
     is_shared = chunk.store == store_name(settings)
@@ -105,6 +105,6 @@ async def _do(
         results = await without_stored_data(parts.blobs, results)
         if settings.store_url:
             results = await with_local_data(parts.local_blobs, results, _CARRIED_BYTES)
-    told = tuple(replace(done, settings=decided_by) for done in results)
-    await side.tell(run, name, results_to_bytes(told))
+    results = tuple(replace(done, settings=decided_by) for done in results)
+    await side.return_result(run, name, results_to_bytes(results))
     logs.get().info("chunk.done", run=run, articles=len(results))

@@ -1,4 +1,4 @@
-"""How an article is to be rewritten."""
+"""The options of rewriting one article."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,14 +19,16 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ArticleOptions:
-    """What a caller may say of one article.
+    """The options of one article.
 
-    type: None finds out. base_url: what relative addresses stand against; None leaves them alone.
-    prefix: what stands before an asset's name in the article; report_prefix: the same in the report.
-    default_size: the box of images that declare none. placeholder: whether a tiny picture becomes the
-    background of localised images. failures_since: failures of images that are remembered from before it are
-    tried again; None: they stand until their time is over. only_kept: an image that cannot be put into the store
-    counts as failed, because its name would lead nowhere.
+    type: None detects it.
+    base_url: the address against which relative addresses are resolved; None leaves them alone.
+    prefix: the text before asset names in the article.
+    report_prefix: the text before asset names in the report.
+    default_size: the box of images that declare no size.
+    placeholder: give localised images a tiny blurred background.
+    failures_since: retry failures that the index remembers from before this moment; None retries none.
+    only_kept: an image that cannot be stored counts as failed, because its name would lead nowhere.
     """
 
     type: ArticleType | None = None

@@ -1,4 +1,4 @@
-"""What each reference of an article asks for, decided before anything is fetched."""
+"""Decides what each reference of an article needs, before anything is fetched."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,7 +20,7 @@ _LINKS = frozenset({"a[href]", "markdown-link"})
 
 
 class Target(NamedTuple):
-    """What one reference asks for: an origin, and the thumbnail's spec where it wants one."""
+    """The image that one reference needs: an origin, and the spec of a thumbnail where it wants one."""
 
     reference: Reference
     resolution: urls.Resolution
@@ -30,24 +30,25 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """An article's references: those that ask for something, and those of which the report is known already."""
+    """The references of an article in order: targets to fetch, and rows of references that need nothing."""
 
     targets: tuple[Target | ImageRow, ...]
     warnings: tuple[str, ...]
 
     @property
     def asking(self) -> list[Target]:
-        """Only those that ask for something."""
+        """The targets alone."""
         return [one for one in self.targets if isinstance(one, Target)]
 
 
 def sort_references(
     article: bytes, options: ArticleOptions, addresses: Addresses, *, prefix: str, public_url: str
 ) -> Sorted:
-    """What each reference asks for.
+    """Finds the references of an article and decides what each needs.
 
-    prefix: what will stand before names in the article. public_url: of our own service, "" where it has none.
-    InvalidRequest for UTF-16, and for a page with <base href> unless the prefix is absolute.
+    prefix: the text before asset names in the article.
+    public_url: address of our own service; "" where it has none.
+    Raises InvalidRequest for UTF-16, and for a page with <base href> unless the prefix is absolute.
     """
     found = find_references(
         article,
@@ -72,7 +73,7 @@ def sort_references(
                 pictures.add(there.origin)
     if asks and found.base_href is not None and not urlsplit(prefix).scheme:
         raise InvalidRequest(
-            "the page has a <base href>, against which relative asset names would lead elsewhere; "
+            "the page has a <base href>, so relative asset names would lead elsewhere; "
             "give an absolute address for assets (--asset-url, MEDIASVC_PUBLIC_URL)"
         )
     specs = _Specs(options)
@@ -89,7 +90,7 @@ def sort_references(
 
 
 def _page_base(href: str, base: str | None) -> str | None:
-    """What `<base href>` makes of the base; None: nothing is known of it, as with `/` on a page of unknown address."""
+    """The base after `<base href>`; None where it cannot be known, as with `/` on a page of unknown address."""
     try:
         return urls.normalise(href, base)
     except InvalidRequest:
@@ -101,14 +102,14 @@ def _page_base(href: str, base: str | None) -> str | None:
 def _lead(
     address: str, base: str | None, options: ArticleOptions, addresses: Addresses, public_url: str
 ) -> urls.Resolution | MediaError | None:
-    """What an address leads to, or why it may not be fetched; None: it is to be left alone."""
+    """The resolution of an address, or why it cannot be fetched; None where it must be left alone."""
     if is_local(address, options.prefix, public_url) or (base is None and is_relative(address)):
         return None
     return addresses.lead(address, base)
 
 
 def _size(reference: Reference, in_the_body: Size | None, options: ArticleOptions) -> Size | None:
-    """The declared size. in_the_body: the one that the same image has there, for front matter, which has none."""
+    """The declared size. in_the_body: the size of the same image in the body, for front matter, which declares none."""
     size = reference.declared_size
     if size is None and reference.wants is Wants.THUMBNAIL and reference.where.startswith("front-matter:"):
         return in_the_body or options.default_size
@@ -134,7 +135,7 @@ class _Specs:
 
 
 def is_local(address: str, prefix: str, public_url: str) -> bool:
-    """Whether an address is one that we wrote: an asset's name behind our prefix, or one of our /img paths."""
+    """Whether we wrote this address: an asset's name after our prefix, or one of our /img paths."""
     if public_url and address.startswith((f"{public_url}/img/", f"{public_url}/assets/")):
         return True
     relative = is_relative(address)
@@ -147,7 +148,7 @@ def is_local(address: str, prefix: str, public_url: str) -> bool:
 
 
 def _begins_with(prefix: str, address: str) -> bool:
-    """Of a prefix, too, what no URL may hold was percent-encoded when it was written."""
+    """Whether an address begins with a prefix, which was percent-encoded when it was written."""
     return address.startswith(prefix) or ("%" in address and unquote(address).startswith(unquote(prefix)))
 
 
@@ -163,7 +164,7 @@ def is_relative(address: str) -> bool:
 
 
 def _settled(reference: Reference, error: MediaError | None) -> ImageRow:
-    """Of a reference that asks for nothing. error: why it failed; None: it was left alone."""
+    """The row of a reference that needs nothing. error: why it failed; None where it is left alone."""
     return ImageRow(
         source=reference.address,
         origin=None,

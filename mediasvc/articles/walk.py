@@ -1,4 +1,4 @@
-"""Walk B: one article, text in and text out, its images resolved, fetched, sized and named anew."""
+"""Walk B: rewrites one article. Its images are resolved, fetched and resized, and its references renamed."""
 
 import asyncio
 import hashlib
@@ -22,14 +22,14 @@ from mediasvc.errors import MediaError
 from mediasvc.images.image import Image, Original
 from mediasvc.images.walk import Images
 
-# A page of thousands of images keeps this many of them in hand at once; the fetcher has its own bounds.
+# Bounds the images of one page that are in memory at once; the fetcher has limits of its own.
 _IMAGES_AT_ONCE = 16
 _OUTCOMES = {status: metrics.rewritten_references.labels(status.value) for status in Status}
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """One image, once for all references that ask for the same."""
+    """One fetched image, shared by all references that need it."""
 
     original: Image
     shown: Image
@@ -37,21 +37,23 @@ class _Outcome:
 
 
 class Articles:
-    """One article at a time, for every door."""
+    """Rewrites articles, for every door."""
 
     def __init__(
         self, images: Images, addresses: Addresses, *, signing_keys: Sequence[bytes], public_url: str
     ) -> None:
-        """signing_keys: the first signs lazy paths; none gives `unsafe` paths. public_url: stands before them."""
+        """signing_keys: the first signs lazy paths; without one, paths are `unsafe`.
+        public_url: the text before lazy paths.
+        """
         self.images = images
         self.addresses = addresses
         self.signing_keys = tuple(signing_keys)
         self.public_url = public_url
 
     def rewrite_lazily(self, article: bytes, options: ArticleOptions) -> Rewritten:
-        """References become signed /img paths; nothing is fetched and nothing is awaited.
+        """Replaces references by signed /img paths, without any network.
 
-        InvalidRequest for text that cannot be read (UTF-16) and for a <base href> without PUBLIC_URL.
+        Raises InvalidRequest for text that cannot be read (UTF-16) and for a <base href> without PUBLIC_URL.
         """
         found = self._sort(article, options, self.public_url)
         edits: list[Edit] = []
@@ -69,9 +71,10 @@ class Articles:
         return _finish(article, edits, reports, (), found.warnings)
 
     async def rewrite(self, article: bytes, options: ArticleOptions) -> Rewritten:
-        """References become asset names; every image is fetched, kept and sized before this returns.
+        """Fetches, stores and resizes every image, and replaces references by asset names.
 
-        An image that fails keeps its text and has its code in the report. InvalidRequest as for lazy.
+        A reference whose image fails keeps its text, and its row has the code.
+        Raises InvalidRequest as rewrite_lazily does.
         """
         found = self._sort(article, options, options.prefix)
         outcomes = await self._obtain(found.asking, options)
@@ -95,7 +98,7 @@ class Articles:
         return _finish(article, edits, reports, tuple(assets.values()), found.warnings)
 
     async def preview(self, article: bytes, options: ArticleOptions) -> Rewritten:
-        """What rewrite would change, fetching nothing: images not yet held get a name made of their address."""
+        """The result of rewrite without fetching: images that are not stored yet get a name made of their address."""
         found = self._sort(article, options, options.prefix)
         edits: list[Edit] = []
         reports: list[ImageRow] = []
@@ -114,9 +117,10 @@ class Articles:
         return _finish(article, edits, reports, (), found.warnings)
 
     def image_path(self, origin: str, box: Size | None, form: OutputFormat | None) -> str:
-        """The path under which the service serves an origin URL, signed and with PUBLIC_URL before it.
+        """The signed path under which the service serves an origin URL, with PUBLIC_URL before it.
 
-        box: None for the original. form: None leaves the choice to the request's Accept header.
+        box: None for the original.
+        form: None leaves the choice to the request's Accept header.
         """
         options = ImageOptions(box, format=None if box is None else form)
         return self.public_url + image_path(options, origin, keys=self.signing_keys)
@@ -128,7 +132,7 @@ class Articles:
         box: Size | None,
         options: ArticleOptions,
     ) -> str:
-        """As image_path, signed once for all places of an article that ask for the same."""
+        """As image_path, but signed once for all references of an article that need the same path."""
         path = paths.get((origin, box))
         if path is None:
             path = self.image_path(origin, box, None if box is None else options.format)
@@ -141,7 +145,7 @@ class Articles:
     async def _obtain(
         self, targets: list[Target], options: ArticleOptions
     ) -> dict[tuple[str, ThumbnailSpec | None], _Outcome | MediaError]:
-        """What every target asks for; each origin is looked at once, whatever number of places name it."""
+        """The outcome of every target. Each origin is fetched once, however many references name it."""
         wanted: dict[str, dict[ThumbnailSpec | None, None]] = {}
         for target in targets:
             wanted.setdefault(target.resolution.origin, {})[target.spec] = None
@@ -155,7 +159,7 @@ class Articles:
 
         async with asyncio.TaskGroup() as group:
             for origin, specs in wanted.items():
-                # Thumbnails first: the one that is made while fetching costs no second look at the original.
+                # Thumbnails first: a thumbnail that is made while fetching needs no second read of the original.
                 group.create_task(one(origin, tuple(sorted(specs, key=lambda spec: spec is None))))
         return outcomes
 
@@ -190,7 +194,7 @@ class Articles:
         try:
             return await self.images.placeholder(original)
         except MediaError:
-            # A placeholder is a nicety; its failure must not cost the image.
+            # A placeholder is optional; its failure must not fail the image.
             return Placeholder(None, None)
 
     def _edits(self, target: Target, outcome: _Outcome, options: ArticleOptions) -> Iterable[Edit]:

@@ -25,8 +25,8 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     finally:
-        # Python started with -m ends by SIGINT, whatever we say, once an interrupt has struck inside exec() of a text,
-        # which is how dataclasses are made; the next such text makes it forget.
+        # CPython quirk: after a KeyboardInterrupt inside exec() of a string, which dataclasses use, `python -m` ends
+        # by SIGINT instead of our exit code. Another exec() resets that.
         exec("")  # noqa: S102
 
 

@@ -18,7 +18,7 @@ def cache() -> None:
     """Look after the cache of originals and thumbnails."""
 
 
-def _tell(values: dict[str, object], as_json: bool) -> None:
+def _print(values: dict[str, object], as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps(values))
         return
@@ -37,8 +37,8 @@ def _shown(value: object) -> str:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @common_options
 def stats(as_json: bool, common: Common) -> int:
-    """Say how much is kept, of which hosts, and how often it answered."""
-    _tell(wait_for(_stats(common.quiet_settings())), as_json)
+    """Print the size of the cache, its largest hosts and its hit ratio."""
+    _print(wait_for(_stats(common.quiet_settings())), as_json)
     return 0
 
 
@@ -48,7 +48,7 @@ async def _stats(settings: Settings) -> dict[str, object]:
         asked = counts["hits"] + counts["misses"]
         ratio = round(counts["hits"] / asked, 4) if asked else None
         usage = asdict(await blobs.usage())
-        # The index counts the bytes of originals, the folder those of all blobs.
+        # The index counts the bytes of originals; the folder counts the bytes of all blobs.
         originals = {"original_bytes": counts.pop("bytes")}
         hosts = [asdict(host) for host in await records.index.hosts(_HOSTS)]
         limit = {"max_bytes": settings.cache_max_bytes}
@@ -59,9 +59,9 @@ async def _stats(settings: Settings) -> dict[str, object]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @common_options
 def verify(as_json: bool, common: Common) -> int:
-    """Read every blob and check it against its name; damaged ones are set aside, and the exit code is 3 then."""
+    """Check every blob against its name; set damaged ones aside, with exit code 3 where there are any."""
     found = wait_for(_verify(common.quiet_settings()))
-    _tell(found, as_json)
+    _print(found, as_json)
     return ExitCode.PERMANENT if found["damaged"] else ExitCode.DONE
 
 
@@ -74,8 +74,8 @@ async def _verify(settings: Settings) -> dict[str, object]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @common_options
 def gc(as_json: bool, common: Common) -> int:
-    """Remove what was used least recently until the cache fits, and sweep leftovers."""
-    _tell(wait_for(_gc(common.quiet_settings())), as_json)
+    """Remove least recently used blobs until the cache fits its limit, and leftovers."""
+    _print(wait_for(_gc(common.quiet_settings())), as_json)
     return 0
 
 
@@ -89,7 +89,7 @@ async def _gc(settings: Settings) -> dict[str, object]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @common_options
 def purge(urls: tuple[str, ...], as_json: bool, common: Common) -> int:
-    """Forget the originals behind URLs and every thumbnail of them, in all replicas."""
+    """Remove the originals behind URLs and all their thumbnails, in all replicas."""
     for origin in wait_for(_purge(common.quiet_settings(), urls)):
         click.echo(orjson.dumps({"purged": origin}) if as_json else f"purged {origin}")
     return 0

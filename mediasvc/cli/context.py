@@ -1,4 +1,4 @@
-"""What commands share: the options that say where settings come from, the settings themselves, and words to print."""
+"""Parts that commands share: common options, settings, and text for terminals."""
 
 import json
 import os
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """Options before the command, or after it."""
+    """The options that every command takes, before its name or after it."""
 
     config: Path | None = None
     data_dir: Path | None = None
@@ -29,20 +29,22 @@ class Common:
     def settings(
         self, *, serving: bool = False, defaults: Mapping[str, object] | None = None, **flags: object
     ) -> Settings:
-        """The effective settings, with the log configured after them. InvalidSettings.
+        """Reads the effective settings and configures the log by them.
 
-        serving: whether strangers may be answered by what follows. defaults: in the place of settings' own.
-        flags: further values given on the command line. Both by setting name.
+        serving: whether the command answers strangers; more checks apply then.
+        defaults: values by setting name, instead of the settings' own defaults.
+        flags: values by setting name, from the command line.
+        Raises InvalidSettings.
         """
         own = {"data_dir": self.data_dir, "log_level": self.log_level}
         checks = (_find_problems, find_exposure) if serving else (_find_problems,)
         settings = read_settings(os.environ, self.config, own | flags, defaults=defaults, checks=checks)
         logs.configure(settings.log_format, settings.log_level)
-        _tell_missing(settings.log_format)
+        _advise(settings.log_format)
         return settings
 
     def quiet_settings(self, **flags: object) -> Settings:
-        """As settings, for commands whose result is what they print: only errors are logged unless a level is asked for."""
+        """As settings, for commands that print their result: logs only errors unless the user asks for a level."""
         return self.settings(serving=False, defaults={"log_level": "error"}, **flags)
 
 
@@ -52,25 +54,25 @@ def _find_problems(settings: Settings) -> Iterator[str]:
         yield from wiring.find_problems(settings)
 
 
-def _tell_missing(log_format: str) -> None:
-    """One line on what would make this command faster, where that can be installed."""
+def _advise(log_format: str) -> None:
+    """Prints one line if installing something would make this command faster."""
     line = engines.advice(engines.missing())
     if line is not None:
-        told = (
+        text = (
             json.dumps({"event": line, "level": "warning"}) if log_format == "json" else f"mediasvc: {line}"
         )
-        click.echo(told, err=True)
+        click.echo(text, err=True)
 
 
 def printable(text: str) -> str:
-    """For a terminal, which obeys control characters: they are shown as their numbers. Articles and URLs have such."""
+    """Text with its control characters escaped. Articles and URLs may have some, and terminals obey them."""
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text
     )
 
 
 def counted(number: int, noun: str) -> str:
-    """As people say it: 1 article, 2 articles."""
+    """A number with its noun: 1 article, 2 articles."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -82,9 +84,9 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:  # Any: as asyncio.run has it
 
 
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: click commands have many shapes
-    """Adds --config, --data-dir and --log-level, handed on together as `common`.
+    """Adds --config, --data-dir and --log-level, which the command gets together as `common`.
 
-    Flags of settings are read with the settings, so that all problems are told together.
+    Flags of settings are checked with the other settings, so that all problems are reported together.
     """
 
     @click.option("--config", type=PathParameter(), help="Settings file (TOML); default mediasvc.toml.")
@@ -92,7 +94,7 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: c
     @click.option(
         "--log-level",
         metavar="[debug|info|warning|error]",
-        help="Least grave line that is logged.",
+        help="Lowest level to log.",
     )
     @wraps(command)
     def with_common(

@@ -1,4 +1,4 @@
-"""The program: its commands, and the one place where failures become a line on stderr and an exit code."""
+"""The program: its commands, and the one place that turns failures into a line on stderr and an exit code."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ _COMMANDS = {
     "service": ("demo", "serve", "settings", "worker"),
     "sources": ("fetch", "resolve", "sign", "thumb"),
 }
-# All our own files tell of this as StoreFailed, so what is full is what our output goes to.
+# Our own files raise StoreFailed instead, so these errors concern stdout.
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
@@ -58,15 +58,15 @@ def program(context: click.Context, common: Common) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Exit codes: 0, 1 a bug, 2 usage or settings, 3 and 4 failed images, 130, 143."""
+    """Runs one command. Returns its exit code (errors.ExitCode)."""
     terminated = False
 
     def terminate(_signal: int, _frame: FrameType | None) -> None:
-        # Ctrl-C is what asyncio knows how to end a run with, whatever it is in the middle of.
+        # asyncio knows how to end a run on Ctrl-C, whatever the run is doing.
         nonlocal terminated
         terminated = True
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            # A shell's job in the background is spared Ctrl-C, but not this: asyncio clears up after it as well.
+            # A background job of a shell ignores Ctrl-C. asyncio cleans up after this exception as well.
             raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)
 
@@ -80,18 +80,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.USAGE
     except (KeyboardInterrupt, click.Abort):
         return _say(
-            "interrupted; run the same command again to go on",
+            "interrupted; run the same command again to continue",
             ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED,
         )
     except BrokenPipeError:
-        # Whoever read our output has gone (| head); nothing is left to be said to them.
+        # The reader of our output has gone (| head): that is no failure.
         _drop_output()
         return 0
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
         _drop_output()
-        return _say(f"stdout cannot be written: {os.strerror(error.errno)}", StoreFailed.exit_code)
+        return _say(f"cannot write to stdout: {os.strerror(error.errno)}", StoreFailed.exit_code)
     except (InvalidRequest, InvalidSettings) as error:
         return _say(str(error), error.exit_code)
     except MediaError as error:
@@ -104,12 +104,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _drop_output() -> None:
-    """What stdout still holds goes nowhere, without an error at the very end."""
+    """Discards buffered output, so that Python reports no error when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _from_group(failures: BaseExceptionGroup[BaseException]) -> int:
-    """What a task group raises: an expected failure of one of its tasks is still that failure."""
+    """Handles the group that a task group raises: reports the first expected failure in it."""
     first: BaseException = failures
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]

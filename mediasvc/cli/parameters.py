@@ -1,4 +1,4 @@
-"""What options take that click has no word for."""
+"""Types of option values that click does not have."""
 
 import click
 
@@ -19,7 +19,9 @@ class SizeParameter(click.ParamType[Size]):
             return value
         size = parse_size(str(value))
         if size is None:
-            self.fail(f"{value!r} is not a size; write 600x400 or 600,400, each from 1 to 8192", param, ctx)
+            self.fail(
+                f"{value!r} is not a size; write 600x400 or 600,400, each side from 1 to 8192", param, ctx
+            )
         return size
 
 

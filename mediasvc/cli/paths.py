@@ -1,4 +1,4 @@
-"""Paths as arguments and options take them."""
+"""The type of paths in arguments and options."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import click
 
 
 class PathParameter(click.Path[Path]):
-    """A path that is not empty: an unset variable of a script is not the current folder."""
+    """A path that is not empty: an unset variable in a script must not mean the current folder."""
 
     def __init__(self, *, exists: bool = False, file_okay: bool = True) -> None:
         super().__init__(exists=exists, file_okay=file_okay, path_type=Path)

@@ -1,4 +1,4 @@
-"""Commands about the report of a run: restore, report."""
+"""Commands that read the report of a run: restore, report."""
 
 from pathlib import Path
 
@@ -21,7 +21,10 @@ from mediasvc.errors import ExitCode
 @click.option("--report", required=True, type=PathParameter(), help="The report of the run to undo.")
 @common_options
 def restore(paths: tuple[Path, ...], report: Path, common: Common) -> int:
-    """Put the source URLs of a run back, byte for byte. PATH is the run's output folder; default: this one."""
+    """Undo a run: put its source URLs back, byte for byte.
+
+    PATH is the output folder of the run; default: the current folder.
+    """
     del common
     restored = failed = 0
     for one in programs.restore(report, paths or (Path(),)):
@@ -38,13 +41,19 @@ def restore(paths: tuple[Path, ...], report: Path, common: Common) -> int:
 @click.command(epilog="Example: mediasvc report run.jsonl --html run.html")
 @click.argument("file", type=PathParameter())
 @click.option("--html", "page", required=True, type=PathParameter(), help='The page to write; "-" is stdout.')
-@click.option("--root", type=PathParameter(), help="The run's output folder; default: where it was.")
+@click.option(
+    "--root",
+    type=PathParameter(),
+    help="The output folder of the run; default: the folder that the report names.",
+)
 @common_options
 def report(file: Path, page: Path, root: Path | None, common: Common) -> int:
-    """Make one self-contained page of a report, to look at."""
+    """Make one self-contained web page from a report."""
     del common
     if page.exists() and file.exists() and page.samefile(file):
-        raise click.UsageError("the page would take the place of the report, and with it the way back")
+        raise click.UsageError(
+            "the page would overwrite the report, which restore needs; give --html another name"
+        )
     count, html = programs.make_page(programs.read_report(file), root)
     write_result(str(page), html)
     click.echo(f"{page}: {counted(count, 'article')}", err=True)

@@ -1,4 +1,4 @@
-"""Where the one result of a command goes."""
+"""Writes the result of a command to a file or to stdout."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from mediasvc.errors import InvalidRequest, MediaError
 
 
 def write_result(output: str, data: bytes) -> None:
-    """To a file, whole or not at all; "-" is stdout. InvalidRequest where it cannot be written."""
+    """Writes data to a file, whole or not at all; "-" is stdout. Raises InvalidRequest where it cannot."""
     if output == "-":
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -18,7 +18,7 @@ def write_result(output: str, data: bytes) -> None:
         raise InvalidRequest(f"cannot write {files.shown(path)}: is a directory")
     try:
         if path.exists() and not path.is_file():
-            # A pipe or a device, such as /dev/null: what is renamed to its name would take its place.
+            # A pipe or a device, such as /dev/null: a rename would replace it by a file.
             with path.open("wb") as file:
                 file.write(data)
             return

@@ -24,7 +24,7 @@ _FOLDER_PREFIX = "mediasvc-demo-"
 @click.option("--workers", metavar="INTEGER", help="Server processes; default: one for each core.")
 @common_options
 def serve(host: str | None, port: str | None, workers: str | None, common: Common) -> int:
-    """Run the HTTP service until it is told to stop (SIGTERM finishes what is in flight)."""
+    """Run the HTTP service until SIGTERM or Ctrl-C; it finishes requests in flight first."""
     return programs.serve(common.settings(serving=True, host=host, port=port, workers=workers))
 
 
@@ -34,11 +34,11 @@ def serve(host: str | None, port: str | None, workers: str | None, common: Commo
 )
 @common_options
 def worker(common: Common) -> int:
-    """Take batch work from the queue until told to stop (SIGTERM finishes what is in flight)."""
+    """Take batch work from the queue until SIGTERM or Ctrl-C; it finishes chunks in hand first."""
     settings = common.settings()
     if not settings.queue_url:
         raise InvalidSettings(
-            "MEDIASVC_QUEUE_URL: name the queue to take work from, such as redis://127.0.0.1:6379"
+            "MEDIASVC_QUEUE_URL is not set: it names the queue to take work from, such as redis://127.0.0.1:6379"
         )
     return programs.work(settings)
 
@@ -52,9 +52,7 @@ def worker(common: Common) -> int:
     type=PathParameter(file_okay=False),
     help="Folder for the result; default: a new temporary one.",
 )
-@click.option(
-    "--serve", "and_serve", is_flag=True, help="Leave the service running with the article on its page."
-)
+@click.option("--serve", "and_serve", is_flag=True, help="Run the service, with the article on its page.")
 @click.option("--port", metavar="INTEGER", help="Port for --serve; default 8080, 0 takes a free one.")
 @common_options
 def demo(out: Path | None, and_serve: bool, port: str | None, common: Common) -> int:
@@ -64,8 +62,10 @@ def demo(out: Path | None, and_serve: bool, port: str | None, common: Common) ->
         check_serving(settings)
         with programs.origin_in_background() as origin_port, _folder_while_serving(out) as folder:
             demo_settings = programs.demo_settings(settings, folder, origin_port)
-            click.echo("the example article waits on the page; its images come from a bundled origin,")
-            click.echo(f"which other commands reach with MEDIASVC_CONNECT_TO={demo_settings.connect_to}")
+            click.echo(
+                "the page of the service offers the example article; its images come from a bundled origin,"
+            )
+            click.echo(f"which other commands can reach with MEDIASVC_CONNECT_TO={demo_settings.connect_to}")
             return programs.serve(demo_settings, stay=True)
     folder = out or Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
     return wait_for(programs.run_demo(settings, folder, echo=click.echo))
@@ -73,7 +73,7 @@ def demo(out: Path | None, and_serve: bool, port: str | None, common: Common) ->
 
 @contextmanager
 def _folder_while_serving(out: Path | None) -> Iterator[Path]:
-    """out, or a temporary folder: it holds nothing but the cache of this service, so it goes with it."""
+    """`out`, or a temporary folder with the cache of this service, removed at the end."""
     if out is not None:
         yield out
         return

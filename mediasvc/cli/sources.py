@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mediasvc.images.image import Image
 
 _FITS = click.Choice([fit.value for fit in Fit])
-_FIT = "Whole in the box, or filling it: cover keeps the middle, attention what has the most to see"
+_FIT = "How the picture meets the box: fit keeps it whole, cover fills the box with its middle, attention with its most detailed part"
 _FORMATS = click.Choice([form.value for form in OutputFormat])
 _QUALITIES = click.IntRange(1, MAX_QUALITY)
 _DPRS = click.IntRange(1, MAX_DPR)
@@ -46,14 +46,14 @@ def resolve(urls: tuple[str, ...], as_json: bool, common: Common) -> int:
         except MediaError as error:
             click.echo(f"mediasvc: {printable(address)}: {error}", err=True)
             if as_json:
-                # In ASCII: what is refused need not be Unicode.
+                # In ASCII: a refused address can contain bytes that are not Unicode.
                 click.echo(json.dumps({"source": address, "origin": None, "error": error.code}))
             code = worst_exit_code((code, error.exit_code))
             continue
         if as_json:
             layers = [{"wrapper": layer.wrapper, "url": layer.url} for layer in resolution.layers]
-            told = {"source": resolution.source, "origin": resolution.origin, "layers": layers}
-            click.echo(orjson.dumps(told))
+            values = {"source": resolution.source, "origin": resolution.origin, "layers": layers}
+            click.echo(orjson.dumps(values))
         else:
             click.echo(resolution.origin)
     return code
@@ -62,7 +62,7 @@ def resolve(urls: tuple[str, ...], as_json: bool, common: Common) -> int:
 def _addresses(urls: tuple[str, ...]) -> list[str]:
     if urls != ("-",):
         return list(urls)
-    # Some editors begin a file with a byte order mark.
+    # Some editors write a byte order mark first.
     return [line.removeprefix("\ufeff").rstrip("\r\n") for line in sys.stdin if line.strip()]
 
 
@@ -74,14 +74,14 @@ def fetch(url: str, output: str, common: Common) -> int:
     """Fetch the original behind one URL."""
     image, data = wait_for(_image(common.quiet_settings(), url, None))
     write_result(output, data)
-    _tell(image, output)
+    _print(image, output)
     return 0
 
 
 @click.command(epilog="Example: mediasvc thumb https://news.example/a.jpeg --size 600,400 -o a-small.jpeg")
 @click.argument("url")
 @click.option(
-    "--size", type=SizeParameter(), required=True, help="The box that the picture is to fit, 600,400."
+    "--size", type=SizeParameter(), required=True, help="The box that the picture must fit, such as 600,400."
 )
 @click.option("-o", "--output", required=True, help='File to write; "-" is stdout.')
 @click.option("--fit", type=_FITS, default="fit", help=f"{_FIT}; default: fit.")
@@ -96,7 +96,7 @@ def thumb(
     spec = ThumbnailSpec(size, Fit(fit), OutputFormat(form), quality, dpr)
     image, data = wait_for(_image(common.quiet_settings(), url, spec))
     write_result(output, data)
-    _tell(image, output)
+    _print(image, output)
     return 0
 
 
@@ -108,7 +108,7 @@ async def _image(settings: Settings, url: str, spec: ThumbnailSpec | None) -> "t
         return image, data
 
 
-def _tell(image: "Image", output: str) -> None:
+def _print(image: "Image", output: str) -> None:
     what = "original" if image.is_original else "thumbnail"
     if output != "-":
         size = f"{image.width}x{image.height}"
@@ -139,7 +139,7 @@ def sign(
     settings = common.quiet_settings()
     if not settings.signing_keys:
         raise InvalidSettings(
-            "MEDIASVC_SIGNING_KEYS: no key to sign with; make one with openssl rand -hex 32"
+            "MEDIASVC_SIGNING_KEYS is not set: it has the key to sign with; make one with openssl rand -hex 32"
         )
     if size is None and (fit or form or quality or dpr):
         raise click.UsageError("--fit, --format, --quality and --dpr go with --size")

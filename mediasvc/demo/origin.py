@@ -1,4 +1,4 @@
-"""A web server on loopback that answers every picture address with a landscape of its own."""
+"""The origin of the demo: a web server on loopback that paints a landscape for every picture address."""
 
 import asyncio
 import functools
@@ -23,13 +23,13 @@ _painted = functools.lru_cache(maxsize=32)(paint)
 
 @dataclass(slots=True)
 class Origin:
-    """A running origin. requests: how many it has answered."""
+    """A running origin. requests: number of answered requests."""
 
     port: int = 0
     requests: int = 0
 
     async def answer(self, request: web.Request) -> web.Response:
-        """A picture, or 404 for what is not named like one."""
+        """A picture, or 404 for a path without a picture's ending."""
         self.requests += 1
         if not request.path.endswith(PICTURE_ENDINGS):
             raise web.HTTPNotFound(text="This origin holds pictures only.\n")
@@ -88,6 +88,6 @@ def origin_beside() -> Iterator[Origin]:
 def connect_to(port: int) -> str:
     """What leads the hosts of the bundled article to that port, as MEDIASVC_CONNECT_TO writes it.
 
-    The hosts lie under .example, which never resolves (RFC 6761), so nothing real is shadowed.
+    The hosts are below .example, which never resolves (RFC 6761), so no real host is shadowed.
     """
     return ",".join(f"{host}:80={HOST}:{port}" for host in NEWS_HOSTS)

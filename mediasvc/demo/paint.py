@@ -1,4 +1,4 @@
-"""Landscapes that pass for photographs: the same JPEG for the same path, painted in well under 300 ms."""
+"""Paints landscapes that look like photographs: the same JPEG for the same path, in under 300 ms."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ HEIGHT_PX: Final = 800
 
 
 def paint(path: str) -> bytes:
-    """A JPEG of 1200x800. path: a scene named in it ("…/lake-dawn.jpeg") is taken, else one is drawn by lot."""
+    """Paints a JPEG of 1200x800. path: may name a scene ("…/lake-dawn.jpeg"); otherwise chance picks one."""
     chance = random.Random(hashlib.sha256(path.encode()).digest())  # noqa: S311 - a picture, not a secret
     drawn = chance.choice(sorted(SCENES))
     name = next((name for name in SCENES if name in path), drawn)
@@ -49,7 +49,7 @@ def _gradient(colours: Sequence[Colour], width: int, height: int) -> Image.Image
 
 
 def _noise(chance: random.Random, columns: int, rows: int, octaves: int = 4) -> Image.Image:
-    """Soft grey noise of the picture's size; columns, rows: cells of the coarsest octave."""
+    """Soft grey noise of the picture's size. columns, rows: cells of the coarsest octave."""
     total = Image.new("L", (WIDTH_PX, HEIGHT_PX), 128)
     for octave in range(octaves):
         size = (columns << octave, rows << octave)
@@ -104,7 +104,7 @@ def _add_sun(picture: Image.Image, scene: Scene) -> None:
 
 
 def _ridge_line(chance: random.Random, depth: float, height_px: float) -> list[float]:
-    """How far each column rises above the ridge's foot: waves that get finer, sharper when far away."""
+    """The height of each column above the ridge's foot: waves of several sizes, sharper on distant ridges."""
     waves = [
         (2**octave * (0.7 + chance.random() * 0.6), chance.random() * math.tau, 0.52**octave)
         for octave in range(8)
@@ -122,7 +122,7 @@ def _ridge_line(chance: random.Random, depth: float, height_px: float) -> list[f
 
 
 def _add_ridge(picture: Image.Image, scene: Scene, depth: float, chance: random.Random) -> None:
-    """depth: 0 the farthest, 1 the nearest."""
+    """Draws one ridge. depth: 0 for the farthest, 1 for the nearest."""
     foot = HEIGHT_PX * scene.horizon
     base = foot if scene.water else foot + depth**1.4 * (HEIGHT_PX - foot) * 0.9
     height = HEIGHT_PX * (0.24 - 0.13 * depth if scene.water else 0.26 - 0.1 * depth)
@@ -186,7 +186,7 @@ def _add_lake(picture: Image.Image, scene: Scene, chance: random.Random) -> None
 
 
 def _glow() -> Image.Image:
-    """Light that fades from the middle to nothing at the nearest edge, where Pillow's gradient stands at 181."""
+    """Light that fades from the middle to zero at the nearest edge, where Pillow's gradient is at 181."""
     return Image.radial_gradient("L").point([max(0, 180 - value) * 255 // 180 for value in range(256)])
 
 

@@ -1,4 +1,4 @@
-"""The main job, offline: the bundled article and origin through the same walk as every other article."""
+"""The demo: rewrites the bundled article, with a bundled origin, through the same code as every other article."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
@@ -36,10 +36,11 @@ def read_article() -> str:
 
 
 async def run_demo(settings: Settings, folder: Path, *, echo: Callable[[str], object]) -> int:
-    """Rewrites the bundled article into `folder` and says what was done; the exit code of the run.
+    """Rewrites the bundled article into `folder` and prints a summary. Returns the exit code of the run.
 
-    folder: gets article.md, local/ (the result with its assets), report.jsonl and cache/. Run again in the same
-    folder, nothing is fetched. StoreFailed where it cannot be written.
+    folder: gets article.md, local/ (the result with its assets), report.jsonl and cache/. A second run in the same
+        folder fetches no image.
+    Raises StoreFailed where the folder cannot be written.
     """
     article = folder / ARTICLE
     await asyncio.to_thread(files.write_whole, article, read_article().encode())
@@ -49,7 +50,7 @@ async def run_demo(settings: Settings, folder: Path, *, echo: Callable[[str], ob
         sources = {image.source for image in row.images}
         wrappers = {source: _wrappers(parts, source) for source in sources}
     assets = await asyncio.to_thread(_asset_files, where.root, row.images)
-    echo("The bundled article goes the way of every other one; a small web server on this machine plays")
+    echo("mediasvc rewrites the bundled article like any other; a small web server on this machine plays")
     echo(f"its news site, so nothing leaves the machine. Before: {article}\n")
     for line in summarise(row.images, wrappers, assets, origin.requests):
         echo(line)
@@ -61,20 +62,20 @@ async def run_demo(settings: Settings, folder: Path, *, echo: Callable[[str], ob
 
 @contextmanager
 def origin_in_background() -> Iterator[int]:
-    """The port of the bundled origin, which answers in a thread of its own while the block runs."""
+    """The port of the bundled origin, which runs in a thread while the block runs."""
     with origin_beside() as origin:
         yield origin.port
 
 
 def demo_settings(settings: Settings, folder: Path, port: int) -> Settings:
-    """The settings, but with a cache of its own and the article's hosts led to the origin on `port`."""
-    led = ",".join(part for part in (connect_to(port), settings.connect_to) if part)
+    """The settings with a separate cache, and with the article's hosts connected to the origin on `port`."""
+    hosts = ",".join(part for part in (connect_to(port), settings.connect_to) if part)
     return replace(
         settings,
         data_dir=folder / "cache",
         store_url="",
         index_url="",
-        connect_to=led,
+        connect_to=hosts,
         fetch_proxy="",
         allowed_hosts=(),
         denied_hosts=(),

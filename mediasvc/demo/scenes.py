@@ -11,7 +11,8 @@ class Scene:
     """One time of day and its land.
 
     sky: colours from the zenith to the horizon. haze: what distance fades into. land: the nearest ridge.
-    sun: colour, then where it stands as fractions of the width and height. water: a lake lies in front.
+    sun: its colour, then its position as fractions of the width and height.
+    water: whether there is a lake in front.
     """
 
     sky: tuple[Colour, ...]

@@ -1,4 +1,4 @@
-"""What the demo did, in lines that a newcomer understands."""
+"""The summary of the demo, in lines that a newcomer understands."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from mediasvc.articles.rows import ImageRow, Status
 
 @dataclass(frozen=True, slots=True)
 class AssetFile:
-    """A file that lies in the output folder. width, height: pixels."""
+    """An image file in the output folder. width, height: pixels."""
 
     width: int
     height: int
@@ -21,11 +21,12 @@ def summarise(
     files: Mapping[str, AssetFile],
     requests: int,
 ) -> list[str]:
-    """The lines, without line ends.
+    """The lines of the summary, without line ends.
 
-    wrappers: per source URL, the hosts of what it was wrapped in, outermost first; absent: nothing.
-    files: by the paths that the places name as their original and thumbnail.
-    requests: how many the origin had to answer.
+    places: the references of the article.
+    wrappers: by source URL, the hosts of its wrappers, outermost first.
+    files: by the paths that the places have as original and thumbnail.
+    requests: number of requests that the origin answered.
     """
     pictures: dict[str, list[ImageRow]] = {}
     for place in places:

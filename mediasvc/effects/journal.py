@@ -1,4 +1,4 @@
-"""Which article of a batch is done, so that a run that was ended goes on where it stopped."""
+"""The journal of finished articles, by which an interrupted run continues where it stopped."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -13,10 +13,12 @@ _PAGE: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class JournalRow:
-    """One article that is done.
+    """One finished article.
 
-    path: as in its job, with surrogate escapes for bytes that are no UTF-8. key: digest of the input and the options.
-    digest_out: of what was written. report_json: its object in the report.
+    path: relative to the job's folder, with surrogate escapes for bytes that are not UTF-8.
+    key: fingerprint of the options, digest of the input, and fingerprint of the settings.
+    digest_out: digest of the output.
+    report_json: its line in the report.
     """
 
     path: str
@@ -26,16 +28,16 @@ class JournalRow:
 
 
 class Journal(Protocol):
-    """job: any text that names a run over a folder. Trouble is StoreFailed."""
+    """Finished articles by job, which is any text that names runs over one folder. Raises StoreFailed."""
 
     async def some(self, job: str, paths: Sequence[str]) -> dict[str, JournalRow]:
-        """What is recorded of some articles, by path; those of which nothing is are left out."""
+        """The rows of some articles, by path, without the articles that have none."""
 
     async def record(self, job: str, rows: Sequence[JournalRow]) -> None:
-        """Replaces what was recorded of some articles; on the disk when it returns."""
+        """Replaces the rows of some articles; they are on the disk when it returns."""
 
     async def close(self) -> None:
-        """Ends after everything asked before is recorded."""
+        """Closes the journal after every earlier call is recorded."""
 
 
 _MIGRATIONS: Final = (
@@ -49,7 +51,7 @@ _MIGRATIONS: Final = (
 
 
 class SqliteJournal:
-    """See Journal. Several runs may share the file."""
+    """A journal in a SQLite file, which several runs can share."""
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path, _MIGRATIONS, name="journal", durable=True)
@@ -71,12 +73,12 @@ class SqliteJournal:
 
     async def record(self, job: str, rows: Sequence[JournalRow]) -> None:
         """See Journal."""
-        told = [(_bytes(job), _bytes(row.path), row.key, row.digest_out, row.report_json) for row in rows]
+        values = [(_bytes(job), _bytes(row.path), row.key, row.digest_out, row.report_json) for row in rows]
 
         def put(connection: sqlite3.Connection) -> None:
-            connection.executemany("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?)", told)
+            connection.executemany("INSERT OR REPLACE INTO done VALUES (?, ?, ?, ?, ?)", values)
 
-        if told:
+        if values:
             await self._database.write(put)
 
     async def close(self) -> None:

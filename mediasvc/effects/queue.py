@@ -1,4 +1,4 @@
-"""Batch work on many machines: chunks go out through Dramatiq over Redis, their results come back by name."""
+"""The queue between a run and its queue workers: chunks go out through Dramatiq over Redis, results come back."""
 
 import asyncio
 import base64
@@ -24,18 +24,18 @@ from mediasvc.errors import StoreFailed
 
 QUEUE: Final = "mediasvc"
 ACTOR: Final = "rewrite_chunk"
-# A worker that says nothing for so long is dead, and its chunks go to others.
+# A queue worker without a heartbeat for this long is dead, and its chunks go to others.
 _HEARTBEAT_MS: Final = 5_000
-# With the library's 1,000 the search for dead workers is left to chance, and none was found within 40 s.
+# With the library's 1,000, dead queue workers are found by chance: not within 40 s when measured.
 _MAINTENANCE: Final = 1_000_000
-# The longest between two looks for work of a worker that has some and room for more, and of one that has none.
+# Longest poll interval while busy with spare capacity, and while idle.
 _LOOK_MS: Final = 50
 _IDLE_LOOK_MS: Final = 250
 _FULL_S: Final = 1.0
 _ALIVE_S: Final = 30
 _RESULT_TTL_S: Final = 3600
 _RESEND_S: Final = 120.0
-# How long a queue may be gone in the middle of a run.
+# How long the queue can be unreachable in the middle of a run.
 _PATIENCE_S: Final = 60.0
 _HANG_S: Final = 30.0
 _ANSWER_S: Final = 10.0
@@ -45,25 +45,26 @@ _PACKED: Final = "z"
 
 
 class _Quiet(dramatiq.Message[None]):
-    """Without its arguments in words: the library logs those of a message that fails, and articles stand in them."""
+    """A message whose text has no arguments: the library logs messages that fail, and arguments are articles."""
 
     def __str__(self) -> str:
         return f"{self.actor_name} {self.message_id}"
 
 
 class _Consumer(_RedisConsumer):
-    """Takes pieces one by one, so that none waits here while a neighbour is idle, and the next as soon as one is done.
+    """Takes pieces one by one, so that none waits here while another queue worker is idle.
 
-    The library's own looks again only up to a second after it was full. Both look less often the longer there was nothing.
+    Takes the next piece as soon as one is done; the library's own consumer waits up to a second when it was full.
+    Both poll less often the longer there was no work.
     """
 
     def __init__(self, broker: RedisBroker, queue_name: str, most: int) -> None:
-        """most: pieces at once."""
+        """most: pieces at the same time."""
         super().__init__(broker, queue_name, most, _LOOK_MS)  # type: ignore[no-untyped-call]  # as below
         self._most = most
         self._has_room = threading.Event()
 
-    def __next__(self) -> Any:  # what the library gives: a message, or None to be asked again
+    def __next__(self) -> Any:  # the library's return type: a message, or None to poll again
         count = self.outstanding_message_count
         if count >= self._most:
             self._has_room.wait(_FULL_S)
@@ -93,7 +94,7 @@ class _Consumer(_RedisConsumer):
 
 class _Broker(RedisBroker):
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> dramatiq.Consumer:
-        # Messages that are sent round again have a queue of their own, whose consumer keeps up the heartbeat.
+        # Retried messages have a queue of their own, whose consumer keeps the heartbeat going.
         if queue_name == QUEUE:
             return _Consumer(self, queue_name, prefetch)
         return super().consume(queue_name, prefetch, timeout)
@@ -101,8 +102,8 @@ class _Broker(RedisBroker):
 
 def make_broker(url: str) -> RedisBroker:
     """The Dramatiq broker of both sides. url: redis://…"""
-    return _Broker(  # type: ignore[no-untyped-call]  # the library leaves it untyped
-        # A worker that gives up on an answer loses the pieces in it until they are sent again.
+    return _Broker(  # type: ignore[no-untyped-call]  # untyped in the library
+        # A queue worker that times out here loses the pieces in the reply until they are sent again.
         client=redis.Redis.from_url(url, socket_connect_timeout=3, socket_timeout=_HANG_S),
         namespace="mediasvc:queue",
         middleware=[ShutdownNotifications(notify_shutdown=False), Retries(max_retries=5, max_backoff=10_000)],
@@ -117,15 +118,17 @@ def pack(data: bytes) -> str:
 
 
 def unpack(text: object) -> bytes:
-    """What pack made. ValueError on anything else."""
+    """The bytes that pack() packed. Raises ValueError for any other text."""
     if not isinstance(text, str) or not text.startswith(_PACKED):
         raise ValueError("not a packed message")
     return decompress(base64.b64decode(text[1:]))
 
 
 def _connect(url: str, *, retries: int, timeout_s: float | None) -> "redis.asyncio.Redis":
-    """timeout_s: of each answer; None where the caller ends it, for the library's limit loses cancellations
-    on Python 3.11 (wait_for), and a task that loops would never end.
+    """A Redis client.
+
+    timeout_s: for each reply. None where the caller has its own limit: that of the library loses cancellations on
+        Python 3.11 (wait_for), so a task that loops would never end.
     """
     return redis.asyncio.Redis.from_url(
         url,
@@ -141,23 +144,23 @@ def _alive_key(run: str) -> str:
 
 
 def _results_key(run: str) -> str:
-    """A hash by piece, so that an answer which is lost on the way can be asked for again."""
+    """Key of a hash by piece: a reply that is lost on the way can be read again."""
     return f"mediasvc:run:{run}:results"
 
 
 def _news_key(run: str) -> str:
-    """A list of pieces whose results have come."""
+    """Key of a list of pieces whose results are there."""
     return f"mediasvc:run:{run}:news"
 
 
 class AskingSide:
-    """The run that cuts the work into chunks and waits for what becomes of them. `async with` opens it."""
+    """The side of the run: sends pieces of work and waits for their results. `async with` opens it."""
 
     def __init__(self, url: str, *, on_silence: Callable[[], None]) -> None:
-        """on_silence: told once when nothing came back for a while though work is waiting."""
+        """on_silence: called once when no result has come for a while although work is waiting."""
         self._run = secrets.token_hex(12)
         self._broker = make_broker(url)
-        # No retries behind our back: after every broken connection it is asked what is still there.
+        # No retries inside the client: after every broken connection, this class checks what Redis still has.
         self._redis = _connect(url, retries=0, timeout_s=None)
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -189,10 +192,10 @@ class AskingSide:
         await asyncio.to_thread(self._broker.close)
 
     async def do(self, work: bytes) -> bytes:
-        """Sends one piece of work and waits for its result, however long that takes.
+        """Sends one piece of work and waits for its result, without a time limit.
 
-        A piece of which nothing is heard is sent again, and so is every piece when Redis was gone or emptied
-        meanwhile; doing one twice does no harm. StoreFailed where the queue is gone for a minute.
+        Sends a piece again when it has no result for a while, and every piece when Redis was unreachable or emptied
+        meanwhile; rewriting a piece twice does no harm. Raises StoreFailed where the queue is gone for a minute.
         """
         name = secrets.token_hex(8)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -202,7 +205,7 @@ class AskingSide:
             while True:
                 lost = self._lost
                 await self._send(name, packed)
-                either: set[asyncio.Future[Any]] = {future, lost}  # of different results
+                either: set[asyncio.Future[Any]] = {future, lost}  # futures of different types
                 await asyncio.wait(either, timeout=_RESEND_S, return_when=asyncio.FIRST_COMPLETED)
                 if future.done():
                     return future.result()
@@ -243,7 +246,7 @@ class AskingSide:
                 self._was_cut = True
                 continue
             if self._was_cut or not was_there:
-                # Redis began anew, was emptied, or took us for dead: pieces and results may be gone.
+                # Redis restarted, was emptied, or expired our key: pieces and results can be lost.
                 self._was_cut = False
                 self._lost.set_result(None)
                 self._lost = asyncio.get_running_loop().create_future()
@@ -254,8 +257,8 @@ class AskingSide:
         while True:
             try:
                 async with asyncio.timeout(_ANSWER_S):
-                    told = await self._redis.blpop([_news_key(self._run)], timeout=1)
-                    found = await self._look(_text(told[1]) if told is not None else None)
+                    news = await self._redis.blpop([_news_key(self._run)], timeout=1)
+                    found = await self._collect(_text(news[1]) if news is not None else None)
             except (redis.exceptions.RedisError, TimeoutError):
                 metrics.store_errors.labels(store="queue", operation="receive").inc()
                 self._was_cut = True
@@ -267,8 +270,8 @@ class AskingSide:
                 self._was_silent = True
                 self._on_silence()
 
-    async def _look(self, name: str | None) -> bool:
-        """Hands out the result of one piece, or, where there was no news, of every piece; whether there was any."""
+    async def _collect(self, name: str | None) -> bool:
+        """Reads the result of one piece, or of every piece where name is None. Returns whether there was any."""
         names = list(self._waiting) if name is None else [name]
         if not names:
             return False
@@ -284,7 +287,7 @@ class AskingSide:
 
 
 def _gone(error: Exception) -> StoreFailed:
-    """With the words of Redis or of the system; of the URL these hold the host at most."""
+    """The error of a queue that does not answer. Redis' own message names no more of the URL than its host."""
     why = f": {error}" if str(error) else ""
     return StoreFailed(f"the queue (MEDIASVC_QUEUE_URL) does not answer{why}")
 
@@ -294,25 +297,25 @@ def _text(value: object) -> str:
 
 
 class WorkingSide:
-    """What a worker says back to the runs that asked."""
+    """The side of a queue worker: returns results to the runs that wait for them."""
 
     def __init__(self, url: str) -> None:
         self._redis = _connect(url, retries=5, timeout_s=_ANSWER_S)
 
     async def is_wanted(self, run: str) -> bool:
-        """Whether the run that asked is still there. StoreFailed."""
+        """Whether the run that sent a piece still waits for it. Raises StoreFailed."""
         try:
             return bool(await self._redis.exists(_alive_key(run)))
         except redis.exceptions.RedisError as error:
             raise StoreFailed("the queue does not answer") from error
 
-    async def tell(self, run: str, name: str, result: bytes) -> None:
-        """Hands a result back; it is kept for an hour. StoreFailed where the queue takes none for a minute."""
+    async def return_result(self, run: str, name: str, result: bytes) -> None:
+        """Returns a result, which Redis keeps for an hour. Raises StoreFailed where the queue takes none for a minute."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _PATIENCE_S
         while True:
             try:
-                await self._tell(run, name, result)
+                await self._store(run, name, result)
                 return
             except redis.exceptions.RedisError as error:
                 metrics.store_errors.labels(store="queue", operation="tell").inc()
@@ -321,7 +324,7 @@ class WorkingSide:
                 logs.get().warning("chunk.undelivered", run=run, error=str(error))
             await asyncio.sleep(_AGAIN_S)
 
-    async def _tell(self, run: str, name: str, result: bytes) -> None:
+    async def _store(self, run: str, name: str, result: bytes) -> None:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(_results_key(run), name, result)
             pipe.expire(_results_key(run), _RESULT_TTL_S)
@@ -330,5 +333,5 @@ class WorkingSide:
             await pipe.execute()
 
     async def close(self) -> None:
-        """Lets go of the connection."""
+        """Closes the connection."""
         await self._redis.aclose()

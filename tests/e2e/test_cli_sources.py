@@ -70,7 +70,7 @@ def test_output_that_has_no_room_is_told_as_that(tmp_path: Path) -> None:
 
         assert (done.returncode, done.stderr) == (
             4,
-            "mediasvc: stdout cannot be written: No space left on device\n",
+            "mediasvc: cannot write to stdout: No space left on device\n",
         )
 
 

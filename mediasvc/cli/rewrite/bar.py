@@ -1,4 +1,4 @@
-"""A line that stays at the bottom of a terminal and changes, with others passing above it."""
+"""A progress line at the bottom of a terminal, with other lines above it."""
 
 from typing import TextIO
 
@@ -8,7 +8,7 @@ from rich.text import Text
 
 
 class Bar:
-    """There from the moment it is made."""
+    """The progress line; creating it shows it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream)
@@ -16,13 +16,13 @@ class Bar:
         self._live.start()
 
     def show(self, line: str) -> None:
-        """In the place of what was there."""
+        """Replaces the progress line."""
         self._live.update(Text(line))
 
     def say(self, line: str) -> None:
-        """Above it, to stay."""
+        """Prints a line above the progress line."""
         self._console.print(Text(line), soft_wrap=True)
 
     def end(self) -> None:
-        """Takes it away."""
+        """Removes the progress line."""
         self._live.stop()

@@ -1,4 +1,4 @@
-"""A run over files and folders: what is done already is reported, everything else rewritten."""
+"""Runs a batch over files and folders, with progress and a report."""
 
 import asyncio
 import os
@@ -25,11 +25,11 @@ from mediasvc.effects.locks import Locks
 from mediasvc.engines import event_loop
 from mediasvc.startup import keep_what_is_loaded
 
-_TURN_TOLD_S = 1.0
+_WAIT_REPORTED_AFTER_S = 1.0
 
 
 def rewrite_all(settings: Settings, options: Options, wheres: list[Plan], report: Path | None) -> int:
-    """Every article of some plans; the exit code of the run. InvalidRequest, StoreFailed."""
+    """Rewrites every article of some plans. Returns the exit code. Raises InvalidRequest, StoreFailed."""
     for where in wheres:
         files.check_writable(where.root)
         files.check_folder(where.assets)
@@ -45,7 +45,7 @@ async def _rewrite_all(
     keep_what_is_loaded()
     progress = Progress(sys.stderr)
     async with wiring.open_records(settings) as records, open_work(settings, records) as work:
-        # Not before these: an earlier report of this name is the way back as long as the run has not begun.
+        # Only now: until the run begins, an earlier report of this name is the undo record of the files.
         report_file = ReportFile(report) if report else None
         try:
             with progress:
@@ -76,18 +76,18 @@ async def _rewrite_all(
 
 @asynccontextmanager
 async def _turn(turns: Locks, where: Plan, progress: Progress) -> AsyncIterator[None]:
-    """In place, runs over one folder take turns: the second would find each article changed under its hands."""
+    """Makes runs in place over one folder wait for each other: both would change the same articles."""
     if not where.in_place:
         yield
         return
-    line = f"mediasvc: another run is at work on {files.shown(where.root)}; waiting for it"
-    telling = asyncio.get_running_loop().call_later(_TURN_TOLD_S, progress.say, line)
+    line = f"mediasvc: another run is rewriting {files.shown(where.root)}; waiting for it to end"
+    notice = asyncio.get_running_loop().call_later(_WAIT_REPORTED_AFTER_S, progress.say, line)
     try:
         async with turns.hold(f"run:{os.path.realpath(where.root)}"):
-            telling.cancel()
+            notice.cancel()
             yield
     finally:
-        telling.cancel()
+        notice.cancel()
 
 
 def _say_totals(totals: Totals, wheres: list[Plan]) -> None:

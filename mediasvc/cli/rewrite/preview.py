@@ -1,4 +1,4 @@
-"""Dry runs: a diff of what would change, and nothing written or fetched."""
+"""Dry runs: print a diff of what would change, without writing or fetching."""
 
 import asyncio
 import difflib
@@ -26,7 +26,7 @@ from mediasvc.wiring.parts import Parts, open_parts
 
 
 def preview_stdin(settings: Settings, content: bytes, article: ArticleOptions) -> int:
-    """The exit code, 0. InvalidRequest."""
+    """Previews one article. Returns the exit code. Raises InvalidRequest."""
     return asyncio.run(_preview_stdin(settings, content, article))
 
 
@@ -38,7 +38,7 @@ async def _preview_stdin(settings: Settings, content: bytes, article: ArticleOpt
 
 
 def preview_all(settings: Settings, options: Options, wheres: list[Plan]) -> int:
-    """Every article of some plans; the exit code. InvalidRequest where there is none."""
+    """Previews every article of some plans. Returns the exit code. Raises InvalidRequest where there is none."""
     for where in wheres:
         check(where)
     return asyncio.run(_preview_all(settings, options, wheres))
@@ -55,8 +55,8 @@ async def _preview_all(settings: Settings, options: Options, wheres: list[Plan])
         for where, item in ((plan, found) for plan in wheres for found in scan(plan, unread=unread)):
             try:
                 seen = files.read_whole(item.path, settings.max_article_bytes)
-                told = _preview_options(options, where, item.type, item.out.parent)
-                preview = await parts.articles.preview(seen.data, told)
+                article = _preview_options(options, where, item.type, item.out.parent)
+                preview = await parts.articles.preview(seen.data, article)
             except MediaError as error:
                 click.echo(printable(f"mediasvc: {files.shown(item.path)}: {error}"), err=True)
                 codes.append(error.exit_code)
@@ -80,7 +80,7 @@ def _preview_options(options: Options, where: Plan, kind: ArticleType, folder: P
 
 @asynccontextmanager
 async def _only_looking(settings: Settings) -> AsyncIterator[Parts]:
-    """Parts for a dry run, which leaves nothing behind: not even an index, where there is none yet."""
+    """The parts for a dry run, which leaves no file behind: not even an index where there is none yet."""
     with tempfile.TemporaryDirectory(prefix="mediasvc-") as nowhere:
         if not settings.index_url and not (settings.data_dir / "index.sqlite").exists():
             settings = replace(settings, data_dir=Path(nowhere))
@@ -92,7 +92,7 @@ def _print_diff(name: str, before: bytes, after: bytes) -> None:
     if before == after:
         return
     if " " in name:
-        name += "\t"  # else patch takes what stands behind the blank for a date
+        name += "\t"  # or patch would take the text after the blank for a date
     lines = difflib.diff_bytes(
         difflib.unified_diff,
         _lines(before),
@@ -106,5 +106,5 @@ def _print_diff(name: str, before: bytes, after: bytes) -> None:
 
 
 def _lines(text: bytes) -> list[bytes]:
-    """As a diff has them, for which a lone CR ends none."""
+    """Lines as diff counts them: a lone CR does not end a line."""
     return io.BytesIO(text).readlines()

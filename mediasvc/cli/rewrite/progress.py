@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a line every so often elsewhere."""
+"""Shows the progress of a run: a bar on a terminal, a line now and then elsewhere."""
 
 import time
 from pathlib import Path
@@ -13,24 +13,26 @@ from mediasvc.effects.disk import files
 
 _BAR_AFTER_S = 0.5
 _LINE_EVERY_S = 30.0
-_IMAGES_TOLD = 20
-# Addresses and names are other people's text: what would steer the terminal is left out.
+_IMAGES_SHOWN = 20
+# Addresses and names come from strangers: characters that would control the terminal are left out.
 _CONTROLS = {code: None for code in (*range(32), 127) if chr(code) not in "\t\n"}
 
 
 class Progress:
-    """A context manager; update may be called as often as one likes."""
+    """A context manager; call update as often as you like."""
 
     def __init__(self, stream: TextIO, *, every_s: float = _LINE_EVERY_S) -> None:
-        """stream: where people look, usually stderr. every_s: between two lines, where there is no bar."""
+        """stream: for people, usually stderr.
+        every_s: seconds between two lines where there is no bar.
+        """
         self._stream = stream
         self._every_s = every_s
         self._has_bar = stream.isatty()
         self._bar: programs.Bar | None = None
-        self._began = self._told = time.monotonic()
+        self._began = self._shown_at = time.monotonic()
 
     def __enter__(self) -> "Progress":
-        self._began = self._told = time.monotonic()
+        self._began = self._shown_at = time.monotonic()
         return self
 
     def __exit__(
@@ -41,7 +43,7 @@ class Progress:
             self._bar = None
 
     def say(self, line: str) -> None:
-        """A line of its own, above the bar where there is one."""
+        """Prints a line, above the bar where there is one."""
         line = line.translate(_CONTROLS)
         if self._bar is not None:
             self._bar.say(line)
@@ -49,12 +51,12 @@ class Progress:
             print(line, file=self._stream, flush=True)
 
     def update(self, totals: Totals) -> None:
-        """What the run has done so far."""
+        """Shows the totals of the run so far."""
         now = time.monotonic()
         if self._has_bar:
             self._show(self._line(totals, now), now)
-        elif now - self._told >= self._every_s:
-            self._told = now
+        elif now - self._shown_at >= self._every_s:
+            self._shown_at = now
             self.say(self._line(totals, now))
 
     def _show(self, line: str, now: float) -> None:
@@ -79,7 +81,7 @@ class Progress:
 
 
 class Failures:
-    """Says what failed, a line each; images only so many times, for the report has them all."""
+    """Prints a line for each failure, for the first few images only: the report has them all."""
 
     def __init__(self, progress: Progress, report: Path | None) -> None:
         self._progress = progress
@@ -87,7 +89,7 @@ class Failures:
         self._images = 0
 
     def __call__(self, row: ArticleRow) -> None:
-        """One article of the report."""
+        """Prints the failures of one article."""
         path = files.shown(Path(row.path))
         if row.failure:
             self._progress.say(f"mediasvc: {path}: {row.failure.message} ({row.failure.code})")
@@ -95,11 +97,11 @@ class Failures:
             if image.status is not Status.FAILED:
                 continue
             self._images += 1
-            if self._images <= _IMAGES_TOLD:
+            if self._images <= _IMAGES_SHOWN:
                 self._progress.say(f"mediasvc: {path}: {image.source}: {image.code}")
-            elif self._images == _IMAGES_TOLD + 1:
-                where = f"are in {self._report}" if self._report else "can be had with --report"
-                self._progress.say(f"mediasvc: further images failed; all of them {where}")
+            elif self._images == _IMAGES_SHOWN + 1:
+                where = f"are in {self._report}" if self._report else "can be listed with --report"
+                self._progress.say(f"mediasvc: more images failed; all of them {where}")
 
 
 def _duration(seconds: float) -> str:

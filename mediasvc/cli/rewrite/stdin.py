@@ -1,4 +1,4 @@
-"""One article from stdin to stdout, its images into a folder."""
+"""Rewrites one article from stdin to stdout, with its images in a folder."""
 
 import asyncio
 import sys
@@ -36,7 +36,10 @@ def rewrite_stdin(
     dry_run: bool,
     report: Path | None,
 ) -> int:
-    """The exit code. BodyTooLarge, StoreFailed. What cannot be rewritten as a whole comes out as it went in."""
+    """Rewrites stdin. An article that fails comes out unchanged. Returns the exit code.
+
+    Raises BodyTooLarge, StoreFailed.
+    """
     if base_url is not None:
         try:
             base_url = urls.normalise(base_url)

@@ -1,4 +1,4 @@
-"""Where the articles of a run are done: here, or by workers behind a queue."""
+"""Runs the chunks of a batch: in this process, or in queue workers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from mediasvc.startup import keep_what_is_loaded
 
 
 class Work:
-    """What it takes is read in and opened when it is first asked for: a run whose articles are all done never does."""
+    """Runs chunks. Loads and opens its parts on first use: a run that finds all articles finished needs none."""
 
     def __init__(self, settings: Settings, records: "wiring.Records", stack: AsyncExitStack) -> None:
         self._settings = settings
@@ -29,7 +29,7 @@ class Work:
         self._elsewhere: Run | None = None
 
     async def run_chunk(self, chunk: Chunk) -> tuple[Done, ...]:
-        """See batch.run.Batch."""
+        """See Batch.__init__."""
         if self._settings.queue_url:
             return await (await self._queue())(chunk)
         parts = await self._opened()
@@ -37,7 +37,7 @@ class Work:
         return await rewrite_chunk(parts.articles, chunk)
 
     async def find_blob(self, digest: str) -> Path | None:
-        """See batch.run.Batch."""
+        """See Batch.__init__."""
         return await (await self._opened()).blobs.path(digest)
 
     async def _opened(self) -> "wiring.Parts":
@@ -58,7 +58,7 @@ class Work:
 
 @asynccontextmanager
 async def open_work(settings: Settings, records: "wiring.Records") -> AsyncIterator[Work]:
-    """Closed before the records are."""
+    """A Work whose parts are closed at the end of the block, before the records."""
     async with AsyncExitStack() as stack:
         yield Work(settings, records, stack)
 
@@ -66,7 +66,8 @@ async def open_work(settings: Settings, records: "wiring.Records") -> AsyncItera
 async def _ask(queue_url: str, stack: AsyncExitStack) -> Run:
     def on_silence() -> None:
         click.echo(
-            "mediasvc: no worker has answered yet; is `mediasvc worker` running on this queue?", err=True
+            "mediasvc: no queue worker has answered yet; is `mediasvc worker` running on this queue?",
+            err=True,
         )
 
     asking = await stack.enter_async_context(wiring.AskingSide(queue_url, on_silence=on_silence))
@@ -75,9 +76,11 @@ async def _ask(queue_url: str, stack: AsyncExitStack) -> Run:
         try:
             results = results_from_bytes(await asking.do(chunk_to_bytes(chunk)))
             if len(results) != len(chunk.tasks):
-                raise ValueError("not as many articles as were asked for")
+                raise ValueError("not one result for each article")
             return results
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreFailed("a worker's answer cannot be read; do all run the same version?") from error
+            raise StoreFailed(
+                "cannot read the result of a queue worker; run the same version of mediasvc everywhere"
+            ) from error
 
     return run_chunk
