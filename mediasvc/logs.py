@@ -71,20 +71,39 @@ def _open() -> "FilteringBoundLogger":
     # Here: with rich behind it, it takes longer to read in than a command that has nothing to log takes in all.
     import structlog
 
-    if _wanted is not None:
-        form, level = _wanted
-        renderer: Any = (  # structlog's processors have no common public type
-            _as_json
-            if form == "json"
-            else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
-        )
-        structlog.configure(
-            processors=[_stamp, structlog.processors.format_exc_info, renderer],
-            wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-            cache_logger_on_first_use=True,
-        )
+    if _wanted is None:
+        return _of_a_program()
+    form, level = _wanted
+    renderer: Any = (  # structlog's processors have no common public type
+        _as_json
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    )
+    structlog.configure(
+        processors=[_stamp, structlog.processors.format_exc_info, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
     logger: FilteringBoundLogger = structlog.get_logger()
+    return logger
+
+
+def _of_a_program() -> "FilteringBoundLogger":
+    """The logger where mediasvc is part of a program: lines go to `logging`, and the program decides about them."""
+    import structlog
+
+    lines = logging.getLogger("mediasvc")
+    lines.addHandler(logging.NullHandler())
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        lines,
+        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+    )
     return logger
 
 

@@ -163,6 +163,7 @@ def read_settings(
     flags: Mapping[str, object] | None = None,
     *,
     defaults: Mapping[str, object] | None = None,
+    looks_around: bool = True,
     checks: Sequence[Callable[[Settings], Iterable[str]]] = (),
 ) -> Settings:
     """Flags beat environment beats `*_FILE` twins beats the TOML file beats defaults.
@@ -171,13 +172,15 @@ def read_settings(
     config: a TOML file; None: MEDIASVC_CONFIG, else mediasvc.toml in the current folder if it is there.
     flags: values given on the command line, by setting name; None values count as not given.
     defaults: in the place of a setting's own, by its name.
+    looks_around: whether a mediasvc.toml in the current folder is read when `config` is None.
     checks: what else can be wrong with settings; each gives its problems, with the variable first.
     InvalidSettings names every problem at once, one a line, each with its variable.
     """
     problems: list[str] = []
     known = {one.name for one in fields(Settings)}
     told = dict(defaults or {})
-    told.update(_from_toml(environ, config, known, problems))
+    if config is not None or looks_around:
+        told.update(_from_toml(environ, config, known, problems))
     told.update(_from_environment(environ, known, problems))
     told.update((name, value) for name, value in (flags or {}).items() if value is not None)
     values: dict[str, Any] = {}  # Any: each of its setting's type

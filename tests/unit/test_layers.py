@@ -15,6 +15,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("server.processes.supervisor",),
     ("server.*", "server"),
     ("demo", "demo.*"),
+    ("library",),
     ("wiring.*", "wiring"),
     ("config.*", "config"),
     ("batch", "batch.*"),
@@ -96,6 +97,8 @@ def test_imports_point_down() -> None:
             theirs = _layer(target)
             if not ours or theirs is None or mine is None or target == name:
                 continue
+            if (name, target.partition(".")[0]) == ("__init__", "library"):
+                continue  # mediasvc.open leads to its door when it is called
             peers = any(
                 p.endswith(".*") and f"{name}.".startswith(p[:-1]) and f"{target}.".startswith(p[:-1])
                 for p in PEERS
