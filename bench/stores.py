@@ -27,7 +27,8 @@ from mediasvc.core.picture import Picture
 from mediasvc.core.records.index_entry import Entry
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.file_store import FileBlobs
-from mediasvc.effects.blobs.object_store import ObjectBlobs, open_store
+from mediasvc.effects.blobs.fronted import FrontedBlobs
+from mediasvc.effects.blobs.object_store import open_object_store
 from mediasvc.effects.index import Index
 from mediasvc.effects.index.redis import RedisIndex
 from mediasvc.effects.index.sqlite import SqliteIndex
@@ -70,7 +71,7 @@ async def measure(folder: Path, valkey: Valkey, s3: SeaweedS3, rounds: int) -> l
     journal = SqliteJournal(folder / "journal.sqlite")
     files = FileBlobs(folder / "blobs", 1 << 33)
     front = FileBlobs(folder / "front", 1 << 33)
-    objects = ObjectBlobs(open_store(s3.url("bench")), front)
+    objects = FrontedBlobs(open_object_store(s3.url("bench")), front)
     alone, together = Flights(FileLocks(folder / "locks")), Flights(RedisLocks(link))
     numbers = itertools.count(1_000_000)
     most = os.urandom(SIZE - 8)  # random bytes for each blob would cost as much as keeping it

@@ -104,7 +104,7 @@ async def _do(
     else:
         results = await without_stored_data(parts.blobs, results)
         if settings.store_url:
-            results = await with_local_data(parts.local_blobs, results, _CARRIED_BYTES)
+            results = await with_local_data(parts.blobs, results, _CARRIED_BYTES)
     results = tuple(replace(done, settings=decided_by) for done in results)
     await side.return_result(run, name, results_to_bytes(results))
     logs.get().info("chunk.done", run=run, articles=len(results))

@@ -120,7 +120,7 @@ async def with_all_data(blobs: Blobs, results: Results) -> Results:
     return _with_data(results, data)
 
 
-async def with_local_data(local: Blobs, results: Results, most: int) -> Results:
+async def with_local_data(blobs: Blobs, results: Results, most: int) -> Results:
     """The results with bytes of assets that this machine has, the smallest first: the run then pulls fewer blobs.
 
     most: bytes of all of them.
@@ -132,13 +132,13 @@ async def with_local_data(local: Blobs, results: Results, most: int) -> Results:
         if most < 0:
             break
         chosen.append(digest)
-    found = await asyncio.gather(*(_read(local, digest) for digest in chosen))
+    found = await asyncio.gather(*(_read(blobs, digest) for digest in chosen))
     return _with_data(results, dict(zip(chosen, found, strict=True)))
 
 
 async def _read(blobs: Blobs, digest: str) -> bytes | None:
     try:
-        return await blobs.read(digest)
+        return await blobs.read_local(digest)
     except StoreFailed:  # counted there; the run can read the blob from the object store
         return None
 

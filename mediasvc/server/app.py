@@ -50,7 +50,7 @@ def create_app(settings: Settings, parts: Parts, purge_token: PurgeToken) -> web
         index=parts.records.index,
         images=parts.images,
         memory=memory,
-        local_blobs=parts.local_blobs,
+        blobs=parts.blobs,
     )
     fast_path = FastPath(
         memory=memory,

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from mediasvc import logs
-from mediasvc.effects.blobs.file_store import FileBlobs
+from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.index import Index
 from mediasvc.errors import StoreFailed
 from mediasvc.images.walk import Images
@@ -27,13 +27,13 @@ class PurgeFeed:
     """Drops from this process what was purged anywhere."""
 
     def __init__(
-        self, *, token: PurgeToken, index: Index, images: Images, memory: Memory, local_blobs: FileBlobs
+        self, *, token: PurgeToken, index: Index, images: Images, memory: Memory, blobs: Blobs
     ) -> None:
         self._token = token
         self._index = index
         self._images = images
         self._memory = memory
-        self._local_blobs = local_blobs
+        self._blobs = blobs
         self._looking = asyncio.Lock()
         self._is_unavailable = False
         # Nothing is in memory yet, so no earlier purge matters.
@@ -84,7 +84,7 @@ class PurgeFeed:
                 self._images.forget(purged.url)
                 # In front of an object store each machine keeps files of its own.
                 for digest in purged.digests:
-                    await self._local_blobs.delete(digest)
+                    await self._blobs.delete_local(digest)
             if not news:
                 return following
             cursor = following

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from mediasvc.config.policies import find_problems as find_problems
     from mediasvc.config.policies import make_addresses as make_addresses
     from mediasvc.effects.blobs.file_store import FileBlobs as FileBlobs
-    from mediasvc.effects.blobs.object_store import ObjectBlobs as ObjectBlobs
-    from mediasvc.effects.blobs.object_store import open_store as open_store
+    from mediasvc.effects.blobs.fronted import FrontedBlobs as FrontedBlobs
+    from mediasvc.effects.blobs.object_store import open_object_store as open_object_store
     from mediasvc.effects.index.redis import RedisIndex as RedisIndex
     from mediasvc.effects.locks.redis import RedisLocks as RedisLocks
     from mediasvc.effects.machine import share_one_heap as share_one_heap
@@ -29,7 +29,8 @@ else:
         {
             "mediasvc.config.policies": ["find_problems", "make_addresses"],
             "mediasvc.effects.blobs.file_store": ["FileBlobs"],
-            "mediasvc.effects.blobs.object_store": ["ObjectBlobs", "open_store"],
+            "mediasvc.effects.blobs.fronted": ["FrontedBlobs"],
+            "mediasvc.effects.blobs.object_store": ["open_object_store"],
             "mediasvc.effects.index.redis": ["RedisIndex"],
             "mediasvc.effects.locks.redis": ["RedisLocks"],
             "mediasvc.effects.machine": ["share_one_heap"],

@@ -10,8 +10,7 @@ from mediasvc import logs, wiring
 from mediasvc.articles.walk import Articles
 from mediasvc.config import policies
 from mediasvc.config.settings import Settings
-from mediasvc.effects.blobs import Blobs
-from mediasvc.effects.blobs.file_store import FileBlobs
+from mediasvc.effects.blobs import Blobs, RemoteStore
 from mediasvc.effects.fetch.fetcher import Fetcher
 from mediasvc.effects.fetch.names import SystemNames
 from mediasvc.effects.fetch.sockets import Connections
@@ -28,7 +27,7 @@ _TRIM_EVERY_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that a door needs, opened. local_blobs: the folder of blobs on this machine.
+    """Everything that a door needs, opened.
 
     begin_work: starts image processes and opens connections, where that was put off; as often as one likes.
     """
@@ -36,7 +35,6 @@ class Parts:
     images: Images
     articles: Articles
     blobs: Blobs
-    local_blobs: FileBlobs
     records: Records
     image_processes: ImageProcesses
     begin_work: Callable[[], Awaitable[None]]
@@ -66,8 +64,7 @@ async def open_parts(
         local_blobs = await stack.enter_async_context(open_local_blobs(settings))
         blobs: Blobs = local_blobs
         if settings.store_url:
-            # Loaded here, as Redis in records: the libraries of a store are a sixth of the memory of a process.
-            blobs = wiring.ObjectBlobs(wiring.open_store(settings.store_url), local_blobs)
+            blobs = wiring.FrontedBlobs(_open_remote_store(settings.store_url), local_blobs)
             stack.push_async_callback(blobs.close)
         pool = ImageProcesses(
             processes=image_processes or usable_cores(),
@@ -119,17 +116,27 @@ async def open_parts(
                         message = f"MEDIASVC_CA_FILE: {settings.ca_file} holds no certificates"
                         raise InvalidSettings(message) from error
                     await at_work.enter_async_context(pool)
-                    at_work.push_async_callback(_end, asyncio.create_task(_tidy(local_blobs, records.index)))
+                    at_work.push_async_callback(_end, asyncio.create_task(_tidy(blobs, records.index)))
                     has_begun = True
 
         if image_work:
             await begin_work()
-        yield Parts(images, articles, blobs, local_blobs, records, pool, begin_work)
+        yield Parts(images, articles, blobs, records, pool, begin_work)
 
 
-async def _tidy(blobs: FileBlobs, index: Index) -> None:
-    """Leftovers of processes that were killed, and rows past their time; then, again and again, blobs that were lent
-    when they should have made room. Beside everything else."""
+def _open_remote_store(url: str) -> RemoteStore:
+    """The store that the scheme of a URL names. InvalidSettings."""
+    match url.partition("://")[0]:
+        case "s3" | "gs" | "az":
+            # Loaded here, as Redis in records: the library is a sixth of the memory of a process.
+            return wiring.open_object_store(url)
+        case _:
+            raise InvalidSettings("MEDIASVC_STORE_URL: one of s3://, gs:// and az:// is wanted")
+
+
+async def _tidy(blobs: Blobs, index: Index) -> None:
+    """Removes leftovers of killed processes and rows past their time, once; then keeps evicting down to the limit,
+    since pinned blobs stay at first. Runs in the background."""
     try:
         await blobs.sweep()
         await index.prune()

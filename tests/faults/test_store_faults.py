@@ -15,7 +15,8 @@ from mediasvc.core.formats import Format
 from mediasvc.core.picture import Picture
 from mediasvc.core.records.index_entry import Entry
 from mediasvc.effects.blobs.file_store import FileBlobs
-from mediasvc.effects.blobs.object_store import ObjectBlobs, open_store
+from mediasvc.effects.blobs.fronted import FrontedBlobs
+from mediasvc.effects.blobs.object_store import open_object_store
 from mediasvc.effects.index.redis import RedisIndex
 from mediasvc.effects.locks.redis import RedisLocks
 from mediasvc.effects.locks.single_flight import Flights
@@ -350,7 +351,7 @@ async def test_while_the_store_is_away_what_is_at_hand_is_read_and_the_rest_fail
     for name, value in own_s3.environment.items():
         monkeypatch.setenv(name, value)
     locals_ = [FileBlobs(tmp_path / name, 100 * MIB) for name in ("one", "two")]
-    here, there = (ObjectBlobs(open_store(own_s3.url("x")), local, timeout_s=1) for local in locals_)
+    here, there = (FrontedBlobs(open_object_store(own_s3.url("x")), local, timeout_s=1) for local in locals_)
     at_hand = await here.put(os.urandom(2 * MIB))
     elsewhere = await there.put(b"elsewhere")
 

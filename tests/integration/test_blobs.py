@@ -14,7 +14,8 @@ import pytest
 
 from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.blobs.file_store import FileBlobs
-from mediasvc.effects.blobs.object_store import ObjectBlobs, Store, open_store
+from mediasvc.effects.blobs.fronted import FrontedBlobs
+from mediasvc.effects.blobs.object_store import ObjectStore, open_object_store
 from mediasvc.errors import InvalidSettings, StoreFailed
 from tests.support.clouds import Azurite, FakeGcs
 from tests.support.servers import SeaweedS3
@@ -41,16 +42,18 @@ async def files(tmp_path: Path) -> AsyncIterator[FileBlobs]:
 AnyStore = SeaweedS3 | Azurite | FakeGcs
 
 
-def own_part(store: AnyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Store]:
+def own_part(store: AnyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], ObjectStore]:
     """Opens the part of the store that belongs to this test."""
     for name, value in store.environment.items():
         monkeypatch.setenv(name, value)
     prefix = f"tests/{tmp_path.name}-{secrets.token_hex(4)}"
-    return lambda: open_store(store.url(prefix))
+    return lambda: open_object_store(store.url(prefix))
 
 
 @pytest.fixture
-def open_objects(store: AnyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Store]:
+def open_objects(
+    store: AnyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], ObjectStore]:
     """See own_part, of each object store in turn."""
     return own_part(store, tmp_path, monkeypatch)
 
@@ -64,7 +67,7 @@ async def blobs(
         yield local
     else:
         store = request.getfixturevalue(request.param)
-        yield ObjectBlobs(own_part(store, tmp_path, monkeypatch)(), local)
+        yield FrontedBlobs(own_part(store, tmp_path, monkeypatch)(), local)
     await local.close()
 
 
@@ -406,18 +409,18 @@ async def test_stray_temporary_files_are_swept_and_those_in_use_are_not(
 
 @pytest.fixture
 async def replicas(
-    open_objects: Callable[[], Store], tmp_path: Path
-) -> AsyncIterator[tuple[ObjectBlobs, ObjectBlobs]]:
+    open_objects: Callable[[], ObjectStore], tmp_path: Path
+) -> AsyncIterator[tuple[FrontedBlobs, FrontedBlobs]]:
     """Two machines with one store."""
     locals_ = [FileBlobs(tmp_path / name, 100 * MIB) for name in ("one", "two")]
-    yield ObjectBlobs(open_objects(), locals_[0]), ObjectBlobs(open_objects(), locals_[1])
+    yield FrontedBlobs(open_objects(), locals_[0]), FrontedBlobs(open_objects(), locals_[1])
     for local in locals_:
         await local.close()
 
 
 @pytest.mark.parametrize("size", [0, 100, 3 * MIB, 9 * MIB])
 async def test_what_one_machine_keeps_the_other_reads(
-    replicas: tuple[ObjectBlobs, ObjectBlobs], size: int, tmp_path: Path
+    replicas: tuple[FrontedBlobs, FrontedBlobs], size: int, tmp_path: Path
 ) -> None:
     data = os.urandom(size)
     digest = await replicas[0].put(data)
@@ -428,7 +431,7 @@ async def test_what_one_machine_keeps_the_other_reads(
 
 
 async def test_a_path_is_that_of_a_local_copy(
-    replicas: tuple[ObjectBlobs, ObjectBlobs], tmp_path: Path
+    replicas: tuple[FrontedBlobs, FrontedBlobs], tmp_path: Path
 ) -> None:
     data = os.urandom(2 * MIB)
     digest = await replicas[0].put(data)
@@ -442,10 +445,10 @@ async def test_a_path_is_that_of_a_local_copy(
 
 
 async def test_what_was_evicted_here_comes_back_from_the_store(
-    open_objects: Callable[[], Store], tmp_path: Path
+    open_objects: Callable[[], ObjectStore], tmp_path: Path
 ) -> None:
     local = FileBlobs(tmp_path, 1 * MIB)
-    blobs = ObjectBlobs(open_objects(), local)
+    blobs = FrontedBlobs(open_objects(), local)
     pieces = [os.urandom(200_000) for _ in range(10)]
     digests = [await blobs.put(piece) for piece in pieces]
     assert len(blob_files(tmp_path)) < 10
@@ -455,11 +458,11 @@ async def test_what_was_evicted_here_comes_back_from_the_store(
 
 
 async def test_without_a_working_disk_blobs_are_kept_and_read_all_the_same(
-    open_objects: Callable[[], Store], tmp_path: Path
+    open_objects: Callable[[], ObjectStore], tmp_path: Path
 ) -> None:
     (tmp_path / "broken").write_text("a file where a folder should be")
     local = FileBlobs(tmp_path / "broken", 100 * MIB)
-    blobs = ObjectBlobs(open_objects(), local)
+    blobs = FrontedBlobs(open_objects(), local)
     data = os.urandom(3 * MIB)
 
     digest = await blobs.put(data)
@@ -472,21 +475,21 @@ async def test_without_a_working_disk_blobs_are_kept_and_read_all_the_same(
 
 
 async def test_an_object_with_other_bytes_is_never_served_and_is_replaced(
-    replicas: tuple[ObjectBlobs, ObjectBlobs], open_objects: Callable[[], Store], tmp_path: Path
+    replicas: tuple[FrontedBlobs, FrontedBlobs], open_objects: Callable[[], ObjectStore], tmp_path: Path
 ) -> None:
     digest = await replicas[0].put(b"the right bytes")
-    await obstore.put_async(open_objects(), f"{digest[:2]}/{digest}", b"other bytes")
+    await obstore.put_async(open_objects().store, f"{digest[:2]}/{digest}", b"other bytes")
 
     assert await replicas[1].read(digest) is None
     assert await replicas[1].path(digest) is None
     assert blob_files(tmp_path / "two") == []
     assert await replicas[1].size(digest) is None
-    aside = await obstore.get_async(open_objects(), f"quarantine/{digest}")
+    aside = await obstore.get_async(open_objects().store, f"quarantine/{digest}")
     assert bytes(await aside.bytes_async()) == b"other bytes"
 
     await replicas[1].put(b"the right bytes")
     assert (
-        bytes(await (await obstore.get_async(open_objects(), f"{digest[:2]}/{digest}")).bytes_async())
+        bytes(await (await obstore.get_async(open_objects().store, f"{digest[:2]}/{digest}")).bytes_async())
         == b"the right bytes"
     )
 
@@ -504,7 +507,7 @@ async def test_an_object_with_other_bytes_is_never_served_and_is_replaced(
     ],
 )
 async def test_a_presigned_url_gives_the_bytes_under_their_own_type(
-    replicas: tuple[ObjectBlobs, ObjectBlobs], head: bytes, media_type: str
+    replicas: tuple[FrontedBlobs, FrontedBlobs], head: bytes, media_type: str
 ) -> None:
     data = head + os.urandom(100)
     digest = await replicas[0].put(data)
@@ -520,12 +523,12 @@ async def test_a_presigned_url_gives_the_bytes_under_their_own_type(
 
 
 async def test_wrong_credentials_are_trouble_not_absence(
-    store: AnyStore, open_objects: Callable[[], Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: AnyStore, open_objects: Callable[[], ObjectStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in store.wrong_environment.items():
         monkeypatch.setenv(name, value)
     local = FileBlobs(tmp_path, 100 * MIB)
-    blobs = ObjectBlobs(open_objects(), local)
+    blobs = FrontedBlobs(open_objects(), local)
 
     for call in (blobs.put(b"x"), blobs.read(ABSENT), blobs.size(ABSENT)):
         with pytest.raises(StoreFailed) as failed:
@@ -536,11 +539,11 @@ async def test_wrong_credentials_are_trouble_not_absence(
 
 
 async def test_nobody_is_sent_to_a_store_for_what_only_lies_here(
-    open_objects: Callable[[], Store], tmp_path: Path
+    open_objects: Callable[[], ObjectStore], tmp_path: Path
 ) -> None:
     local = FileBlobs(tmp_path, 100 * MIB)
     digest = await local.put(os.urandom(100))
-    blobs = ObjectBlobs(open_objects(), local)
+    blobs = FrontedBlobs(open_objects(), local)
 
     assert await blobs.size(digest) == 100
     assert await blobs.presigned_url(digest, 60) is None
@@ -548,7 +551,7 @@ async def test_nobody_is_sent_to_a_store_for_what_only_lies_here(
 
 
 async def test_a_url_presigned_for_head_is_good_for_head(
-    replicas: tuple[ObjectBlobs, ObjectBlobs],
+    replicas: tuple[FrontedBlobs, FrontedBlobs],
 ) -> None:
     digest = await replicas[0].put(b"a picture")
     url = await replicas[0].presigned_url(digest, 60, "HEAD")
@@ -565,7 +568,7 @@ async def test_a_bucket_that_is_missing_is_trouble_not_absence(
     store: Azurite | FakeGcs = request.getfixturevalue(name)
     own_part(store, tmp_path, monkeypatch)
     local = FileBlobs(tmp_path, 100 * MIB)
-    blobs = ObjectBlobs(open_store(f"{name}://nowhere/x"), local)
+    blobs = FrontedBlobs(open_object_store(f"{name}://nowhere/x"), local)
 
     with pytest.raises(StoreFailed):
         await blobs.put(b"x")
@@ -583,7 +586,7 @@ async def test_a_store_whose_credentials_do_not_sign_keeps_and_reads_all_the_sam
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_KEY")
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", az.sas_token())
     local = FileBlobs(tmp_path, 100 * MIB)
-    blobs = ObjectBlobs(open_store(az.url("unsigned")), local)
+    blobs = FrontedBlobs(open_object_store(az.url("unsigned")), local)
     digest = await blobs.put(b"a picture")
 
     for _ in range(6):
@@ -598,7 +601,7 @@ async def test_nobody_is_sent_to_a_store_that_is_down(
     own_gs: FakeGcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local = FileBlobs(tmp_path, 100 * MIB)
-    blobs = ObjectBlobs(own_part(own_gs, tmp_path, monkeypatch)(), local, timeout_s=1)
+    blobs = FrontedBlobs(own_part(own_gs, tmp_path, monkeypatch)(), local, timeout_s=1)
     digest = await blobs.put(b"a picture")
     assert await blobs.presigned_url(digest, 60) is not None
 
@@ -619,7 +622,7 @@ async def test_a_store_that_goes_down_is_noticed_though_nothing_but_addresses_is
     own_gs: FakeGcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local = FileBlobs(tmp_path, 100 * MIB)
-    blobs = ObjectBlobs(own_part(own_gs, tmp_path, monkeypatch)(), local, timeout_s=1)
+    blobs = FrontedBlobs(own_part(own_gs, tmp_path, monkeypatch)(), local, timeout_s=1)
     digest = await blobs.put(b"a picture")
     assert await blobs.presigned_url(digest, 60) is not None
 
@@ -669,4 +672,4 @@ def test_settings_of_a_store_that_cannot_be_read_are_refused_at_once(
 )
 def test_a_url_of_no_object_store_is_refused_at_once(url: str) -> None:
     with pytest.raises(InvalidSettings, match="MEDIASVC_STORE_URL"):
-        open_store(url)
+        open_object_store(url)

@@ -101,6 +101,14 @@ class FileBlobs:
         if await self._run("delete", lambda: self._folder.delete(digest)):
             metrics.cache_evictions.labels(reason="purge").inc()
 
+    async def read_local(self, digest: str) -> bytes | None:
+        """See Blobs."""
+        return await self.read(digest)
+
+    async def delete_local(self, digest: str) -> None:
+        """See Blobs."""
+        await self.delete(digest)
+
     async def presigned_url(self, digest: str, ttl_s: int, method: Method = "GET") -> str | None:
         """None: files are served by us."""
         return None
@@ -120,14 +128,11 @@ class FileBlobs:
         self._folder.close()
 
     async def sweep(self) -> int:
-        """Removes temporary files whose process is gone, and counts anew what is there; how many there were.
-
-        To be run once at start, beside everything else.
-        """
+        """See Blobs."""
         return await self._run("upkeep", self._folder.sweep)
 
     async def trim(self) -> int:
-        """Evicts what is over the limit, if anything is; how many blobs went. Cheap: to be run again and again."""
+        """See Blobs."""
         return await self._run("upkeep", self._folder.trim)
 
     async def usage(self) -> Usage:
