@@ -12,7 +12,7 @@ from PIL import Image
 
 from mediasvc.core.addresses import signing
 from tests.support import pictures
-from tests.support.origin import LAST_MODIFIED, Origin, Reply, jpeg, picture
+from tests.support.origin import LAST_MODIFIED, Origin, Reply, jpeg
 from tests.support.service import Service, ask, eventually, image_path, image_query
 
 KEY, OLD_KEY = b"new" * 8, b"old" * 8
@@ -558,13 +558,32 @@ def test_last_modified_is_never_later_than_the_fetch(service: Service, world: Or
     assert parsedate_to_datetime(reply.headers["last-modified"]).timestamp() <= time.time()
 
 
-def test_a_query_behind_a_path_leaves_nothing_in_memory(service: Service) -> None:
-    entries = service.get("/v1/stats").json["memory_entries"]
+def test_a_query_behind_a_path_is_refused(service: Service) -> None:
+    replies = [service.get(image_path(URL) + query) for query in ("?", "?1", "?size=600,400")]
 
-    for number in range(3):
-        assert service.get(f"{image_path(URL)}?{number}").body == picture("JPEG", "a")
+    assert [(reply.status, reply.code) for reply in replies] == [(400, "invalid_request")] * 3
 
-    assert service.get("/v1/stats").json["memory_entries"] == entries
+
+def test_all_spellings_of_a_picture_take_one_place_in_memory(signed: Service) -> None:
+    url = "http://news.example/pictures/spelled.jpg"
+    text = image_path(url, "600x400,webp,q80").removeprefix("/img/unsafe")
+    by_path = f"/img/{signing.sign([KEY], text)}{text}"
+    sig = signing.sign([KEY], image_path(url, "600x400,webp,q80").removeprefix("/img/unsafe"))
+    query = f"url={url}&size=600,400&format=webp&quality=80&sig={sig}"
+    by_query = [
+        f"/v1/image?{query}",
+        f"/v1/image?{query.replace('600,400', '600x400')}",
+        f"/v1/image?{query.replace('news', 'n%65ws')}",
+        f"/v1/image?sig={sig}&{query.removesuffix(f'&sig={sig}')}",
+        f"/v1/image?{query}&fit=&dpr=",
+    ]
+    by_paths = [by_path, by_path.replace("600x400", "60%30x400"), by_path.replace("webp", "%77ebp")]
+    before = signed.get("/v1/stats").json["memory_entries"]
+
+    replies = [signed.get(path) for path in [*by_query, *by_paths] * 3]
+
+    assert {(reply.status, reply.headers["etag"]) for reply in replies} == {(200, replies[0].headers["etag"])}
+    assert signed.get("/v1/stats").json["memory_entries"] == before + 2
 
 
 def test_a_request_that_we_sent_ourselves_is_not_answered(world: Origin, service: Service) -> None:

@@ -145,3 +145,30 @@ def test_a_head_tells_how_long_the_reply_is_still_fresh() -> None:
     assert b"Content-" not in unchanged.replace(b"Content-Security-Policy", b"").replace(
         b"X-Content-Type-Options", b""
     ).replace(b"Content-Range\r\n", b"")
+
+
+def test_one_picture_is_kept_under_the_spelling_that_was_asked_for_last() -> None:
+    memory = Memory(1_000_000)
+    for target in (b"/a", b"/%61", b"/b", b"/a"):
+        reply = ready()
+        reply.picture = "b" if target == b"/b" else "a"
+        memory.put(target, None, reply, 0)
+
+    assert [memory.get(target, None, NOW) is not None for target in (b"/a", b"/%61", b"/b")] == [
+        True,
+        False,
+        True,
+    ]
+    assert memory.bytes == 2 * (2048 + 3)
+
+
+def test_what_varies_has_one_spelling_for_each_kind_of_client() -> None:
+    memory = Memory(1_000_000)
+    for target, accepts in ((b"/a", WEBP), (b"/a", NEITHER), (b"/%61", WEBP)):
+        reply = ready(varies=True)
+        reply.picture = "a"
+        memory.put(target, accepts, reply, 0)
+
+    assert len(memory) == 2
+    assert memory.get(b"/a", WEBP, NOW) is None
+    assert memory.get(b"/a", NEITHER, NOW) is not None

@@ -12,6 +12,7 @@ _LARGEST_BYTES = 1024 * 1024
 _LARGEST_SHARE = 8
 
 Key = bytes | tuple[bytes, Accepts]
+_Picture = tuple[str, Accepts]
 
 
 class Memory:
@@ -30,6 +31,8 @@ class Memory:
         self.evictions = 0
         self._entries: OrderedDict[Key, Ready] = OrderedDict()
         self._keys: defaultdict[str, set[Key]] = defaultdict(set)
+        # The one request target under which each picture is kept; the last one that was asked for.
+        self._spellings: dict[_Picture, Key] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -46,12 +49,19 @@ class Memory:
         return ready
 
     def put(self, target: bytes, accepts: Accepts, ready: Ready, generation: int) -> None:
-        """generation: what it was when the work on this reply began; after a purge since then nothing is kept."""
+        """Keeps a reply under its request target, instead of the target of the same picture that was spelled otherwise.
+
+        generation: what it was when the work on this reply began; after a purge since then nothing is kept.
+        """
         cost = _cost(target, ready)
         if generation != self.generation or cost > self.largest:
             return
         key: Key = (target, accepts) if ready.representation.varies else target
         self._drop(key)
+        if ready.picture:
+            name = _name(key, ready)
+            self._drop(self._spellings.get(name, key))
+            self._spellings[name] = key
         self._entries[key] = ready
         self._keys[ready.origin].add(key)
         self.bytes += cost
@@ -69,6 +79,7 @@ class Memory:
         self.generation += 1
         self._entries.clear()
         self._keys.clear()
+        self._spellings.clear()
         self.bytes = 0
 
     def _evict(self) -> None:
@@ -85,10 +96,17 @@ class Memory:
         if ready is None:
             return
         self.bytes -= _cost(key if isinstance(key, bytes) else key[0], ready)
+        name = _name(key, ready)
+        if self._spellings.get(name) == key:
+            del self._spellings[name]
         keys = self._keys[ready.origin]
         keys.discard(key)
         if not keys:
             del self._keys[ready.origin]
+
+
+def _name(key: Key, ready: Ready) -> _Picture:
+    return ready.picture, key[1] if isinstance(key, tuple) else None
 
 
 def _cost(target: bytes, ready: Ready) -> int:

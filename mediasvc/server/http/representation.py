@@ -86,12 +86,14 @@ class Ready:
 
     origin: the source URL it was made from; empty for assets, which are named by their content.
     expires_at: epoch seconds.
+    picture: the same for all spellings of a request for one picture; empty where there is only one spelling.
     """
 
     representation: Representation
     body: bytes
     origin: str
     expires_at: float
+    picture: str = ""
     visited: bool = False
     _second: int = field(default=-1, repr=False)
     _heads: tuple[bytes, bytes] = field(default=(b"", b""), repr=False)

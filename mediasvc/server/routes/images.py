@@ -60,7 +60,9 @@ class ImageRoutes:
         self.via = via
 
     async def by_path(self, request: web.Request) -> web.StreamResponse:
-        """/img/{signature}/{options}/{source}."""
+        """/img/{signature}/{options}/{source}, without a query."""
+        if "?" in request.raw_path:
+            raise InvalidRequest("a path of /img has no query; options stand in the path")
         segments = request.match_info
         return await self._answer(
             request,
@@ -110,9 +112,15 @@ class ImageRoutes:
             # The store had lost it, and the origin has another one by now.
             etag = f'"{image.digest}"'
         chosen = _representation(original, etag, image, asked.options.negotiates)
-        if isinstance(content, bytes) and _may_be_remembered(original, request):
+        if isinstance(content, bytes) and _may_be_remembered(original):
             expires_at = original.entry.expires_at.timestamp()
-            ready = Ready(chosen, content, original.url, expires_at)
+            ready = Ready(
+                representation=chosen,
+                body=content,
+                origin=original.url,
+                expires_at=expires_at,
+                picture=f"{request.match_info.route.name}{asked.options.signed_text(asked.address)}",
+            )
             self.memory.put(target, accepts, ready, generation)
         return sending.send(request, chosen, content, image.bytes, original.cache.value)
 
@@ -165,7 +173,10 @@ class ImageRoutes:
                     content.close()
                 raise SourceMissing("no asset has such a name")
         if isinstance(content, bytes) and "?" not in request.raw_path:
-            self.memory.put(target, None, Ready(chosen, content, "", float("inf")), generation)
+            ready = Ready(
+                chosen, content, origin="", expires_at=float("inf"), picture=f"assets/{digest}.{form}"
+            )
+            self.memory.put(target, None, ready, generation)
         return sending.send(request, chosen, content, image.bytes, CacheStatus.HIT.value)
 
 
@@ -218,11 +229,9 @@ def _caching(original: Original) -> Freshness | str:
     return Freshness(*(moment.timestamp() for moment in moments))
 
 
-def _may_be_remembered(original: Original, request: web.Request) -> bool:
-    """Stale and unkept ones are asked for again; a query behind /img would let anyone fill the memory."""
-    if original.unkept is not None or original.cache is CacheStatus.STALE:
-        return False
-    return not (request.path.startswith("/img/") and "?" in request.raw_path)
+def _may_be_remembered(original: Original) -> bool:
+    """Stale and unkept ones are asked for again."""
+    return original.unkept is None and original.cache is not CacheStatus.STALE
 
 
 async def _beginning(content: bytes | io.FileIO) -> bytes:
