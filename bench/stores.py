@@ -35,7 +35,7 @@ from mediasvc.effects.index.sqlite import SqliteIndex
 from mediasvc.effects.journal import JournalRow, SqliteJournal
 from mediasvc.effects.locks.files import FileLocks
 from mediasvc.effects.locks.redis import RedisLocks
-from mediasvc.effects.locks.single_flight import Flights
+from mediasvc.effects.locks.single_flight import SingleFlight
 from mediasvc.engines.redis import RedisLink
 from tests.support.servers import SeaweedS3, Valkey
 
@@ -72,7 +72,7 @@ async def measure(folder: Path, valkey: Valkey, s3: SeaweedS3, rounds: int) -> l
     files = FileBlobs(folder / "blobs", 1 << 33)
     front = FileBlobs(folder / "front", 1 << 33)
     objects = FrontedBlobs(open_object_store(s3.url("bench")), front)
-    alone, together = Flights(FileLocks(folder / "locks")), Flights(RedisLocks(link))
+    alone, together = SingleFlight(FileLocks(folder / "locks")), SingleFlight(RedisLocks(link))
     numbers = itertools.count(1_000_000)
     most = os.urandom(SIZE - 8)  # random bytes for each blob would cost as much as keeping it
     known = [entry(number) for number in range(20_000)]
@@ -97,7 +97,7 @@ async def measure(folder: Path, valkey: Valkey, s3: SeaweedS3, rounds: int) -> l
         await front.delete(digest)
         await objects.read(digest)
 
-    def flight(flights: Flights) -> Step:
+    def flight(flights: SingleFlight) -> Step:
         return lambda: flights.run(f"source:{next(numbers)}", lambda: asyncio.sleep(0))
 
     async def record() -> None:

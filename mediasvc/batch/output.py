@@ -304,9 +304,9 @@ class Output:
             target = self.where.assets / asset.name
             try:
                 if asset.data is not None:
-                    staged = files.stage(target, asset.data, settled=self._disks.hold)
+                    staged = files.stage(target, asset.data, settled=self._disks.covers)
                 else:
-                    staged = files.stage_copy(sources[asset.name], target, settled=self._disks.hold)
+                    staged = files.stage_copy(sources[asset.name], target, settled=self._disks.covers)
             except StoreFailed as error:
                 ready.lost[asset.name] = str(error)
             else:
@@ -319,7 +319,7 @@ class Output:
             raise StoreFailed(f"{files.shown(item.out)} is behind a link that leads out of the output folder")
         if not self.where.in_place and _holds(item.out, content):
             return None
-        return files.stage(item.out, content, one.seen.mode, settled=self._disks.hold)
+        return files.stage(item.out, content, one.seen.mode, settled=self._disks.covers)
 
     def copy_unread(self, item: Item) -> None:
         """Copies an article that is too large to rewrite: with --out, the output tree is complete."""

@@ -23,7 +23,7 @@ from mediasvc.effects.fetch import Fetched, Validators
 from mediasvc.effects.fetch.fetcher import Fetcher
 from mediasvc.effects.imaging.pool import ImageProcesses
 from mediasvc.effects.index import Index
-from mediasvc.effects.locks.single_flight import Flights
+from mediasvc.effects.locks.single_flight import SingleFlight
 from mediasvc.errors import MediaError, StoreFailed
 from mediasvc.images.image import CacheStatus, Original, remembered_failure, stored_original
 from mediasvc.images.purge_watch import PurgeWatch
@@ -66,7 +66,7 @@ class Originals:
         image_processes: ImageProcesses,
         blobs: Blobs,
         index: Index,
-        flights: Flights,
+        flights: SingleFlight,
         rules: CacheRules,
         clock: Callable[[], datetime],
     ) -> None:

@@ -19,7 +19,7 @@ from mediasvc.effects.blobs import Blobs
 from mediasvc.effects.fetch.fetcher import Fetcher
 from mediasvc.effects.imaging.pool import ImageProcesses
 from mediasvc.effects.index import Index
-from mediasvc.effects.locks.single_flight import Flights
+from mediasvc.effects.locks.single_flight import SingleFlight
 from mediasvc.errors import SourceMissing, StoreFailed
 from mediasvc.images.image import CacheStatus, Image, Original
 from mediasvc.images.originals import OriginalRequest, Originals
@@ -58,7 +58,7 @@ class Images:
         image_processes: ImageProcesses,
         blobs: Blobs,
         index: Index,
-        flights: Flights,
+        flights: SingleFlight,
         rules: CacheRules,
         clock: Callable[[], datetime],
     ) -> None:

@@ -16,7 +16,7 @@ from mediasvc.effects.fetch.names import SystemNames
 from mediasvc.effects.fetch.sockets import Connections
 from mediasvc.effects.imaging.pool import ImageProcesses
 from mediasvc.effects.index import Index
-from mediasvc.effects.locks.single_flight import Flights
+from mediasvc.effects.locks.single_flight import SingleFlight
 from mediasvc.effects.machine import usable_cores
 from mediasvc.errors import InvalidSettings, StoreFailed
 from mediasvc.images.walk import Images
@@ -87,7 +87,7 @@ async def open_parts(
         )
         # Closed in their turn, however late they were opened.
         at_work = await stack.enter_async_context(AsyncExitStack())
-        flights = Flights(records.locks)
+        flights = SingleFlight(records.locks)
         stack.push_async_callback(flights.close)
         images = Images(
             addresses=addresses,

@@ -25,7 +25,7 @@ from mediasvc.core.formats import Format
 from mediasvc.core.picture import Picture
 from mediasvc.effects.blobs.file_store import FileBlobs
 from mediasvc.effects.locks.files import FileLocks
-from mediasvc.effects.locks.single_flight import Flights
+from mediasvc.effects.locks.single_flight import SingleFlight
 from mediasvc.effects.index.sqlite import SqliteIndex
 from mediasvc.effects.journal import JournalRow, SqliteJournal
 
@@ -34,7 +34,7 @@ folder, name = Path(sys.argv[1]), sys.argv[2]
 blobs = FileBlobs(folder / "blobs", 40 * 1024 * 1024)
 index = SqliteIndex(folder / "index.sqlite")
 journal = SqliteJournal(folder / "journal.sqlite")
-flights = Flights(FileLocks(folder / "locks"))
+flights = SingleFlight(FileLocks(folder / "locks"))
 
 async def one(number):
     url = f"https://a.example/{name}/{number}"

@@ -19,7 +19,7 @@ from mediasvc.effects.blobs.fronted import FrontedBlobs
 from mediasvc.effects.blobs.object_store import open_object_store
 from mediasvc.effects.index.redis import RedisIndex
 from mediasvc.effects.locks.redis import RedisLocks
-from mediasvc.effects.locks.single_flight import Flights
+from mediasvc.effects.locks.single_flight import SingleFlight
 from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import StoreFailed
 from tests.support.servers import TAKES_NO_WRITES, SeaweedS3, Valkey
@@ -47,7 +47,7 @@ from mediasvc.core.formats import Format
 from mediasvc.core.picture import Picture
 from mediasvc.effects.blobs.file_store import FileBlobs
 from mediasvc.effects.locks.files import FileLocks
-from mediasvc.effects.locks.single_flight import Flights
+from mediasvc.effects.locks.single_flight import SingleFlight
 from mediasvc.effects.index.sqlite import SqliteIndex
 from mediasvc.effects.journal import JournalRow, SqliteJournal
 from mediasvc.errors import StoreFailed
@@ -85,7 +85,7 @@ async def main():
     blobs = FileBlobs(disk / "blobs", 1024 * MIB)
     index = SqliteIndex(disk / "index.sqlite")
     journal = SqliteJournal(disk / "journal.sqlite")
-    flights = Flights(FileLocks(disk / "locks"))
+    flights = SingleFlight(FileLocks(disk / "locks"))
     early = await blobs.put(b"early")
     await index.put_source(entry(0))
     await journal.record("job", [JournalRow("a.md", "key", "out", "{}")])
@@ -271,7 +271,7 @@ async def test_a_redis_that_takes_no_writes_still_answers(
             await index.put_source(entry("https://a.example/new"))
         assert await index.source(known.url) == known
     assert await index.health() == f"Redis: {word}"
-    flights = Flights(RedisLocks(link))
+    flights = SingleFlight(RedisLocks(link))
     assert await flights.run("source:a", lambda: asyncio.sleep(0, "done")) == "done"
 
     assert own_valkey.ask(*heal) == "+OK\r\n"
@@ -308,7 +308,7 @@ async def test_an_emptied_redis_is_an_empty_index(own_valkey: Valkey, link: Redi
 async def test_without_redis_work_is_done_without_a_lock_and_soon(
     own_valkey: Valkey, link: RedisLink, fault: str
 ) -> None:
-    flights = Flights(RedisLocks(link))
+    flights = SingleFlight(RedisLocks(link))
     held = asyncio.Event()
     go_on = asyncio.Event()
 
@@ -318,7 +318,7 @@ async def test_without_redis_work_is_done_without_a_lock_and_soon(
         return "long"
 
     other_link = RedisLink(own_valkey.url)
-    other = Flights(RedisLocks(other_link))
+    other = SingleFlight(RedisLocks(other_link))
     holder = asyncio.create_task(flights.run("source:long", long_work))
     await held.wait()
     waiter = asyncio.create_task(other.run("source:long", lambda: asyncio.sleep(0, "waited")))

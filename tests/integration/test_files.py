@@ -156,11 +156,11 @@ def umask() -> int:
 async def test_what_was_written_is_on_the_disk_for_all_who_waited(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a")
     disks = Disks([tmp_path, tmp_path / "not" / "there", Path("/proc")])
-    assert disks.hold(tmp_path.stat().st_dev)
-    assert not disks.hold(0)
+    assert disks.covers(tmp_path.stat().st_dev)
+    assert not disks.covers(0)
     assert device_of(tmp_path / "not" / "there") == tmp_path.stat().st_dev
 
     await asyncio.gather(*(disks.settle() for _ in range(20)))
 
     disks.close()
-    assert not disks.hold(tmp_path.stat().st_dev)
+    assert not disks.covers(tmp_path.stat().st_dev)

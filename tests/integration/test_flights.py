@@ -15,7 +15,7 @@ import pytest
 from mediasvc.effects.locks import Locks
 from mediasvc.effects.locks.files import FileLocks
 from mediasvc.effects.locks.redis import RedisLocks
-from mediasvc.effects.locks.single_flight import Flights
+from mediasvc.effects.locks.single_flight import SingleFlight
 from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import SourceFailed
 from tests.support.servers import Valkey
@@ -33,14 +33,14 @@ from mediasvc.engines.redis import RedisLink
 async def main():
     kind, where, lease_s, key = sys.argv[1:]
     locks = FileLocks(Path(where)) if kind == "file" else RedisLocks(RedisLink(where), lease_s=float(lease_s))
-    async with locks.hold(key):
+    async with locks.lock(key):
         print("held", flush=True)
         await asyncio.Event().wait()
 
 asyncio.run(main())
 """
 
-Open = Callable[[], Flights]
+Open = Callable[[], SingleFlight]
 current: ContextVar[str] = ContextVar("current")
 
 
@@ -58,7 +58,7 @@ async def open_flights(where: tuple[str, str]) -> AsyncIterator[Open]:
     """Opens flights as one more process would."""
     async with contextlib.AsyncExitStack() as stack:
 
-        def one_more() -> Flights:
+        def one_more() -> SingleFlight:
             kind, place = where
             locks: Locks
             if kind == "file":
@@ -67,7 +67,7 @@ async def open_flights(where: tuple[str, str]) -> AsyncIterator[Open]:
                 link = RedisLink(place, timeout_s=5)
                 stack.push_async_callback(link.close)
                 locks = RedisLocks(link, lease_s=LEASE_S)
-            flights = Flights(locks)
+            flights = SingleFlight(locks)
             stack.push_async_callback(flights.close)
             return flights
 
@@ -115,9 +115,9 @@ class Work:
         return self.runs
 
 
-async def settle(flights: Flights, key: str, passengers: int) -> None:
+async def settle(flights: SingleFlight, key: str, passengers: int) -> None:
     """Returns when so many callers wait for a key."""
-    while (flight := flights._flights.get(key)) is None or flight.passengers != passengers:
+    while (flight := flights._flights.get(key)) is None or flight.callers != passengers:
         await asyncio.sleep(0.001)
 
 
@@ -310,7 +310,7 @@ async def test_a_holder_that_is_killed_is_taken_over(open_flights: Open, where: 
 
 
 async def test_one_empty_file_is_all_that_is_left(tmp_path: Path) -> None:
-    flights = Flights(FileLocks(tmp_path / "new" / "lock"))
+    flights = SingleFlight(FileLocks(tmp_path / "new" / "lock"))
 
     async def work() -> None:
         await asyncio.sleep(0)
@@ -325,11 +325,11 @@ async def test_one_empty_file_is_all_that_is_left(tmp_path: Path) -> None:
 
 async def test_a_file_that_somebody_removed_is_made_anew(tmp_path: Path) -> None:
     first, second = FileLocks(tmp_path / "lock"), FileLocks(tmp_path / "lock")
-    async with first.hold("source:a"), second.hold("source:b"):
+    async with first.lock("source:a"), second.lock("source:b"):
         (tmp_path / "lock").unlink()
 
-    async with first.hold("source:a"):
-        waiter = asyncio.create_task(Flights(second).run("source:a", Work()))
+    async with first.lock("source:a"):
+        waiter = asyncio.create_task(SingleFlight(second).run("source:a", Work()))
         await asyncio.sleep(0.2)
         assert not waiter.done()
     waiter.cancel()
@@ -339,12 +339,12 @@ async def test_a_file_that_somebody_removed_is_made_anew(tmp_path: Path) -> None
 async def test_what_is_held_at_the_end_is_let_go_of(tmp_path: Path) -> None:
     first, second = FileLocks(tmp_path / "lock"), FileLocks(tmp_path / "lock")
 
-    async with first.hold("source:a"):
+    async with first.lock("source:a"):
         await first.close()
-        async with second.hold("source:a"), first.hold("source:b"):
+        async with second.lock("source:a"), first.lock("source:b"):
             pass
 
-    async with second.hold("source:a"):
+    async with second.lock("source:a"):
         pass
 
 
@@ -369,7 +369,7 @@ async def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> 
     process.kill()
     killed = time.monotonic()
 
-    async with FileLocks(tmp_path / "lock").hold("source:a"):
+    async with FileLocks(tmp_path / "lock").lock("source:a"):
         assert time.monotonic() - killed < 1
     os.killpg(process.pid, signal.SIGKILL)
     await process.communicate()
@@ -377,7 +377,7 @@ async def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> 
 
 async def test_without_a_folder_for_locks_the_work_is_done_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("a file where a folder should be")
-    flights, work = Flights(FileLocks(tmp_path / "locks" / "lock")), Work()
+    flights, work = SingleFlight(FileLocks(tmp_path / "locks" / "lock")), Work()
     work.go_on.set()
 
     assert await flights.run("source:a", work) == 1
@@ -396,12 +396,12 @@ async def test_a_lock_that_nobody_of_ours_holds_is_not_waited_for(
     locks = RedisLocks(link)
     work = Work()
     work.go_on.set()
-    async with locks.hold("source:a"):
+    async with locks.lock("source:a"):
         key = next(line for line in valkey.ask("KEYS", "mediasvc:lock:*").split("\r\n") if "lock:" in line)
     valkey.ask(*(key if word == "KEY" else word for word in plant))
 
     started = time.monotonic()
-    assert await Flights(locks).run("source:a", work) == 1
+    assert await SingleFlight(locks).run("source:a", work) == 1
 
     assert time.monotonic() - started < 1
     await link.close()
@@ -409,7 +409,7 @@ async def test_a_lock_that_nobody_of_ours_holds_is_not_waited_for(
 
 async def test_locks_that_nobody_waits_for_are_not_announced_and_leave_no_key(valkey: Valkey) -> None:
     link = RedisLink(valkey.url, timeout_s=5)
-    flights = Flights(RedisLocks(link))
+    flights = SingleFlight(RedisLocks(link))
     work = Work()
     work.go_on.set()
     valkey.ask("CONFIG", "RESETSTAT")

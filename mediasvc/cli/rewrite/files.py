@@ -83,7 +83,7 @@ async def _turn(turns: Locks, where: Plan, progress: Progress) -> AsyncIterator[
     line = f"mediasvc: another run is rewriting {files.shown(where.root)}; waiting for it to end"
     notice = asyncio.get_running_loop().call_later(_WAIT_REPORTED_AFTER_S, progress.say, line)
     try:
-        async with turns.hold(f"run:{os.path.realpath(where.root)}"):
+        async with turns.lock(f"run:{os.path.realpath(where.root)}"):
             notice.cancel()
             yield
     finally:

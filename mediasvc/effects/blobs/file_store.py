@@ -25,22 +25,22 @@ _HEALTH_S: Final = 2.0
 
 
 class FileBlobs:
-    """See Blobs. Keeps within its limit by evicting what was not used for longest.
+    """See Blobs. Stays within its limit by evicting the least recently used blobs.
 
-    A blob is checked when this process first reads it, and again when its file has changed since. That check is
-    why nothing is forced to the disk before the rename: a blob torn by a power cut is found out, set aside and
-    fetched again.
+    A blob is checked when this process first reads it, and again when its file has changed. Because of that check
+    nothing is forced to the disk before the rename: a blob torn by a power cut is found, set aside and fetched again.
     """
 
     def __init__(self, folder: Path, max_bytes: int, *, spill_bytes: int = _SPILL_BYTES) -> None:
-        """max_bytes: of all blobs together. spill_bytes: of one incoming blob, that may wait in memory.
+        """Does nothing to the disk before the first use.
 
-        Does nothing to the disk before the first use.
+        max_bytes: of all blobs together.
+        spill_bytes: of one incoming blob, how many may wait in memory.
         """
         self._folder = BlobFolder(folder, max_bytes)
         self._max_bytes = max_bytes
         self._spill_bytes = spill_bytes
-        # Apart, so that nobody who reads waits behind those who make room.
+        # Two pools, so that no reader waits behind a writer that makes room.
         self._readers = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs-read")
         self._writers = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs-write")
         self._trouble: str | None = None
@@ -72,26 +72,26 @@ class FileBlobs:
 
     async def path(self, digest: str) -> Path | None:
         """See Blobs."""
-        whole = await self._size(digest, lend=True) is not None
+        whole = await self._size(digest, pin=True) is not None
         _count(whole)
         return self._folder.path(digest) if whole else None
 
     async def size(self, digest: str) -> int | None:
         """See Blobs."""
-        return await self._size(digest, lend=False)
+        return await self._size(digest, pin=False)
 
-    async def _size(self, digest: str, *, lend: bool) -> int | None:
+    async def _size(self, digest: str, *, pin: bool) -> int | None:
         if not _DIGEST.match(digest):
             return None
         try:
             # One stat of a file used before costs less than a hop to a thread.
-            known = self._folder.known(digest, lend=lend)
+            known = self._folder.known(digest, pin=pin)
         except OSError as error:
             raise self._failed("read", error) from error
         return (
             known
             if known is not None
-            else await self._run("read", lambda: self._folder.check(digest, lend=lend))
+            else await self._run("read", lambda: self._folder.check(digest, pin=pin))
         )
 
     async def delete(self, digest: str) -> None:
@@ -110,11 +110,11 @@ class FileBlobs:
         await self.delete(digest)
 
     async def presigned_url(self, digest: str, ttl_s: int, method: Method = "GET") -> str | None:
-        """None: files are served by us."""
+        """None: this service itself serves the files."""
         return None
 
     async def health(self) -> str | None:
-        """Found out by writing a small file, at most every two seconds."""
+        """See Blobs. Writes a small file, at most every two seconds."""
         if time.monotonic() >= self._health_at:
             self._health_at = time.monotonic() + _HEALTH_S
             with contextlib.suppress(StoreFailed):
@@ -122,7 +122,7 @@ class FileBlobs:
         return self._trouble
 
     async def close(self) -> None:
-        """Waits for what is being written."""
+        """Waits for writes under way."""
         for threads in (self._readers, self._writers):
             await asyncio.to_thread(threads.shutdown)
         self._folder.close()
@@ -136,15 +136,15 @@ class FileBlobs:
         return await self._run("upkeep", self._folder.trim)
 
     async def usage(self) -> Usage:
-        """By a look at every file."""
+        """How much is stored, by a look at every file."""
         return await self._run("upkeep", self._folder.usage)
 
     async def verify(self) -> Verified:
-        """Reads every blob. Damaged ones are set aside."""
+        """Reads and checks every blob; damaged ones are set aside."""
         return await self._run("upkeep", self._folder.verify)
 
     async def gc(self) -> Collected:
-        """Evicts down to the limit, removes stray temporary files and everything that was set aside."""
+        """Evicts down to the limit, and removes stray temporary files and everything that was set aside."""
         return await self._run("upkeep", self._folder.collect)
 
     async def _keep(self, digest: str, data: bytes | tuple[Path, int]) -> None:

@@ -1,4 +1,4 @@
-"""One folder of blob files: how they are written, checked, set aside and swept; everything here blocks."""
+"""One folder of blob files: writing, checking, setting aside, sweeping. Everything here blocks."""
 
 import contextlib
 import fcntl
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from mediasvc import logs, metrics
-from mediasvc.effects.blobs.quota import BOOKED, LENT_NS, Ledger, footprint, scan
+from mediasvc.effects.blobs.quota import PINNED_NS, RESERVED, Quota, footprint, scan
 
 _CHECKED: Final = 8192  # some 300 bytes each; others are checked again when they are read
 _QUARANTINED: Final = 20  # files, at most; they are not counted in the limit
@@ -20,12 +20,17 @@ _STRAY_AGE_S: Final = 3600.0
 _TOUCH_NS: Final = 1_000_000  # how exact times of use are: a popular blob is not touched for every reader
 
 _MARK: Final = struct.Struct("=QQq")  # inode, size, time of last change
-Mark = bytes  # of _MARK: other bytes, other mark; many are kept, and three numbers would take thrice as much
+Mark = bytes  # of _MARK, packed: thousands are kept, and three numbers would take three times as much
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """bytes: of the blobs. disk_bytes: in whole blocks, what the limit counts. quarantined, temporary: files."""
+    """How much a folder stores.
+
+    bytes: of the blobs.
+    disk_bytes: the same in whole blocks, which the limit counts.
+    quarantined, temporary: files.
+    """
 
     blobs: int
     bytes: int
@@ -36,7 +41,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """damaged: digests of those that were set aside."""
+    """A check of all blobs.
+
+    damaged: digests of the blobs that were set aside.
+    """
 
     checked: int
     damaged: tuple[str, ...]
@@ -44,7 +52,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """How many files went, by why they did."""
+    """How many files were removed, by reason."""
 
     evicted: int
     temporary: int
@@ -61,19 +69,19 @@ class BlobFolder:
         """Does nothing to the disk before the first use."""
         self._folder = folder
         self._prefix = f"{folder}/"  # a path made of one text costs a third of one joined with "/"
-        self._ledger = Ledger(folder, max_bytes)
+        self._quota = Quota(folder, max_bytes)
         self._checked: dict[str, Mark] = {}
 
     def close(self) -> None:
-        """Lets go of open files."""
-        self._ledger.close()
+        """Closes open files."""
+        self._quota.close()
 
     def path(self, digest: str) -> Path:
-        """Where a blob is, if it is held."""
+        """Where a blob is, if there is one."""
         return Path(f"{self._prefix}{digest[:2]}/{digest}")
 
     def temporary(self, prefix: str = "") -> tuple[Path, int]:
-        """A new file and its handle. The lock on it says that its process lives, whichever machine counts pids."""
+        """A new file and its handle. The lock on it tells sweepers that its process lives."""
         while True:
             path = Path(f"{self._prefix}tmp/{prefix}{os.getpid()}-{secrets.token_hex(8)}")
             try:
@@ -83,27 +91,30 @@ class BlobFolder:
                 continue
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # a sweeper is at it
+            except BlockingIOError:  # a sweeper is removing it
                 os.close(handle)
                 continue
-            except OSError:  # a file system without locks: sweeping goes by age then
+            except OSError:  # a file system without locks, where sweeping goes by age
                 return path, handle
             if os.fstat(handle).st_nlink:
                 return path, handle
             os.close(handle)  # swept between the two calls
 
     def put(self, data: bytes) -> str:
-        """The digest under which they are kept from now on."""
+        """Stores bytes; their digest."""
         digest = hashlib.sha256(data).hexdigest()
         self.store(digest, data, len(data))
         return digest
 
     def store(self, digest: str, data: bytes | tuple[Path, int], size: int) -> None:
-        """data: bytes, or a file that `temporary` made, with its handle, which stays open."""
+        """Stores bytes under their digest.
+
+        data: bytes, or a file that `temporary` made with its handle, which stays open.
+        """
         if self.known(digest) is not None:
             return
         if isinstance(data, bytes):
-            path, handle = self.temporary(BOOKED)
+            path, handle = self.temporary(RESERVED)
             try:
                 os.truncate(handle, size)
                 self._move_in(digest, path, handle, size, data)
@@ -114,18 +125,18 @@ class BlobFolder:
                 os.close(handle)
         else:
             path, handle = data
-            booked = path.with_name(BOOKED + path.name)
-            path.replace(booked)
+            reserved = path.with_name(RESERVED + path.name)
+            path.replace(reserved)
             try:
-                self._move_in(digest, booked, handle, size, b"")
+                self._move_in(digest, reserved, handle, size, b"")
             except OSError:
-                booked.replace(path)  # its bytes are still asked for, to be served without being kept
+                reserved.replace(path)  # its bytes are still wanted, to be served without being stored
                 raise
 
     def _move_in(self, digest: str, path: Path, handle: int, size: int, data: bytes) -> None:
-        """Writes data to a temporary file, if there are any, and gives it its place."""
+        """Writes data, if there is any, to a temporary file, and renames the file to its place."""
         target = self.path(digest)
-        self._ledger.reserve(size)
+        self._quota.reserve(size)
         try:
             _write_all(handle, data)
             now_ns = time.time_ns()
@@ -138,22 +149,22 @@ class BlobFolder:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(target)
         except OSError:
-            self._ledger.release(size)
+            self._quota.release(size)
             raise
         if replaced is not None:
-            self._ledger.release(replaced.st_size)
+            self._quota.release(replaced.st_size)
         self._remember(digest, mark)
 
-    def known(self, digest: str, *, lend: bool = False) -> int | None:
-        """Length in bytes of a blob that is held and was checked before; says that it is used. Costs one stat.
+    def known(self, digest: str, *, pin: bool = False) -> int | None:
+        """Length in bytes of a blob that was checked before, marked as used. Costs one stat. None: check it.
 
-        lend: somebody will open it soon, so that it is not to be evicted before. None: check it.
+        pin: a reader will open it soon, so eviction must spare it.
         """
         mark = self._checked.get(digest)
-        return _size(mark) if mark is not None and _touch(self.path(digest), mark, lend=lend) else None
+        return _size(mark) if mark is not None and _touch(self.path(digest), mark, pin=pin) else None
 
     def read(self, digest: str) -> bytes | None:
-        """The blob, checked unless it was before; None: not held, or damaged."""
+        """The blob, checked unless it was before; None: absent or damaged."""
         path = self.path(digest)
         try:
             with path.open("rb", buffering=0) as file:
@@ -169,8 +180,11 @@ class BlobFolder:
         _touch(path, mark)
         return data
 
-    def check(self, digest: str, *, lend: bool = False) -> int | None:
-        """Length in bytes of a blob that is held, by a look at all of it; None: not held, or damaged. lend: as in known."""
+    def check(self, digest: str, *, pin: bool = False) -> int | None:
+        """Length in bytes of a blob, after reading all of it; None: absent or damaged.
+
+        pin: as in known.
+        """
         path = self.path(digest)
         try:
             with path.open("rb", buffering=0) as file:
@@ -181,7 +195,7 @@ class BlobFolder:
         except FileNotFoundError:
             return None
         self._remember(digest, mark)
-        return _size(mark) if _touch(path, mark, lend=lend) else None
+        return _size(mark) if _touch(path, mark, pin=pin) else None
 
     def _remember(self, digest: str, mark: Mark) -> None:
         if len(self._checked) >= _CHECKED:
@@ -193,21 +207,21 @@ class BlobFolder:
         path = self.path(digest)
         found = _stat(path)
         if found is None or _mark(found) != mark:
-            return  # somebody has put a whole one in its place
+            return  # another process has put a whole one in its place
         folder = self._folder / "quarantine"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             path.replace(folder / f"{digest}.{secrets.token_hex(4)}")
             for old in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime_ns)[:-_QUARANTINED]:
                 old.unlink(missing_ok=True)
-            self._ledger.release(found.st_size)
-        except OSError as error:  # a read-only disk: it stays where it is, and is still not served
+            self._quota.release(found.st_size)
+        except OSError as error:  # a read-only disk: the file stays where it is, and is still not served
             logs.get().warning("blob.not_set_aside", digest=digest, error=str(error))
         metrics.cache_evictions.labels(reason="damaged").inc()
         logs.get().warning("blob.damaged", digest=digest, bytes=found.st_size)
 
     def delete(self, digest: str) -> bool:
-        """Whether it was held."""
+        """Removes a blob; whether there was one."""
         path = self.path(digest)
         found = _stat(path)
         self._checked.pop(digest, None)
@@ -216,11 +230,11 @@ class BlobFolder:
         except FileNotFoundError:
             return False
         if found is not None:
-            self._ledger.release(found.st_size)
+            self._quota.release(found.st_size)
         return True
 
     def try_writing(self) -> None:
-        """Fails where a small blob could not be written."""
+        """Raises OSError where a small blob cannot be written."""
         path, handle = self.temporary()
         try:
             _write_all(handle, bytes(64 * 1024))
@@ -229,9 +243,9 @@ class BlobFolder:
             path.unlink(missing_ok=True)
 
     def sweep(self) -> int:
-        """Removes temporary files whose process is gone, and counts anew what is there; how many there were."""
+        """Removes temporary files of processes that died, and recounts the total; how many files."""
         swept = self._remove_strays()
-        self._ledger.recount()
+        self._quota.recount()
         return swept
 
     def _remove_strays(self) -> int:
@@ -241,7 +255,7 @@ class BlobFolder:
                 handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
                 try:
                     if _is_stray(handle):
-                        path.unlink()  # under the lock, so that an owner who comes now sees it
+                        path.unlink()  # under the lock, so that an owner that comes now sees it
                         swept += 1
                 finally:
                     os.close(handle)
@@ -250,12 +264,12 @@ class BlobFolder:
         return swept
 
     def trim(self) -> int:
-        """Evicts what is over the limit, if anything is; how many blobs went."""
-        return self._ledger.trim()
+        """Evicts down to the limit; how many blobs."""
+        return self._quota.trim()
 
     def usage(self) -> Usage:
-        """By a look at every file."""
-        sizes = [held.size for held in scan(self._folder)]
+        """How much is stored, by a look at every file."""
+        sizes = [blob.size for blob in scan(self._folder)]
         return Usage(
             blobs=len(sizes),
             bytes=sum(sizes),
@@ -265,17 +279,17 @@ class BlobFolder:
         )
 
     def verify(self) -> Verified:
-        """Reads every blob and sets damaged ones aside."""
+        """Reads and checks every blob; damaged ones are set aside."""
         checked = 0
         damaged = []
-        for held in scan(self._folder):
-            path = Path(held.path)
+        for blob in scan(self._folder):
+            path = Path(blob.path)
             digest = path.name
             try:
                 with path.open("rb", buffering=0) as file:
                     found = os.fstat(file.fileno())
                     whole = hashlib.file_digest(file, "sha256").hexdigest() == digest
-                    # Looking is not using: it leaves the order of eviction alone.
+                    # A check is no use: the order of eviction stays.
                     with contextlib.suppress(OSError):  # read-only
                         os.utime(file.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
             except FileNotFoundError:
@@ -287,12 +301,12 @@ class BlobFolder:
         return Verified(checked, tuple(damaged))
 
     def collect(self) -> Collected:
-        """Evicts down to the limit, removes stray temporary files and everything that was set aside."""
+        """Evicts down to the limit, and removes stray temporary files and everything that was set aside."""
         temporary = self._remove_strays()
         quarantined = _files(self._folder / "quarantine")
         for path in quarantined:
             path.unlink(missing_ok=True)
-        return Collected(self._ledger.shrink(), temporary, len(quarantined))
+        return Collected(self._quota.shrink(), temporary, len(quarantined))
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -311,12 +325,12 @@ def _size(mark: Mark) -> int:
     return size
 
 
-def _touch(path: Path, mark: Mark, *, lend: bool = False) -> bool:
-    """Says that a file was used just now, or is lent from now on; False: it is not the one that was marked."""
+def _touch(path: Path, mark: Mark, *, pin: bool = False) -> bool:
+    """Marks a file as used now, or as pinned; False: it is another file than the one with this mark."""
     found = _stat(path)
     if found is None or _mark(found) != mark:
         return False
-    used_ns = time.time_ns() + (LENT_NS if lend else 0)
+    used_ns = time.time_ns() + (PINNED_NS if pin else 0)
     if used_ns - found.st_atime_ns > _TOUCH_NS or found.st_atime_ns <= found.st_mtime_ns:
         with contextlib.suppress(OSError):  # read-only
             os.utime(path, ns=(used_ns, found.st_mtime_ns))

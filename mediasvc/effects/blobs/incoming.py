@@ -1,4 +1,4 @@
-"""Bytes on their way into a folder of blobs: in memory while they are few, in a temporary file when they are many."""
+"""Bytes on their way into a folder of blobs: few in memory, many in a temporary file."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,10 @@ class FileIncoming:
         keep: Callable[[str, bytes | tuple[Path, int]], Coroutine[None, None, None]],
         spill_bytes: int,
     ) -> None:
-        """temporary: makes a new file, with its handle. keep: stores bytes, or such a file, under a digest."""
+        """temporary: makes a new file; its path and handle.
+
+        keep: stores bytes, or such a file, under a digest.
+        """
         self._threads = threads
         self._temporary = temporary
         self._keep = keep
@@ -74,9 +77,9 @@ class FileIncoming:
         return digest
 
     async def discard(self) -> None:
-        """Removes the temporary file, if there is one that was not kept."""
+        """Removes a temporary file that was not kept."""
         if self._pending is not None and not self._pending.done():
-            # Its thread still uses the handle, whoever was cancelled.
+            # Its thread still uses the handle, although the caller was cancelled.
             await asyncio.wait({self._pending})
         file, path = self._file, self._path
         self._file = self._path = None
@@ -88,7 +91,7 @@ class FileIncoming:
                 await file.close()
 
     async def _finish(self, work: Coroutine[None, None, None]) -> None:
-        """Awaits work that goes on to its end when the caller is cancelled."""
+        """Waits for work that goes on to its end even when the caller is cancelled."""
         self._pending = asyncio.ensure_future(work)
         self._pending.add_done_callback(_retrieve)
         await asyncio.shield(self._pending)
@@ -99,7 +102,7 @@ class FileIncoming:
         return self._chunks[0]
 
     async def _spill(self) -> None:
-        """Moves what waits in memory to the file; if the disk does not take it, everything comes back to memory."""
+        """Moves the bytes in memory to the file; where the disk does not take them, all bytes come back to memory."""
         data = self._joined()
         try:
             if self._file is None:
@@ -140,4 +143,4 @@ class FileIncoming:
 
 def _retrieve(task: asyncio.Future[None]) -> None:
     if not task.cancelled():
-        task.exception()  # a caller who was cancelled does not ask for it
+        task.exception()  # a caller that was cancelled does not read it

@@ -1,4 +1,4 @@
-"""Whole file systems brought to the disk: one wait for everything that was written, however many wait for it."""
+"""Syncs whole file systems: one wait covers everything that was written, for all callers that wait."""
 
 import asyncio
 import contextlib
@@ -12,21 +12,21 @@ from mediasvc.errors import StoreFailed
 
 
 class Disks:
-    """The file systems of some folders, from now on.
+    """The file systems of some folders.
 
-    A power cut takes what the system has not written yet: files that have their names can be empty then, or zeros
-    in their full length. Measured on the 24 files of a chunk (ext4), one syncfs takes a fourth of the time and of
-    the CPU that fsync of each takes, and chunks that wait at once share it.
+    A power cut loses what the system has not written yet: a file that has its name can be empty, or full of zeros.
+    For the 24 files of a chunk (ext4, measured) one syncfs takes a quarter of the time and CPU of an fsync for each,
+    and chunks that wait at the same time share it.
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
-        """A folder that is not there yet counts as the one above it, in which it will be made."""
-        # Kept open: the system tells a handle of all that failed since it was opened.
+        """A folder that does not exist yet counts as the one above it."""
+        # Kept open: a sync reports every write that failed since its handle was opened.
         self._handles: dict[int, int] = {}
         self._waiting = asyncio.Lock()
         self._begun = 0
         self._failure: str | None = None
-        if sys.platform == "linux":  # others have no such call: there, nothing is held
+        if sys.platform == "linux":  # other systems have no such call; there this class covers nothing
             for folder in folders:
                 self._open(folder)
 
@@ -39,13 +39,13 @@ class Disks:
             else:
                 self._handles[device] = handle
 
-    def hold(self, device: int) -> bool:
-        """Whether settle is for files of this device (st_dev); others have to be brought to the disk one by one."""
+    def covers(self, device: int) -> bool:
+        """Whether settle syncs files of this device (st_dev); the caller must sync all others one by one."""
         return device in self._handles
 
     async def settle(self) -> None:
-        """Everything that was written before is on the disk when it returns. StoreFailed where that is not sure."""
-        wanted = self._begun + 1  # one that is under way may have passed over what was written last
+        """Returns when everything written before is on the disk. StoreFailed where that is not certain."""
+        wanted = self._begun + 1  # a sync that is under way may have missed the last writes
         async with self._waiting:
             if self._begun < wanted:
                 self._begun += 1
@@ -54,13 +54,13 @@ class Disks:
                 raise StoreFailed(f"the disk did not take what was written: {self._failure}")
 
     def close(self) -> None:
-        """Lets go of the file systems."""
+        """Closes the handles of the file systems."""
         for handle in self._handles.values():
             os.close(handle)
         self._handles.clear()
 
     def _sync(self) -> str | None:
-        """In a thread; why it failed."""
+        """Runs in a thread; why it failed, or None."""
         try:
             for handle in self._handles.values():
                 _syncfs(handle)
@@ -70,7 +70,7 @@ class Disks:
 
 
 def device_of(folder: Path) -> int:
-    """The device (st_dev) that a folder is on, or will be made on; 0 where that cannot be told."""
+    """The device (st_dev) that a folder is on, or will be made on; 0: unknown."""
     try:
         return _existing(folder).stat().st_dev
     except OSError:
@@ -78,13 +78,13 @@ def device_of(folder: Path) -> int:
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there."""
+    """The folder, or the nearest existing one above it."""
     folder = folder.absolute()
     return next((path for path in (folder, *folder.parents) if path.exists()), folder)
 
 
 def _syncfs(handle: int) -> None:
-    # Here: a run that writes nothing would pay for it as well.
+    # Imported here: a run that writes nothing need not pay for it.
     import ctypes
 
     system = ctypes.CDLL(None, use_errno=True)

@@ -1,14 +1,14 @@
-"""Exclusion: among the tasks of a process, among processes, among machines."""
+"""Locks: among the tasks of a process, among processes, among machines."""
 
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 
 class Locks(Protocol):
-    """Exclusion among processes. Trouble with the lock itself is counted, and the work goes on without it."""
+    """Locks among processes. Trouble with a lock itself is counted, and the work goes on without it."""
 
-    def hold(self, key: str) -> AbstractAsyncContextManager[None]:
-        """Waits until nobody else holds the key, or its holder has died."""
+    def lock(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Waits until no other process has locked the key, or its holder has died; released on leaving."""
 
     async def close(self) -> None:
-        """Lets go of connections."""
+        """Closes files and connections, and releases all locks."""

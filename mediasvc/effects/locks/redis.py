@@ -1,4 +1,4 @@
-"""Locks among any number of machines: leases in Redis, and one subscription a process that wakes those who wait."""
+"""Locks among any number of machines: leases in Redis, and one subscription per process that wakes waiters."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ _RECONNECT_S: Final = 1.0
 _LEAVING: Final = 1000
 _ACQUIRED: Final = -10
 
-# Whoever does not get the lock leaves a note, in the same step, so that only locks that are waited for are announced.
+# A process that does not get the lock leaves a note in the same step, so that only locks with waiters are announced.
 _ACQUIRE: Final = """
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return -10 end
 redis.call('SET', KEYS[2], '1', 'PX', ARGV[2])
@@ -42,13 +42,13 @@ return 1
 
 
 class RedisLocks:
-    """See Locks. A dead holder is taken over when its lease ends, 8 s after it was last renewed.
+    """See Locks. The lock of a dead holder is free when its lease ends, 8 s after its last renewal.
 
-    Without Redis the work runs without a lock: twice at worst, never not at all.
+    Without Redis the work runs without a lock: twice at worst.
     """
 
     def __init__(self, link: RedisLink, *, lease_s: float = _LEASE_S) -> None:
-        """link: closed by whoever made it."""
+        """link: closed by the caller."""
         self._link = link
         self._lease_ms = round(lease_s * 1000)
         self._channel = f"{link.prefix}free"
@@ -58,7 +58,7 @@ class RedisLocks:
         self._leaving: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
-    async def hold(self, key: str) -> AsyncIterator[None]:
+    async def lock(self, key: str) -> AsyncIterator[None]:
         """See Locks."""
         name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         token = secrets.token_hex(16)
@@ -74,7 +74,7 @@ class RedisLocks:
         finally:
             if renewing is not None:
                 renewing.cancel()
-            # Even where it was not got: the answer may have been lost, not the question.
+            # Even where the lock was not obtained: perhaps only the answer was lost.
             if not answered:
                 self._release_later(name, token)
             else:
@@ -84,7 +84,7 @@ class RedisLocks:
                     self._release_later(name, token)
 
     async def close(self) -> None:
-        """Ends the subscription; what could not be released yet ends with its lease."""
+        """Ends the subscription. Locks that could not be released end with their lease."""
         tasks = {*self._leaving, *([self._listener] if self._listener is not None else [])}
         for task in tasks:
             task.cancel()
@@ -96,7 +96,7 @@ class RedisLocks:
         return f"{self._link.prefix}lock:{name}", f"{self._link.prefix}wait:{name}"
 
     async def _acquire(self, name: str, token: str) -> None:
-        """Returns when the lock is ours. StoreFailed: it cannot be got."""
+        """Returns when the lock is ours. StoreFailed: Redis does not answer, or the wait is too long."""
         if await self._try(name, token) is None:
             return
         free = asyncio.Event()
@@ -107,9 +107,9 @@ class RedisLocks:
             await self._listen()
             while (left_s := await self._try(name, token)) is not None:
                 if time.monotonic() > deadline:
-                    logs.get().warning("lock.failed", store="redis", error="held for too long")
+                    logs.get().warning("lock.failed", store="redis", error="locked for too long")
                     raise StoreFailed("the index did not answer", reason="lock")
-                # Messages may be lost: look again when the lease must have ended, and every second.
+                # Messages can be lost: ask again when the lease must have ended, and every second.
                 look_again_s = min(left_s + 0.01, _RECHECK_S * random.uniform(0.8, 1.2))  # noqa: S311
                 # Not wait_for, which in Python 3.11 loses a cancellation that comes together with the event.
                 with contextlib.suppress(TimeoutError):
@@ -123,14 +123,14 @@ class RedisLocks:
                 del self._waiting[name]
 
     async def _try(self, name: str, token: str) -> float | None:
-        """None: it is ours. Else how long the holder's lease still lasts, seconds."""
+        """None: the lock is ours. Else seconds until the holder's lease ends."""
         answer = await self._link.ask(
             "lock", lambda client: client.eval(_ACQUIRE, 2, *self._keys(name), token, self._lease_ms)
         )
         if answer == _ACQUIRED:
             return None
         if not isinstance(answer, int) or not 0 <= answer <= self._lease_ms:
-            # Nothing of ours: a lease always ends.
+            # No lease of this program: those always end.
             metrics.store_errors.labels(store="redis", operation="lock").inc()
             raise StoreFailed("the index did not answer", reason="lock")
         return answer / 1000
@@ -142,7 +142,7 @@ class RedisLocks:
         )
 
     def _release_later(self, name: str, token: str) -> None:
-        """A Redis that hung may yet carry out what it was asked, and then holds a lock for nobody."""
+        """A Redis that hung may still grant the lock later, to a process that no longer waits."""
         if len(self._leaving) < _LEAVING:
             task = asyncio.create_task(self._insist(name, token))
             self._leaving.add(task)
@@ -165,7 +165,7 @@ class RedisLocks:
                 )
 
     async def _listen(self) -> None:
-        """Makes sure that messages arrive, if Redis is there; without them there is the second look."""
+        """Starts the subscription, if Redis answers; without messages, waiters still ask again."""
         if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._hear())
         with contextlib.suppress(TimeoutError):

@@ -13,15 +13,17 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Flight:
+    """Work under way, and how many callers wait for it."""
+
     task: asyncio.Task[Any]
-    passengers: int
+    callers: int
 
 
-class Flights:
-    """Work under a key is done once for all tasks that ask while it is being done, and they share its outcome.
+class SingleFlight:
+    """Work under a key runs once for all tasks that ask while it runs; they share its result.
 
-    A caller that is cancelled leaves the work to the others; the last one to leave cancels it. The work runs in the
-    context of the one who asked first. Whoever waited for another process should look first whether that has done it.
+    A cancelled caller leaves the work to the others; the last one to leave cancels it. The work runs in the context of
+    the first caller. Work should first look whether another process, for which it waited, has done it already.
     """
 
     def __init__(self, locks: Locks) -> None:
@@ -29,47 +31,47 @@ class Flights:
         self._flights: dict[str, _Flight] = {}
 
     async def run(self, key: str, work: Callable[[], Awaitable[T]]) -> T:
-        """What work returns or raises; that of another caller where one is under way.
+        """What work returns or raises; that of another caller where its work is under way.
 
-        key: its kind, a colon and the rest ("source:https://…"). Work may run work of another key, in one direction.
+        key: kind, colon, rest ("source:https://…"). Work may run work under another key, in one direction.
         """
         flight = self._flights.get(key)
         if flight is not None:
             metrics.flight_waiters.inc()
             try:
-                shared: T = await self._board(key, flight)
+                shared: T = await self._wait_for(key, flight)
                 return shared
             finally:
                 metrics.flight_waiters.dec()
         flight = _Flight(asyncio.create_task(self._fly(key, work)), 0)
-        flight.task.add_done_callback(lambda task: self._land(key, task))
+        flight.task.add_done_callback(lambda task: self._ended(key, task))
         self._flights[key] = flight
-        outcome: T = await self._board(key, flight)
-        return outcome
+        result: T = await self._wait_for(key, flight)
+        return result
 
     async def close(self) -> None:
-        """Lets go of the locks; work that is under way goes on without them."""
+        """Releases the locks; work that is under way goes on without them."""
         await self._locks.close()
 
-    async def _board(self, key: str, flight: _Flight) -> Any:  # of the T that the first caller's work returns
-        flight.passengers += 1
+    async def _wait_for(self, key: str, flight: _Flight) -> Any:  # the T that the work returns
+        flight.callers += 1
         try:
             return await asyncio.shield(flight.task)
         finally:
-            flight.passengers -= 1
-            if not flight.passengers and not flight.task.done():
-                self._forget(key, flight.task)  # the next caller begins anew
+            flight.callers -= 1
+            if not flight.callers and not flight.task.done():
+                self._forget(key, flight.task)  # the next caller starts the work again
                 flight.task.cancel()
                 await asyncio.wait({flight.task})
 
     async def _fly(self, key: str, work: Callable[[], Awaitable[T]]) -> T:
-        async with self._locks.hold(key):
+        async with self._locks.lock(key):
             return await work()
 
-    def _land(self, key: str, task: asyncio.Task[Any]) -> None:
+    def _ended(self, key: str, task: asyncio.Task[Any]) -> None:
         self._forget(key, task)
         if not task.cancelled():
-            task.exception()  # all who would have asked for it may be gone
+            task.exception()  # so that it counts as read: all callers may be gone
 
     def _forget(self, key: str, task: asyncio.Task[Any]) -> None:
         flight = self._flights.get(key)
