@@ -1,8 +1,11 @@
 """How an article's bytes are read: which encoding, and the copy in which ASCII bytes are ASCII characters."""
 
+from codecs import lookup
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from webencodings.labels import LABELS
 
 from mediasvc.core.text.encoding import read_source
 from mediasvc.errors import InvalidRequest
@@ -38,6 +41,38 @@ WESTERN = "Déjà l'été: à la plage, où la mer était calme et l'air léger.
 )
 def test_the_encoding_is_found(article: bytes, encoding: str) -> None:
     assert read_source(article).encoding == encoding
+
+
+@pytest.mark.parametrize(
+    ("label", "encoding"),
+    [
+        ("866", "ibm866"),
+        ("iso-ir-100", "cp1252"),
+        ("iso_8859-2:1987", "iso-8859-2"),
+        ("LATIN5", "windows-1254"),
+        ("iso-8859-8-i", "iso8859-8"),
+        ("koi", "koi8-r"),
+        ("x-mac-roman", "mac-roman"),
+        ("dos-874", "cp874"),
+        ("tis-620", "cp874"),
+        ("x-mac-ukrainian", "mac-cyrillic"),
+        ("ks_c_5601-1989", "cp949"),
+        ("csisolatin6", "iso-8859-10"),
+        ("x-user-defined", "cp1252"),
+    ],
+)
+def test_labels_of_the_encoding_standard_are_known(label: str, encoding: str) -> None:
+    assert read_source(f"<meta charset={label}>".encode() + b"\xe9").encoding == encoding
+
+
+def test_every_label_of_the_encoding_standard_gives_an_encoding_that_python_has() -> None:
+    assert len(LABELS) == 228
+    for label, name in LABELS.items():
+        source = read_source(f"<meta charset={label}>".encode() + b"plain")
+
+        assert source.text(0, 5) == "<meta"
+        codec = lookup(source.encoding).name
+        assert (codec == "utf-8") == (name in ("utf-8", "utf-16be", "utf-16le", "replacement"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be", "utf-32-le"])

@@ -3,24 +3,26 @@
 import re
 from dataclasses import dataclass
 
+import webencodings
+
 from mediasvc.errors import InvalidRequest
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
-# Labels of the WHATWG Encoding Standard that still occur, to Python codecs. Single-byte families follow by pattern.
-_LABELS = {
-    "utf-8": "utf-8", "utf8": "utf-8", "unicode-1-1-utf-8": "utf-8",
-    "gb2312": "gb18030", "gb_2312-80": "gb18030", "chinese": "gb18030", "csgb2312": "gb18030",
-    "gbk": "gb18030", "x-gbk": "gb18030", "gb18030": "gb18030", "cp936": "gb18030", "ms936": "gb18030",
-    "big5": "big5hkscs", "big5-hkscs": "big5hkscs", "cn-big5": "big5hkscs", "x-x-big5": "big5hkscs",
-    "iso-8859-1": "cp1252", "latin1": "cp1252", "l1": "cp1252", "ascii": "cp1252", "us-ascii": "cp1252",
-    "iso8859-1": "cp1252", "cp1252": "cp1252", "x-cp1252": "cp1252",
-    "shift_jis": "cp932", "shift-jis": "cp932", "sjis": "cp932", "x-sjis": "cp932", "windows-31j": "cp932",
-    "euc-kr": "cp949", "ks_c_5601-1987": "cp949", "korean": "cp949", "windows-949": "cp949", "cp949": "cp949",
-    "euc-jp": "euc_jp", "x-euc-jp": "euc_jp", "iso-2022-jp": "iso2022_jp",
-}  # fmt: skip
-_SINGLE_BYTE = re.compile(r"windows-125[0-8]|iso-8859-(?:[2-9]|1[0-6])|koi8-[ru]")
+# Python's codecs for encodings of the WHATWG Encoding Standard, where webencodings.PYTHON_NAMES names none or a narrower
+# one. The standard reads GBK as GB18030, and a page that declares x-user-defined as Windows-1252.
+_CODECS = {
+    "euc-jp": "euc_jp",
+    "gbk": "gb18030",
+    "iso-2022-jp": "iso2022_jp",
+    "windows-1252": "cp1252",
+    "x-user-defined": "cp1252",
+}
+# Labels that the standard does not have and articles do, to its own.
+_OTHER_LABELS = {"cp936": "gbk", "cp949": "euc-kr", "ms936": "gbk"}
+# A page in which this declaration can be read as ASCII is in none of these.
+_UNTRUE = frozenset({"utf-16be", "utf-16le", "replacement"})
 _CHARSET = re.compile(
     rb"<meta[^>]{0,400}?charset[ \t\r\n]*=[ \t\r\n]*[\"']?[ \t\r\n]*([A-Za-z0-9_:.-]{2,40})", re.I
 )
@@ -96,7 +98,10 @@ def _declared(article: bytes) -> str | None:
     if match is None:
         return None
     label = match[1].decode("ascii").lower()
-    return _LABELS.get(label) or (label if _SINGLE_BYTE.fullmatch(label) else None)
+    found = webencodings.lookup(_OTHER_LABELS.get(label, label))
+    if found is None or found.name in _UNTRUE:
+        return None
+    return _CODECS.get(found.name) or webencodings.PYTHON_NAMES.get(found.name, found.name)
 
 
 def _guessed(article: bytes) -> str:
