@@ -194,9 +194,10 @@ def test_the_entrypoint_reads_the_object_stores_keys_from_files(tmp_path: Path, 
 
 
 def test_the_image_pins_a_version_of_every_dependency_that_fits_pyproject() -> None:
-    lines = (ROOT / "deploy" / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
-    pinned = {canonicalize_name(name): version for name, version in pins.items()}
+    text = (ROOT / "deploy" / "constraints.txt").read_text(encoding="utf-8")
+    pins = re.findall(r"^([\w.-]+)==(\S+)(.*(?:\n    .*)*)", text, re.MULTILINE)
+    pinned = {canonicalize_name(name): version for name, version, _ in pins}
+    assert [name for name, _, rest in pins if "--hash=sha256:" not in rest] == []
     extras = PROJECT["optional-dependencies"]
     wanted = [*PROJECT["dependencies"], *extras["standard"], *extras["heif"]]
 
@@ -236,6 +237,23 @@ def test_every_dependency_has_its_reason_on_record() -> None:
 
 def test_the_compose_file_builds_the_version_that_pyproject_names() -> None:
     assert {service["image"] for service in OURS.values()} == {f"mediasvc:{PROJECT['version']}"}
+
+
+def test_the_image_has_the_labels_of_the_open_container_initiative() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', dockerfile))
+
+    assert labels["version"] == PROJECT["version"]
+    assert labels["licenses"] == PROJECT["license"]
+    assert labels["vendor"] == PROJECT["authors"][0]["name"]
+    assert labels["source"] == labels["url"] == PROJECT["urls"]["Homepage"]
+
+
+def test_no_step_of_the_image_depends_on_one_architecture() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+    assert re.findall(r"x86|amd64|aarch64|arm64|--platform", re.sub(r"(?m)^#.*", "", text)) == []
 
 
 def test_the_dockerfile_copies_only_what_the_dockerignore_lets_through() -> None:
