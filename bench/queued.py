@@ -32,7 +32,8 @@ from bench.batch_origin import article
 from bench.results import save
 from bench.tree import cpu_s
 from tests.support.programs import environment
-from tests.support.servers import SeaweedS3, Valkey, wait_for
+from tests.support.servers import SeaweedS3, Valkey
+from tests.support.waiting import wait_for
 
 ALONE, SHARED = "in process, files and SQLite", "in process, Redis and S3"
 QUEUED = {"queue, 1 worker": 1, "queue, 2 workers": 2}

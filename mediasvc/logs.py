@@ -48,6 +48,15 @@ def configure(form: _Form, level: str) -> None:
     logging.basicConfig(handlers=[_OfLibraries()], level=least)
 
 
+def reset() -> None:
+    """Undoes configure(): lines go where they went before it, in that form."""
+    global _wanted
+    _wanted = None
+    _open.cache_clear()
+    if "structlog" in sys.modules:
+        sys.modules["structlog"].reset_defaults()
+
+
 class _OfLibraries(logging.Handler):
     """Lines of libraries, in the same form as ours."""
 

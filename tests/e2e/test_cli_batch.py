@@ -23,7 +23,7 @@ import pytest
 from mediasvc.batch.totals import Totals
 from mediasvc.cli.rewrite.progress import Progress
 from tests.support.origin import Gate, Origin, Reply, Request, jpeg
-from tests.support.programs import environment, mediasvc, peak_rss
+from tests.support.programs import REPOSITORY, environment, mediasvc, peak_rss
 
 PROGRAM = [sys.executable, "-m", "mediasvc"]
 
@@ -326,19 +326,12 @@ def test_the_exit_code_of_a_signal_is_the_same_while_modules_are_read_in(
     tmp_path: Path, env: dict[str, str], number: signal.Signals, code: int
 ) -> None:
     (tmp_path / "a.md").write_text("hello\n")
-    (tmp_path / "sitecustomize.py").write_text(
-        "import builtins, signal\n"
-        "real = builtins.exec\n"
-        "def strike(text, *names):\n"
-        "    if getattr(signal.getsignal(signal.SIGTERM), '__name__', '') == 'terminate':\n"
-        "        builtins.exec = real\n"
-        f"        text = 'import signal; signal.raise_signal({int(number)})\\nfor _ in range(9): pass'\n"
-        "    real(text, *names)\n"
-        "builtins.exec = strike\n"
-    )
     command = ["rewrite", tmp_path / "a.md", "--out", tmp_path / "out"]
 
-    ended = mediasvc(command, env | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}"}, cwd=tmp_path)
+    interrupted = REPOSITORY / "tests" / "programs" / "interrupted"
+
+    env |= {"PYTHONPATH": f"{interrupted}{os.pathsep}{REPOSITORY}", "INTERRUPT": str(int(number))}
+    ended = mediasvc(command, env, cwd=tmp_path)
 
     assert ended.code == code, ended.err
     assert "interrupted" in ended.err

@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ import pytest
 from tests.support.origin import Gate, Origin, Reply, jpeg
 from tests.support.programs import SEED_SHAPED, environment, mediasvc
 from tests.support.servers import SeaweedS3, Valkey
+from tests.support.service import eventually
 
 
 @pytest.fixture
@@ -66,11 +69,14 @@ def _begin(arguments: list[str], env: dict[str, str]) -> "subprocess.Popen[str]"
     )
 
 
-def _wait_for(is_so: Callable[[], bool], at_most_s: float) -> None:
-    """Returns when it is so, or time is up."""
-    deadline = time.monotonic() + at_most_s
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.01)
+def _has_written(out: Path, articles: int) -> bool:
+    return len(list(out.glob("*.md"))) >= articles
+
+
+def _outlasts(run: "subprocess.Popen[str]", seconds: float) -> None:
+    """Fails if the run ends within that time."""
+    with pytest.raises(subprocess.TimeoutExpired):
+        run.wait(seconds)
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
@@ -212,7 +218,8 @@ def test_twenty_kills_of_workers_lose_no_article_and_fetch_only_what_was_under_w
     kills = 0
     while run.poll() is None and kills < 20:
         want = len(list(out.glob("*.md"))) + chance.randrange(1, 9)
-        _wait_for(lambda: len(list(out.glob("*.md"))) >= want, 3)  # noqa: B023  # called before it changes
+        with suppress(AssertionError):  # near the end of the run no more articles come
+            eventually(partial(_has_written, out, want), 3)
         number = chance.randrange(2)
         workers[number].kill()
         workers[number].wait()
@@ -246,19 +253,19 @@ def test_a_queue_that_fails_in_the_middle_of_a_run_costs_seconds(
     workers += [_start(env), _start(env)]
     out, report = tmp_path / "out", tmp_path / "r.jsonl"
     run = _begin(["rewrite", str(posts), "--out", str(out), "--report", str(report)], env)
-    _wait_for(lambda: len(list(out.glob("*.md"))) >= 8, 30)
+    eventually(partial(_has_written, out, 8), 30)
 
     began = time.monotonic()
     match fault:
         case "started anew":
             own_valkey.kill()
-            time.sleep(2)
+            _outlasts(run, 2)
             own_valkey.start()
         case "emptied":
             own_valkey.ask("FLUSHALL")
         case _:
             own_valkey.pause()
-            time.sleep(6)  # longer than the library's own limit
+            _outlasts(run, 6)  # longer than the library's own limit
             own_valkey.resume()
     _, err = run.communicate(timeout=110)
 
@@ -289,7 +296,7 @@ def test_a_queue_that_is_full_when_the_work_is_done_gets_it_later_and_no_article
 
     own_valkey.ask("CONFIG", "SET", "maxmemory", "1")
     gate.open()
-    _wait_for(lambda: "chunk.undelivered" in log.read_text(), 30)
+    eventually(lambda: "chunk.undelivered" in log.read_text(), 30)
     own_valkey.ask("CONFIG", "SET", "maxmemory", "0")
     _, err = run.communicate(timeout=60)
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from tests.support.origin import Origin, jpeg
-from tests.support.service import Service, image_path, received
+from tests.support.service import Service, eventually, has_read, image_path, received
 
 URL = "http://news.example/pictures/a.jpg"
 PATH = image_path(URL, "600x400")
@@ -80,7 +80,7 @@ def test_a_request_in_pieces_is_one_request(service: Service) -> None:
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         for place in range(0, len(data), 7):
             connection.sendall(data[place : place + 7])
-            time.sleep(0.001)
+            eventually(lambda: has_read(service, connection))
         status, fields, body = split(received(connection))
         connection.sendall(data)
         again = split(received(connection))
@@ -93,7 +93,7 @@ def test_a_head_begun_in_one_piece_is_not_mistaken_for_a_new_request(service: Se
     """What looks like a whole request is the rest of another one's header field."""
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Text: ")
-        time.sleep(0.05)
+        eventually(lambda: has_read(service, connection))
         connection.sendall(request())
         replies = several(received(connection))
 
@@ -107,7 +107,7 @@ def test_a_request_line_begun_in_one_piece_is_not_mistaken_for_a_boundary(
 ) -> None:
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(begun)
-        time.sleep(0.05)
+        eventually(lambda: has_read(service, connection))
         connection.sendall(request())
         replies = several(received(connection))
 
@@ -158,7 +158,7 @@ def test_a_body_that_is_a_request_is_not_answered(service: Service) -> None:
     post = request("/v1/rewrite", "Content-Type: text/html", f"Content-Length: {len(inner)}", method="POST")
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         connection.sendall(post)
-        time.sleep(0.05)
+        eventually(lambda: has_read(service, connection))
         connection.sendall(inner)
         status, _, body = split(received(connection))
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,8 @@ from mediasvc.core.picture import Limits, ThumbnailSpec
 from mediasvc.effects.imaging.pool import ImageProcesses
 from mediasvc.errors import MediaError, Poisonous, Undecodable
 from tests.support import pictures
+from tests.support.programs import REPOSITORY, program
+from tests.support.waiting import still_waits, until
 
 LIMITS = Limits()
 PHOTO = pictures.saved(pictures.photograph(900, 600), "JPEG", quality=95)
@@ -33,14 +34,6 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
-
-
-async def until(true: object) -> None:
-    """Waits for something outside our loop that nothing announces."""
-    assert callable(true)
-    async with asyncio.timeout(15):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 async def test_killing_a_busy_process_under_load_costs_exactly_its_one_image() -> None:
@@ -100,24 +93,14 @@ async def test_more_memory_than_allowed_is_the_pictures_failure_and_the_process_
         assert failure.reason == "poison" or image_processes.pids() == before
 
 
-PARENT = """
-import asyncio, sys
-from mediasvc.core.picture import Limits
-from mediasvc.effects.imaging.pool import ImageProcesses
-
-async def main():
-    async with ImageProcesses(processes=3, queue_depth=1, timeout_s=20, limits=Limits()) as image_processes:
-        print(*image_processes.pids(), flush=True)
-        await asyncio.Event().wait()
-
-asyncio.run(main())
-"""
-
-
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 async def test_no_process_outlives_its_parent(how: signal.Signals) -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        program("image_processes"),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     with parent:
         assert parent.stdout is not None
@@ -130,12 +113,12 @@ async def test_no_process_outlives_its_parent(how: signal.Signals) -> None:
         await until(lambda: parent.poll() is not None and not any(map(is_running, pids)))
 
 
-async def test_no_process_outlives_a_stopped_parents_death_in_the_middle_of_an_request() -> None:
+async def test_no_process_outlives_a_stopped_parents_death_in_the_middle_of_a_request() -> None:
     async with pool(processes=1) as image_processes:
         (pid,) = image_processes.pids()
         os.kill(pid, signal.SIGSTOP)
         task = asyncio.create_task(image_processes.process(PHOTO, [SMALL]))
-        await asyncio.sleep(0)
+        await still_waits(task)
         os.kill(pid, signal.SIGCONT)
 
         assert (await task).thumbnails

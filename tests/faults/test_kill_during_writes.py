@@ -3,74 +3,28 @@
 import asyncio
 import hashlib
 import random
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mediasvc.effects.blobs.file_store import FileBlobs
 from mediasvc.effects.index.sqlite import SqliteIndex
 from mediasvc.effects.journal import SqliteJournal
+from tests.support.programs import REPOSITORY, program
 
 ROUNDS = 20
 MIB = 1024 * 1024
-
-# Writes as fast as it can, and prints the name of each thing once it is acknowledged.
-WRITER = """
-import asyncio, os, random, sys
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from mediasvc import logs
-from mediasvc.core.records.index_entry import Entry
-from mediasvc.core.formats import Format
-from mediasvc.core.picture import Picture
-from mediasvc.effects.blobs.file_store import FileBlobs
-from mediasvc.effects.locks.files import FileLocks
-from mediasvc.effects.locks.single_flight import SingleFlight
-from mediasvc.effects.index.sqlite import SqliteIndex
-from mediasvc.effects.journal import JournalRow, SqliteJournal
-
-logs.configure("text", "error")  # to stderr; stdout is for what was acknowledged
-folder, name = Path(sys.argv[1]), sys.argv[2]
-blobs = FileBlobs(folder / "blobs", 40 * 1024 * 1024)
-index = SqliteIndex(folder / "index.sqlite")
-journal = SqliteJournal(folder / "journal.sqlite")
-flights = SingleFlight(FileLocks(folder / "locks"))
-
-async def one(number):
-    url = f"https://a.example/{name}/{number}"
-    async with blobs.incoming() as incoming:
-        for _ in range(random.choice((1, 3, 40))):
-            await incoming.write(os.urandom(50_000))
-        digest = await incoming.keep()
-    now = datetime.now(UTC)
-    later = now + timedelta(days=1)
-    picture = Picture(Format.JPEG, 1, 1, 1)
-    await index.put_source(Entry(url, digest, picture, now, later, later, later, None, None, None))
-    await journal.record("job", [JournalRow(url, "key", digest, "{}")])
-    print(url, digest, flush=True)
-
-async def worker(start):
-    for number in range(start, 1_000_000, 8):
-        await flights.run(f"source:{number}", lambda: one(number))
-
-async def main():
-    print("ready", flush=True)
-    await asyncio.gather(*(worker(start) for start in range(8)))
-
-asyncio.run(main())
-"""
 
 
 async def write_and_be_killed(folder: Path, name: str) -> list[tuple[str, str]]:
     """(URL, digest) of everything that was acknowledged before the end."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", WRITER, str(folder), name, stdout=asyncio.subprocess.PIPE
+        *program("endless_writer", folder, name), cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    assert await process.stdout.readline() == b"ready\n"
-    await asyncio.sleep(random.uniform(0.02, 0.3))  # anywhere in the middle of it
+    # Eight tasks write at once: whenever one is acknowledged, the others are in the middle of something.
+    read = [await process.stdout.readline() for _ in range(random.randint(1, 40))]
     process.kill()
-    lines = (await process.stdout.read()).decode().split("\n")[:-1]
+    lines = (b"".join(read) + await process.stdout.read()).decode().split("\n")[:-1]
     await process.wait()
     acknowledged = []
     for line in lines:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,37 +15,18 @@ import pytest
 from mediasvc.effects.disk import files
 from mediasvc.errors import StoreFailed
 from tests.support.origin import Gate, Origin, Reply, Request, jpeg
-from tests.support.programs import environment, mediasvc
+from tests.support.programs import REPOSITORY, environment, mediasvc, program, with_a_disk_of_its_own
 
 POSTS = 24
-
-# Mounts a small disk of its own and does as it is told by lines on stdin: a user namespace gives the rights.
-ON_A_SMALL_DISK = """
-import subprocess, sys
-disk, size, *command = sys.argv[1:]
-def mount(options, *what):
-    subprocess.run(["mount", "-o", options, *what, disk], check=True)
-mount("size=" + size, "-t", "tmpfs", "none")
-run = subprocess.Popen(command)
-print("running", flush=True)
-for line in sys.stdin:
-    if line.startswith("remount "):
-        mount("remount," + line.split()[1])
-    elif line == "wait\\n":
-        print(run.wait(), flush=True)
-    elif line == "again\\n":
-        run = subprocess.Popen(command)
-    print("did", flush=True)
-"""
 
 
 class Disk:
     """A program that runs where one folder is a file system of its own."""
 
     def __init__(self, folder: Path, size: str, command: list[str], env: dict[str, str]) -> None:
-        own = ["--mount"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--mount"]
         self.process = subprocess.Popen(
-            ["unshare", *own, sys.executable, "-c", ON_A_SMALL_DISK, str(folder), size, *command],
+            with_a_disk_of_its_own(program("command_on_a_small_disk", folder, size, *command)),
+            cwd=REPOSITORY,
             env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -67,7 +47,7 @@ class Disk:
         self.process.stdin.write(order + "\n")
         self.process.stdin.flush()
         said = self._line()
-        return said if said == "did" else said + self._line().removesuffix("did")
+        return said if said == "done" else said + self._line().removesuffix("done")
 
     def seen(self, folder: Path) -> Path:
         """A folder of that file system, from outside."""
@@ -253,14 +233,7 @@ def test_what_is_read_is_the_file_at_one_moment_or_nothing(tmp_path: Path) -> No
     """A writer lengthens the file all the time; a reading that saw two of its states would not fit its own mark."""
     path = tmp_path / "a.md"
     path.write_bytes(bytes(2_000_000))
-    writer = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import sys\nf = open(sys.argv[1], 'ab', 0)\nwhile f.tell() < 6_000_000: f.write(b'more')",
-            str(path),
-        ]
-    )
+    writer = subprocess.Popen(program("lengthen_file", path), cwd=REPOSITORY)
     outcomes = set()
     try:
         while writer.poll() is None:

@@ -8,43 +8,14 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.origin import Origin, Reply, jpeg
-from tests.support.programs import environment, mediasvc
+from tests.support.programs import REPOSITORY, environment, mediasvc, program
 
 POSTS = 12
-
-# Runs a command, notes in which order files are made, brought to the disk and named, and dies just before it names
-# the so manieth article; 0: it does not; -1: instead, the disk fails whenever something is to be brought to it.
-TRACED = """
-import errno, os, runpy, signal, sys
-log, deadly, *arguments = sys.argv[1:]
-notes = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-named = 0
-def note(event, told):
-    global named
-    if event == "open" and os.fsdecode(told[0] if isinstance(told[0], (str, bytes)) else "").endswith(".tmp"):
-        line = f"made {told[0]}"
-    elif event == "ctypes.dlsym" and told[1] == "syncfs":
-        line = "synced"
-        if deadly == "-1":
-            raise OSError(errno.EIO, "Input/output error")
-    elif event == "os.rename":
-        line = f"named {os.fspath(told[0])} {os.fspath(told[1])}"
-        named += line.endswith(".md")
-        if named == int(deadly) > 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-    else:
-        return
-    os.write(notes, (line + chr(10)).encode())
-sys.addaudithook(note)
-sys.argv = ["mediasvc", *arguments]
-runpy.run_module("mediasvc", run_name="__main__")
-"""
 
 
 def _posts(folder: Path, origin: Origin) -> dict[str, bytes]:
@@ -60,8 +31,12 @@ def _posts(folder: Path, origin: Origin) -> dict[str, bytes]:
 
 
 def _traced(log: Path, deadly: int, arguments: list[str], env: dict[str, str]) -> int:
-    command = [sys.executable, "-c", TRACED, str(log), str(deadly), *arguments]
-    return subprocess.run(command, env=env, stderr=subprocess.DEVNULL, timeout=60, check=False).returncode
+    """Its exit code. log, deadly: see tests/programs/traced_mediasvc.py."""
+    command = program("traced_mediasvc", log, deadly, *arguments)
+    ended = subprocess.run(
+        command, cwd=REPOSITORY, env=env, stderr=subprocess.DEVNULL, timeout=60, check=False
+    )
+    return ended.returncode
 
 
 def _arguments(tmp_path: Path, *, in_place: bool) -> list[str]:

@@ -18,6 +18,7 @@ from mediasvc.errors import MediaError, SourceFailed, SourceRefused
 from tests.support.dns import Answer, Dns, DnsNames
 from tests.support.fetching import Kept, allows, fetcher, sends_here
 from tests.support.origin import Origin, Reply
+from tests.support.waiting import until
 
 ONCE = FetchRules(timeout_s=3.0, connect_timeout_s=1.0, retries=0)
 # Stands for the public internet here: this one loopback address and no other.
@@ -148,15 +149,18 @@ async def test_names_that_hang_keep_no_other_name_waiting(monkeypatch: pytest.Mo
     answered = threading.Event()
     ask = socket.getaddrinfo
 
+    asked: list[str] = []
+
     def hangs(host: str, *rest: int) -> object:
         if host.endswith(".evil.test"):
+            asked.append(host)
             answered.wait(30)
         return ask("127.0.0.1", *rest)
 
     monkeypatch.setattr(socket, "getaddrinfo", hangs)
     names = SystemNames()
     hanging = [asyncio.create_task(names.resolve(f"{number}.evil.test")) for number in range(150)]
-    await asyncio.sleep(0)
+    await until(lambda: bool(asked))
 
     answers = await asyncio.wait_for(names.resolve("pictures.test"), 5)
 

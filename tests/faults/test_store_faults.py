@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -22,7 +21,9 @@ from mediasvc.effects.locks.redis import RedisLocks
 from mediasvc.effects.locks.single_flight import SingleFlight
 from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import StoreFailed
+from tests.support.programs import REPOSITORY, program, with_a_disk_of_its_own
 from tests.support.servers import TAKES_NO_WRITES, SeaweedS3, Valkey
+from tests.support.waiting import still_waits, until
 
 NOW = datetime.now(UTC)
 MIB = 1024 * 1024
@@ -36,135 +37,13 @@ def entry(url: str) -> Entry:
 
 # ---------------------------------------------------------------------- the disk
 
-# Runs where its folder is a file system of 8 MiB of its own, which needs no rights: a user namespace gives them.
-ON_A_SMALL_DISK = """
-import asyncio, os, subprocess, sys
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from mediasvc import logs
-from mediasvc.core.records.index_entry import Entry
-from mediasvc.core.formats import Format
-from mediasvc.core.picture import Picture
-from mediasvc.effects.blobs.file_store import FileBlobs
-from mediasvc.effects.locks.files import FileLocks
-from mediasvc.effects.locks.single_flight import SingleFlight
-from mediasvc.effects.index.sqlite import SqliteIndex
-from mediasvc.effects.journal import JournalRow, SqliteJournal
-from mediasvc.errors import StoreFailed
 
-MIB = 1024 * 1024
-logs.configure("text", "error")
-disk = Path(sys.argv[1])
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", disk], check=True)
-
-def entry(number):
-    now = datetime.now(UTC)
-    later = now + timedelta(days=1)
-    return Entry(f"https://a.example/{number}", "0" * 64, Picture(Format.JPEG, 1, 1, 1), now, later, later, later,
-                 "x" * 5000, None, None)
-
-async def fails(work):
-    try:
-        await work
-    except StoreFailed as error:
-        assert str(disk) not in str(error)
-        return True
-    return False
-
-async def serve_without_keeping(blobs):
-    for size in (10_000, 3 * MIB):
-        data = os.urandom(size)
-        async with blobs.incoming() as incoming:
-            for start in range(0, size, 100_000):
-                await incoming.write(data[start : start + 100_000])
-            assert await fails(incoming.keep())
-            source = await incoming.source()
-            assert (source if isinstance(source, bytes) else source.read_bytes()) == data
-
-async def main():
-    blobs = FileBlobs(disk / "blobs", 1024 * MIB)
-    index = SqliteIndex(disk / "index.sqlite")
-    journal = SqliteJournal(disk / "journal.sqlite")
-    flights = SingleFlight(FileLocks(disk / "locks"))
-    early = await blobs.put(b"early")
-    await index.put_source(entry(0))
-    await journal.record("job", [JournalRow("a.md", "key", "out", "{}")])
-    for part in (blobs, index):
-        assert await part.health() is None
-"""
-FULL = """
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            pass
-    await asyncio.sleep(2)  # what is known of its health is two seconds old at most
-    await serve_without_keeping(blobs)
-    failed = [await fails(index.put_source(entry(number))) for number in range(2000)]
-    assert failed[-1]
-    assert "full" in await index.health(), await index.health()
-    assert "no space" in await blobs.health(), await blobs.health()
-    assert await blobs.read(early) == b"early"
-    assert (await index.source(entry(0).url)).digest == "0" * 64
-    assert await flights.run("source:a", lambda: asyncio.sleep(0, "done")) == "done"
-    assert list((disk / "blobs" / "tmp").iterdir()) == []
-
-    filler.unlink()
-    await asyncio.sleep(2)
-    data = os.urandom(2 * MIB)
-    assert await blobs.read(await blobs.put(data)) == data
-    await index.put_source(entry(1))
-    await journal.record("job", [JournalRow("b.md", "key", "out", "{}")])
-    for part in (blobs, index):
-        assert await part.health() is None
-    assert (await blobs.verify()).damaged == ()
-"""
-READ_ONLY = """
-    for part in (index, journal, blobs):
-        await part.close()
-    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-    blobs = FileBlobs(disk / "blobs", 1024 * MIB)
-    index = SqliteIndex(disk / "index.sqlite")
-    await serve_without_keeping(blobs)
-    assert await fails(index.put_source(entry(1)))
-    assert await fails(index.purge("https://a.example/0"))
-    assert await blobs.read(early) == b"early"
-    assert (await blobs.path(early)).read_bytes() == b"early"
-    assert await blobs.health() is not None
-    assert await index.health() is not None
-    assert await flights.run("source:a", lambda: asyncio.sleep(0, "done")) == "done"
-
-    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
-    await asyncio.sleep(2)
-    await blobs.put(b"late")
-    await index.put_source(entry(1))
-    assert (await index.source(entry(0).url)).digest == "0" * 64
-    for part in (blobs, index):
-        assert await part.health() is None
-"""
-
-
-@pytest.mark.parametrize("day", [FULL, READ_ONLY], ids=["full", "read-only"])
+@pytest.mark.parametrize("day", ["full", "read-only"])
 async def test_a_bad_disk_costs_the_keeping_and_nothing_else(tmp_path: Path, day: str) -> None:
-    program = (
-        ON_A_SMALL_DISK
-        + day
-        + "\n    for part in (blobs, index):\n        await part.close()\nasyncio.run(main())\n"
-    )
-    # Root has the rights already, and may be forbidden user namespaces.
-    own = ["--mount"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--mount"]
+    command = with_a_disk_of_its_own(program("stores_on_a_small_disk", tmp_path, day))
 
     process = await asyncio.create_subprocess_exec(
-        "unshare",
-        *own,
-        sys.executable,
-        "-c",
-        program,
-        str(tmp_path),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        *command, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     output, _ = await process.communicate()
 
@@ -172,6 +51,14 @@ async def test_a_bad_disk_costs_the_keeping_and_nothing_else(tmp_path: Path, day
 
 
 # ---------------------------------------------------------------------- Redis
+
+
+async def done() -> str:
+    return "done"
+
+
+async def waited() -> str:
+    return "waited"
 
 
 class Load:
@@ -206,14 +93,19 @@ class Load:
                 self.wrong.append(error)
                 return
             number += 8
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # a pace that leaves the server time for others
 
     async def recovered(self, within_s: float) -> None:
         """Returns when all of several askings in a row succeed."""
-        async with asyncio.timeout(within_s + 3):
-            began = len(self.answers)
-            while not (len(self.answers) - began > 20 and all(ok for _, _, ok in self.answers[-16:])):
-                await asyncio.sleep(0.01)
+        began = len(self.answers)
+        await until(
+            lambda: len(self.answers) - began > 20 and all(ok for _, _, ok in self.answers[-16:]),
+            within_s + 3,
+        )
+
+    async def goes_on_until(self, moment: float) -> None:
+        """Returns when something that was asked at that moment or later has been answered."""
+        await until(lambda: self.answers[-1][0] >= moment)
 
     def since(self, moment: float) -> list[tuple[float, float, bool]]:
         return [answer for answer in self.answers if answer[0] >= moment]
@@ -241,7 +133,7 @@ async def test_the_index_fails_fast_while_redis_is_away_and_recovers(
         for _ in range(2):
             own_valkey.pause() if fault == "hangs" else own_valkey.kill()
             away = time.monotonic()
-            await asyncio.sleep(3)
+            await load.goes_on_until(away + 3)
             during = load.since(away + 0.1)
             assert during
             assert not any(ok for _, _, ok in during)
@@ -272,7 +164,7 @@ async def test_a_redis_that_takes_no_writes_still_answers(
         assert await index.source(known.url) == known
     assert await index.health() == f"Redis: {word}"
     flights = SingleFlight(RedisLocks(link))
-    assert await flights.run("source:a", lambda: asyncio.sleep(0, "done")) == "done"
+    assert await flights.run("source:a", done) == "done"
 
     assert own_valkey.ask(*heal) == "+OK\r\n"
     await index.put_source(entry("https://a.example/new"))
@@ -289,9 +181,11 @@ async def test_a_redis_that_wants_another_password_is_said_to_and_used_when_it_d
 
     own_valkey.kill()
     own_valkey.start()
-    async with asyncio.timeout(10):
-        while await index.health() is not None:
-            await asyncio.sleep(0.1)
+
+    async def is_well() -> bool:
+        return await index.health() is None
+
+    await until(is_well)
 
 
 async def test_an_emptied_redis_is_an_empty_index(own_valkey: Valkey, link: RedisLink) -> None:
@@ -321,22 +215,24 @@ async def test_without_redis_work_is_done_without_a_lock_and_soon(
     other = SingleFlight(RedisLocks(other_link))
     holder = asyncio.create_task(flights.run("source:long", long_work))
     await held.wait()
-    waiter = asyncio.create_task(other.run("source:long", lambda: asyncio.sleep(0, "waited")))
-    await asyncio.sleep(0.2)
+    waiter = asyncio.create_task(other.run("source:long", waited))
+    await still_waits(waiter, 0.2)
     own_valkey.pause() if fault == "hangs" else own_valkey.kill()
     away = time.monotonic()
 
-    assert await flights.run("source:new", lambda: asyncio.sleep(0, "done")) == "done"
+    assert await flights.run("source:new", done) == "done"
     assert await waiter == "waited"
     assert time.monotonic() - away < 5
     go_on.set()
     assert await holder == "long"
 
     own_valkey.resume() if fault == "hangs" else own_valkey.start()
-    async with asyncio.timeout(5):
-        while await link.health() is not None:
-            await asyncio.sleep(0.05)
-    assert await flights.run("source:new", lambda: asyncio.sleep(0, "again")) == "again"
+
+    async def is_well() -> bool:
+        return await link.health() is None
+
+    await until(is_well, 5)
+    assert await flights.run("source:new", done) == "done"
     for part in (flights, other, other_link):
         await part.close()
 
@@ -370,14 +266,16 @@ async def test_while_the_store_is_away_what_is_at_hand_is_read_and_the_rest_fail
     assert await here.health() == "the object store does not answer"
 
     own_s3.resume() if fault == "hangs" else own_s3.start()
-    async with asyncio.timeout(15):
-        while True:
-            try:
-                assert await here.read(elsewhere) == b"elsewhere"
-                await here.put(b"new")
-                break
-            except StoreFailed:
-                await asyncio.sleep(0.1)
+
+    async def is_back() -> bool:
+        try:
+            assert await here.read(elsewhere) == b"elsewhere"
+            await here.put(b"new")
+        except StoreFailed:
+            return False
+        return True
+
+    await until(is_back)
     assert await here.health() is None
     for local in locals_:
         await local.close()

@@ -6,6 +6,7 @@ import hashlib
 import ssl
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from mediasvc.errors import (
 )
 from tests.support.fetching import Kept, allows, fetcher, sends_here
 from tests.support.origin import LAST_MODIFIED, Gate, Origin, Reply, Request, jpeg
+from tests.support.waiting import still_waits, until
 
 QUICK = FetchRules(timeout_s=5.0, retries=0)
 
@@ -344,11 +346,13 @@ async def test_a_host_that_is_down_is_left_alone_and_tried_again_by_itself(origi
         await it.fetch(at("/pictures/a.jpg", "up.test"), Kept())
         origin.on("down.test/a", Reply(body=b"back"))
         sink = Kept()
-        while not sink.data:
-            try:
+
+        async def is_asked_again() -> bool:
+            with suppress(SourceFailed):
                 await it.fetch(at("/a", "down.test"), sink)
-            except SourceFailed:
-                await asyncio.sleep(0.05)
+            return bool(sink.data)
+
+        await until(is_asked_again)
 
     assert (left_alone.value.reason, left_alone.value.retry_after_s) == (retry.CIRCUIT, 1)
     assert took_s < 0.1
@@ -385,7 +389,7 @@ async def test_a_line_that_is_too_long_turns_the_next_away(origin: Origin) -> No
         first = tasks.create_task(it.fetch(at("/a"), Kept()))
         await asyncio.to_thread(origin.wait_hits, "/a", 1)
         second = tasks.create_task(it.fetch(at("/a"), Kept()))
-        await asyncio.sleep(0)
+        await still_waits(second)
         with pytest.raises(Overloaded):
             await it.fetch(at("/a"), Kept())
         gate.open()

@@ -5,7 +5,6 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from mediasvc.effects.disk import files
 from mediasvc.effects.disk.sync import Disks, device_of
 from mediasvc.errors import BodyTooLarge, InvalidRequest, StoreFailed
+from tests.support.programs import REPOSITORY, program
 
 
 def mode_of(path: Path) -> int:
@@ -130,12 +130,7 @@ def test_several_may_write_the_same_file_at_once(tmp_path: Path) -> None:
 
 def test_who_writes_a_file_clears_away_what_a_killed_writer_of_it_left(tmp_path: Path) -> None:
     path, other = tmp_path / "a.md", tmp_path / "b.md"
-    program = (
-        "import os, signal, sys; from pathlib import Path; from mediasvc.effects.disk import files;"
-        "[files.stage(Path(path), b'torn', 0o400, settled=lambda _: True) for path in sys.argv[1:]];"
-        "os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    killed = subprocess.run([sys.executable, "-c", program, str(path), str(other)], check=False)
+    killed = subprocess.run(program("stage_and_die", path, other), cwd=REPOSITORY, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert len(list(tmp_path.iterdir())) == 2
 

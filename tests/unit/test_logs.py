@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-import structlog
 
 from mediasvc import logs
 
@@ -12,10 +11,8 @@ Lines = Callable[[], list[dict[str, object]]]
 
 
 @pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
     """What the test has logged so far, as JSON. Later tests log as those before did."""
-    before = structlog.get_config()
-    monkeypatch.setattr(logs, "_wanted", None)  # as it was, in the end
 
     def read() -> list[dict[str, object]]:
         said = capsys.readouterr().err
@@ -23,8 +20,7 @@ def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
         return [json.loads(line) for line in said.splitlines()]
 
     yield read
-    structlog.configure(**before)
-    logs._open.cache_clear()  # else the logger that was asked for here would be everybody's, on a stderr that is closed
+    logs.reset()  # else later tests would log to a stderr that is closed
 
 
 def test_a_line_has_event_level_time_request_and_fields(lines: Lines) -> None:

@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 
 from mediasvc.core.pictures import jpeg, png, resample
-from mediasvc.core.pictures.engine import Engine
 from tests.support import pictures
 
 
@@ -168,17 +167,18 @@ def test_a_damaged_or_tiny_jpeg_is_left_to_pillow() -> None:
     assert jpeg.decode(b"no picture", (150, 100)) is None
 
 
-@pytest.mark.parametrize("engine", ["simd", "pillow"])
-def test_rgb_in_four_bytes_is_scaled_as_rgb(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if engine == "pillow":
-        monkeypatch.setattr(resample, "engine", lambda: Engine("Pillow", resample._pillow_resize))
+@pytest.mark.parametrize("resize_with", [None, resample.pillow_resize], ids=["fastest", "pillow"])
+def test_rgb_in_four_bytes_is_scaled_as_rgb(resize_with: resample.Resize | None) -> None:
     rgb = pictures.photograph(300, 200)
     padded = rgb.convert("RGBX")
 
     for size, box in (((90, 60), None), ((90, 40), (10.5, 0.0, 290.0, 150.0)), ((300, 200), None)):
-        scaled = resample.resize(padded, size, box)
+        scaled = resample.resize(padded, size, box, resize_with=resize_with)
 
-        assert (scaled.mode, scaled.tobytes()) == ("RGB", resample.resize(rgb, size, box).tobytes())
+        assert (scaled.mode, scaled.tobytes()) == (
+            "RGB",
+            resample.resize(rgb, size, box, resize_with=resize_with).tobytes(),
+        )
     assert padded.mode == "RGBX"
 
 
