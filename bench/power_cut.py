@@ -76,9 +76,6 @@ class Place:
         return ["rewrite", str(self.top / "posts"), *where, "--report", str(self.top / "run.jsonl")]
 
 
-# ---------------------------------------------------------------- articles and their origin
-
-
 def write_posts(origin: Origin, folder: Path, count: int) -> None:
     """Articles with a thumbnail, an original, and one picture that several have in common."""
     folder.mkdir()
@@ -136,9 +133,6 @@ def run(arguments: list[str], env: dict[str, str]) -> tuple[int, str]:
         [sys.executable, "-m", "mediasvc", *arguments], env=env, capture_output=True, text=True
     )
     return done.returncode, done.stderr[-500:]
-
-
-# ---------------------------------------------------------------- looking
 
 
 def kind_of(data: bytes, right: bytes) -> str:
@@ -222,9 +216,6 @@ def compare(place: Place, right: dict[str, bytes], report: dict[str, dict[str, o
             told.wrong("wrong in the report", str(again.get(name, {}).get("status")))
     told.counts["leftovers"] += sum(1 for path in place.top.rglob("*") if LEFTOVER.match(path.name))
     told.counts["set aside"] += sum(1 for _ in (place.top / "data").glob("*.damaged-*"))
-
-
-# ---------------------------------------------------------------- one case
 
 
 def begin(disk: Disk, posts: dict[str, bytes]) -> None:

@@ -56,9 +56,6 @@ def _is_whole(folder: Path, count: int) -> bool:
     return len(articles) == count and not list(folder.rglob(".mediasvc-*"))
 
 
-# ---------------------------------------------------------------------- two at once
-
-
 @pytest.mark.parametrize("where", ["--out", "--in-place"])
 @pytest.mark.parametrize("reports", [("a.jsonl", "b.jsonl"), ("a.jsonl", "a.jsonl")], ids=["two", "one"])
 def test_two_runs_over_one_folder_at_once_do_each_others_work_and_no_harm(
@@ -91,9 +88,6 @@ def test_two_runs_over_one_folder_at_once_do_each_others_work_and_no_harm(
 
     assert undone.code == 0, undone.err
     assert {path.name: path.read_bytes() for path in out.glob("*.md")} == before
-
-
-# ---------------------------------------------------------------------- again
 
 
 def test_only_what_has_changed_is_done_again_and_force_does_all(
@@ -168,9 +162,6 @@ def test_a_whole_run_is_undone_whatever_its_files_are_called(
     assert modes == {path: mode for path, (_, mode) in before.items()}
     assert {path: (path.read_bytes(), path.stat().st_mode) for path in before} == before
     assert origin.hits() == 1
-
-
-# ---------------------------------------------------------------------- what people see
 
 
 def _on_a_terminal(arguments: list[str], env: dict[str, str]) -> tuple[int, str]:
@@ -335,9 +326,6 @@ def test_the_exit_code_of_a_signal_is_the_same_while_modules_are_read_in(
 
     assert ended.code == code, ended.err
     assert "interrupted" in ended.err
-
-
-# ---------------------------------------------------------------------- bounds
 
 
 def test_one_host_gets_no_more_at_once_than_it_may(

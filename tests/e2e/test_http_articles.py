@@ -44,9 +44,6 @@ def raw(service: Service, body: bytes, media_type: str, query: str = "") -> Answ
     return service.ask("POST", f"/v1/rewrite{query}", body, Content_Type=media_type)
 
 
-# -- lazy -------------------------------------------------------------------------------------------------
-
-
 def test_lazy_gives_signed_paths_under_the_public_address_and_fetches_nothing(
     service: Service, world: Origin
 ) -> None:
@@ -91,9 +88,6 @@ def test_nothing_to_do_gives_back_the_same(service: Service, content: str) -> No
     assert reply["images"] == []
 
 
-# -- eager ------------------------------------------------------------------------------------------------
-
-
 def test_eager_fetches_first_and_its_assets_are_there(service: Service, world: Origin) -> None:
     reply = post(service, {"content": HTML, "type": "html", "mode": "eager"}).json
 
@@ -129,9 +123,6 @@ def test_an_image_that_its_origin_lets_nobody_keep_is_an_asset_all_the_same(
     assert service.get(name).body == jpeg("p")
 
 
-# -- other places -----------------------------------------------------------------------------------------
-
-
 def test_front_matter_fields_follow_their_table_and_the_request(service: Service) -> None:
     by_default = post(service, {"content": MARKDOWN, "type": "markdown"}).json["content"]
     skipped = post(
@@ -150,9 +141,6 @@ def test_relative_addresses_stand_against_the_base(service: Service) -> None:
 
     assert (left["content"], left["counts"]["left"]) == (content, 1)
     assert done["images"][0]["origin"] == URL
-
-
-# -- raw --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -187,9 +175,6 @@ def test_raw_markdown_takes_its_options_from_the_query(service: Service) -> None
         b"pictures/a.jpg", f"https://media.example/base/assets/{name}.jpg".encode()
     )
     assert reply.headers["content-type"] == "text/markdown"
-
-
-# -- refused ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -296,9 +281,6 @@ def peeked(connection: socket.socket) -> bytes:
         return connection.recv(100, socket.MSG_PEEK)
     except (TimeoutError, ConnectionError):
         return b""
-
-
-# -- tokens -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,6 @@ from tests.support.service import Service, eventually, image_path
 HOST = "http://news.example"
 
 
-# -- stale pictures ---------------------------------------------------------------------------------------
-
-
 def test_a_stale_picture_serves_while_its_origin_fails_and_the_origin_is_left_alone(origin: Origin) -> None:
     origin.on("/a.jpg", Reply(body=jpeg(), headers={"cache-control": "max-age=1"}), Reply(status=500))
     path = image_path(f"{HOST}/a.jpg")
@@ -75,9 +72,6 @@ def test_a_304_that_says_nothing_of_freshness_leaves_it_as_it_was(origin: Origin
 
 def _is(service: Service, path: str, cache: str) -> bool:
     return service.get(path).headers["x-cache"] == cache
-
-
-# -- damaged blobs ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", ["original", "600x400"])
@@ -143,9 +137,6 @@ def _damage(blobs: Path) -> None:
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 0xFF
         file.write_bytes(data)
-
-
-# -- one fetch for everyone -------------------------------------------------------------------------------
 
 
 def test_five_hundred_who_ask_two_processes_at_once_cost_the_origin_one_request(origin: Origin) -> None:

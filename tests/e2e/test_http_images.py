@@ -39,9 +39,6 @@ def size_of(data: bytes) -> tuple[str, int, int]:
         return image.format or "", image.width, image.height
 
 
-# -- both forms -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("options", "query"),
     [
@@ -88,9 +85,6 @@ def test_a_wrapped_address_is_the_same_image(service: Service) -> None:
     assert (wrapped.status, wrapped.headers["etag"]) == (200, plain.headers["etag"])
 
 
-# -- signatures -------------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def signed(world: Origin) -> Iterator[Service]:
     with Service(
@@ -128,9 +122,6 @@ def test_a_missing_or_wrong_signature_is_refused_before_anything_is_fetched(
 
     assert [(reply.status, reply.code) for reply in replies] == [(403, "bad_signature")] * len(wrong)
     assert world.hits("/pictures/unsigned.jpg") == 0
-
-
-# -- headers ----------------------------------------------------------------------------------------------
 
 
 def test_an_image_carries_the_headers_of_the_contract_from_origin_and_from_memory(service: Service) -> None:
@@ -183,9 +174,6 @@ def test_what_the_origin_forbids_to_keep_is_kept_by_nobody(service: Service, wor
     assert world.hits("/secret.jpg") == 2
 
 
-# -- negotiation ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("accept", "media_type"),
     [
@@ -220,9 +208,6 @@ def test_a_format_by_name_is_the_same_for_everyone(service: Service) -> None:
 
     assert reply.headers["content-type"] == "image/jpeg"
     assert "vary" not in reply.headers
-
-
-# -- conditions -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", ["original", "600x400"])
@@ -302,8 +287,6 @@ def test_preconditions_that_do_not_hold_are_told(
     if status == 412:
         assert reply.code == "precondition_failed"
 
-
-# -- ranges -----------------------------------------------------------------------------------------------
 
 LARGE = "http://news.example/large.png"
 
@@ -401,9 +384,6 @@ def test_a_large_original_arrives_whole_and_the_connection_goes_on(service: Serv
     connection.close()
 
 
-# -- assets -----------------------------------------------------------------------------------------------
-
-
 def test_an_asset_is_kept_for_ever_by_its_name(service: Service) -> None:
     original = service.get(image_path(URL)).body
     name = hashlib.sha256(original).hexdigest()
@@ -449,9 +429,6 @@ def test_an_asset_that_is_not_kept_is_missing(service: Service, name: str) -> No
 
     assert reply.status == 404
     assert reply.code in ("source_missing", "not_found")
-
-
-# -- failures ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -518,9 +495,6 @@ def test_no_failure_is_kept_in_memory(service: Service, world: Origin) -> None:
     assert (first.status, second.status) == (422, 422)
     assert service.ask("DELETE", "/v1/cache?url=http://news.example/later.jpg").status == 204
     assert service.get(path).status == 200
-
-
-# -- freshness --------------------------------------------------------------------------------------------
 
 
 def test_memory_forgets_what_has_expired_and_the_origin_is_asked_again(world: Origin) -> None:

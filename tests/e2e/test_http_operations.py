@@ -36,9 +36,6 @@ def figures(service: Service) -> dict[str, float]:
     }
 
 
-# -- alive and ready --------------------------------------------------------------------------------------
-
-
 def test_a_service_that_runs_is_alive_and_ready(service: Service) -> None:
     alive, ready = service.get("/healthz"), service.get("/readyz")
 
@@ -70,9 +67,6 @@ def test_readiness_names_a_store_that_is_missing_while_images_are_still_served(w
         assert ready.json["reasons"]["store"]
         assert alive.status == 200
         assert image.status == 200
-
-
-# -- metrics ----------------------------------------------------------------------------------------------
 
 
 def test_metrics_are_those_of_all_processes_together(service: Service) -> None:
@@ -123,9 +117,6 @@ def test_requests_are_logged_with_their_id_and_without_their_query(service: Serv
     assert line["route"] == "image"
     assert line["host"] == "news.example"
     assert "77,77" not in "".join(service.lines)
-
-
-# -- pages ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/page/page.js", "/page/page.css", "/openapi.json"])
@@ -184,9 +175,6 @@ def test_the_example_and_the_figures_are_there_for_the_page(service: Service) ->
     assert "data-size=" in example["content"]
     assert example["ready"] is False
     assert all(isinstance(value, int) for value in stats.values())
-
-
-# -- overload ---------------------------------------------------------------------------------------------
 
 
 def test_too_many_at_once_are_told_to_come_back_and_the_others_are_answered(world: Origin) -> None:

@@ -41,9 +41,6 @@ def run(service: Service) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-# -- starting ---------------------------------------------------------------------------------------------
-
-
 def test_a_port_in_use_is_told_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -108,9 +105,6 @@ def test_one_process_for_each_worker_on_one_port(world: Origin) -> None:
 
         assert len(service.servers()) == 3
         assert len(prefixes) == 3
-
-
-# -- ending -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
@@ -219,9 +213,6 @@ def test_a_second_word_ends_it_at_once(world: Origin) -> None:
         assert time.monotonic() - began < 10
         connection.close()
         gate.open()
-
-
-# -- dying and replacing ----------------------------------------------------------------------------------
 
 
 class Load:

@@ -46,9 +46,6 @@ def request(target: str = PATH, *lines: str, method: str = "GET", version: str =
     return ("\r\n".join(head) + "\r\n\r\n").encode("latin-1")
 
 
-# -- the short way and the long way -----------------------------------------------------------------------
-
-
 def test_the_short_way_and_the_long_way_answer_alike(service: Service) -> None:
     # An unknown version of a known header keeps the second one off the short way.
     short = split(service.raw(request()))
@@ -190,9 +187,6 @@ def test_framing_that_two_readers_could_read_differently_is_refused(
     assert orjson.loads(body)["code"] == "invalid_request"
 
 
-# -- connections ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("data", "stays"),
     [
@@ -291,9 +285,6 @@ def test_clients_that_send_their_heads_too_slowly_are_cut_off(service: Service) 
 
     assert (split(reply)[0], split(later)[0]) == (408, 408)
     assert 9 < took < 15
-
-
-# -- methods ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -424,9 +415,6 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(service: Service)
 
     status, _, body = split(reply)
     assert (status, orjson.loads(body)["code"]) == (413, "body_too_large")
-
-
-# -- request ids ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", [PATH, "/healthz", "/nope", "/v1/image?url=http://127.0.0.1/"])

@@ -30,9 +30,6 @@ def service(world: Origin) -> Iterator[Service]:
         yield running
 
 
-# -- resolve ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("address", "wrappers"),
     [
@@ -70,9 +67,6 @@ def test_what_cannot_be_resolved_is_told(service: Service, query: str, status: i
     assert (reply.status, reply.code) == (status, code)
 
 
-# -- info -------------------------------------------------------------------------------------------------
-
-
 def test_info_says_what_an_original_is(service: Service) -> None:
     info = service.get(f"/v1/info?url={quote(URL)}").json
 
@@ -96,9 +90,6 @@ def test_info_of_what_is_gone_is_a_problem(service: Service, world: Origin) -> N
     reply = service.get("/v1/info?url=http://news.example/gone.jpg")
 
     assert (reply.status, reply.code) == (404, "source_missing")
-
-
-# -- warm -------------------------------------------------------------------------------------------------
 
 
 def warm(service: Service, value: object) -> Answer:
@@ -161,9 +152,6 @@ def test_when_too_many_wait_none_is_taken(world: Origin) -> None:
     assert first.status == 202
     assert (second.status, second.code) == (503, "overloaded")
     assert int(second.headers["retry-after"]) >= 1
-
-
-# -- purge ------------------------------------------------------------------------------------------------
 
 
 def test_a_purge_is_known_to_every_process_within_three_seconds(service: Service, world: Origin) -> None:

@@ -95,9 +95,6 @@ def wait_for_pictures(page: Page) -> None:
         image.evaluate("(one) => one.decode()")
 
 
-# -- the job ----------------------------------------------------------------------------------------------
-
-
 def test_the_example_is_rewritten_and_every_picture_is_shown_before_and_after(page: Page) -> None:
     page.get_by_role("button", name="Take the example").click()
     page.get_by_role("button", name="Rewrite the article").click()
@@ -339,8 +336,6 @@ def test_the_example_is_ready_where_its_origin_runs_and_says_so_where_it_does_no
         expect(other.locator("#example-note")).to_contain_text("mediasvc demo --serve")
 
 
-# -- lining up before and after ---------------------------------------------------------------------------
-
 COMPARE = """async ([before, after]) => {
   const { changesBetween } = await import("/page/changes.js");
   return changesBetween(before, after).map((part) => part.same === undefined ? [part.before, part.after] : [part.same]);
@@ -379,9 +374,6 @@ def test_whatever_changes_the_parts_make_up_both_texts(page: Page) -> None:
     for (before, after), parts in zip(texts, results, strict=True):
         assert "".join(part[0] for part in parts) == before
         assert "".join(part[-1] for part in parts) == after
-
-
-# -- for everybody ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
@@ -488,9 +480,6 @@ def test_everything_can_be_read_and_has_a_name(
             == page.get_by_role("banner").count()
             == 1
         )
-
-
-# -- the description of the routes ------------------------------------------------------------------------
 
 
 def test_the_description_shows_every_route(browser: Browser, service: Service) -> None:

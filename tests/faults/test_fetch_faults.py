@@ -237,8 +237,6 @@ async def test_a_bomb_within_the_bytes_is_known_by_its_ratio(origin: Origin) -> 
     assert len(sink.data) < 4_000_000
 
 
-# -- time ------------------------------------------------------------------------------------------------
-
 SLOW: dict[str, tuple[Reply, str]] = {
     "silence": (Reply(hang="head"), retry.HEAD_DEADLINE),
     "a head that comes too late": (Reply(delay_s=30.0), retry.HEAD_DEADLINE),
@@ -300,9 +298,6 @@ async def test_a_source_above_the_minimum_speed_may_take_several_windows(origin:
         await it.fetch(at("/a"), sink)
 
     assert sink.data == body
-
-
-# -- connecting ------------------------------------------------------------------------------------------
 
 
 def _free_port() -> int:

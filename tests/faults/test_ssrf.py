@@ -44,8 +44,6 @@ def dns() -> Iterator[Dns]:
         yield running
 
 
-# -- names -----------------------------------------------------------------------------------------------
-
 FORBIDDEN_ANSWERS = {
     "private": Answer("10.0.0.1"),
     "loopback": Answer("127.0.0.2"),
@@ -203,8 +201,6 @@ async def test_the_systems_name_service_is_guarded_as_well(origin: Origin) -> No
     assert origin.connections == 0
 
 
-# -- redirects -------------------------------------------------------------------------------------------
-
 INWARD = [
     "http://127.0.0.1/",
     "http://127.1/",
@@ -307,9 +303,6 @@ async def test_a_redirect_is_not_unwrapped(origin: Origin) -> None:
         fetched = await it.fetch(normalise("http://pictures.test/a"), sink)
 
     assert (sink.data, fetched.final_url) == (b"from the wrapper", there)
-
-
-# -- what CONNECT_TO trusts ------------------------------------------------------------------------------
 
 
 async def test_a_target_is_trusted_for_the_name_that_it_was_given_for_and_for_no_other(

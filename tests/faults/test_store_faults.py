@@ -35,9 +35,6 @@ def entry(url: str) -> Entry:
     return Entry(url, digest, Picture(Format.JPEG, 1, 1, 1), NOW, later, later, later, None, None, None)
 
 
-# ---------------------------------------------------------------------- the disk
-
-
 @pytest.mark.parametrize("day", ["full", "read-only"])
 async def test_a_bad_disk_costs_the_keeping_and_nothing_else(tmp_path: Path, day: str) -> None:
     command = with_a_disk_of_its_own(program("stores_on_a_small_disk", tmp_path, day))
@@ -48,9 +45,6 @@ async def test_a_bad_disk_costs_the_keeping_and_nothing_else(tmp_path: Path, day
     output, _ = await process.communicate()
 
     assert process.returncode == 0, output.decode()
-
-
-# ---------------------------------------------------------------------- Redis
 
 
 async def done() -> str:
@@ -235,9 +229,6 @@ async def test_without_redis_work_is_done_without_a_lock_and_soon(
     assert await flights.run("source:new", done) == "done"
     for part in (flights, other, other_link):
         await part.close()
-
-
-# ---------------------------------------------------------------------- the object store
 
 
 @pytest.mark.parametrize("fault", ["hangs", "dies"])

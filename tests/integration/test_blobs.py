@@ -71,9 +71,6 @@ async def blobs(
     await local.close()
 
 
-# ---------------------------------------------------------------------- every implementation
-
-
 async def test_bytes_come_back_under_their_sha256(blobs: Blobs) -> None:
     digest = await blobs.put(b"a picture")
 
@@ -196,9 +193,6 @@ async def test_a_caller_that_goes_away_while_writing_leaves_nothing_behind(
 
 async def test_a_working_store_is_healthy(blobs: Blobs) -> None:
     assert await blobs.health() is None
-
-
-# ---------------------------------------------------------------------- files
 
 
 async def test_a_blob_lies_in_a_folder_of_its_first_digits(files: FileBlobs, tmp_path: Path) -> None:
@@ -402,9 +396,6 @@ async def test_stray_temporary_files_are_swept_and_those_in_use_are_not(
         assert not stray.exists()
         digest = await incoming.keep()
     assert await files.read(digest) is not None
-
-
-# ---------------------------------------------------------------------- object stores
 
 
 @pytest.fixture

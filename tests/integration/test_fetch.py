@@ -130,9 +130,6 @@ async def test_a_line_break_in_a_validator_is_never_sent(origin: Origin, etag: s
     assert origin.hits() == 0
 
 
-# -- redirects -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_followed_to_relative_and_other_places(origin: Origin, status: int) -> None:
     origin.on("/a", Reply(status=status, headers={"location": "../b?c=d#e"}))
@@ -193,9 +190,6 @@ async def test_a_redirect_to_nowhere_is_a_failure_of_the_source(origin: Origin, 
             await it.fetch(at("/a"), Kept())
 
 
-# -- revalidation ----------------------------------------------------------------------------------------
-
-
 async def test_what_is_held_is_revalidated_by_etag_and_date(origin: Origin) -> None:
     origin.on("/a", Reply(body=b"x", etag='"1"', headers={"cache-control": "max-age=5"}))
     sink = Kept()
@@ -236,9 +230,6 @@ async def test_a_304_that_nobody_asked_for_is_a_broken_reply(origin: Origin) -> 
     async with fetcher(sends_here(origin), QUICK) as it:
         with pytest.raises(SourceFailed):
             await it.fetch(at("/a"), Kept())
-
-
-# -- statuses --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -289,9 +280,6 @@ async def test_a_part_that_is_the_whole_is_taken_and_a_true_part_is_not(origin: 
                 await it.fetch(at(path), Kept())
 
     assert sink.data == b"12345"
-
-
-# -- trying again ----------------------------------------------------------------------------------------
 
 
 async def test_a_failure_that_passes_is_tried_again_and_the_sink_begins_anew(origin: Origin) -> None:
@@ -359,9 +347,6 @@ async def test_a_host_that_is_down_is_left_alone_and_tried_again_by_itself(origi
     assert origin.hits("/b") == 0
 
 
-# -- many at once ----------------------------------------------------------------------------------------
-
-
 async def test_one_host_gets_so_many_requests_at_once_and_no_more(origin: Origin) -> None:
     gate = Gate()
     for number in range(20):
@@ -412,9 +397,6 @@ async def test_a_fetch_that_is_given_up_frees_its_place(origin: Origin) -> None:
     assert fetched.status == 200
 
 
-# -- content codings -------------------------------------------------------------------------------------
-
-
 def _bare_deflate(data: bytes) -> bytes:
     engine = zlib.compressobj(wbits=-15)
     return engine.compress(data) + engine.flush()
@@ -441,9 +423,6 @@ async def test_one_coding_that_we_did_not_ask_for_is_taken_off(
         fetched = await it.fetch(at("/a"), sink)
 
     assert (sink.data, fetched.bytes) == (jpeg(), len(jpeg()))
-
-
-# -- per-host headers and stand-ins ----------------------------------------------------------------------
 
 
 async def test_a_host_is_asked_as_the_table_says_on_every_hop(origin: Origin) -> None:
@@ -488,9 +467,6 @@ async def test_a_stand_in_is_a_failure_and_not_the_picture(origin: Origin) -> No
         await it.fetch(at("/true"), Kept())
 
     assert origin.hits("/images/default_w.gif") == 0
-
-
-# -- TLS and proxies -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

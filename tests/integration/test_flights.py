@@ -108,9 +108,6 @@ async def settle(flights: SingleFlight, key: str, passengers: int) -> None:
     await until(are_all_aboard)
 
 
-# ---------------------------------------------------------------------- tasks of one process
-
-
 async def test_tasks_that_ask_for_the_same_share_one_run(open_flights: Open) -> None:
     flights, work = open_flights(), Work()
 
@@ -216,9 +213,6 @@ async def test_the_work_runs_in_the_context_of_the_first_caller(open_flights: Op
     assert await flights.run("source:a", work) == "the first"
 
 
-# ---------------------------------------------------------------------- several processes
-
-
 async def test_processes_take_turns_at_a_key(open_flights: Open) -> None:
     processes, work = [open_flights() for _ in range(4)], Work()
 
@@ -292,9 +286,6 @@ async def test_a_holder_that_is_killed_is_taken_over(open_flights: Open, where: 
     assert time.monotonic() - killed < (0.3 if where[0] == "file" else LEASE_S + 0.5)
 
 
-# ---------------------------------------------------------------------- files
-
-
 async def test_one_empty_file_is_all_that_is_left(tmp_path: Path) -> None:
     flights = SingleFlight(FileLocks(tmp_path / "new" / "lock"))
 
@@ -357,9 +348,6 @@ async def test_without_a_folder_for_locks_the_work_is_done_all_the_same(tmp_path
     work.go_on.set()
 
     assert await flights.run("source:a", work) == 1
-
-
-# ---------------------------------------------------------------------- Redis
 
 
 @pytest.mark.parametrize(

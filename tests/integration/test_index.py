@@ -79,9 +79,6 @@ def index(pair: tuple[Index, Index]) -> Index:
     return pair[0]
 
 
-# ---------------------------------------------------------------------- every implementation
-
-
 async def test_an_entry_comes_back_as_it_was_put(pair: tuple[Index, Index]) -> None:
     await pair[0].put_source(entry())
 
@@ -301,9 +298,6 @@ async def test_a_working_index_is_healthy(index: Index) -> None:
     assert await index.health() is None
 
 
-# ---------------------------------------------------------------------- SQLite
-
-
 async def test_what_is_past_its_time_is_pruned(tmp_path: Path) -> None:
     index = SqliteIndex(tmp_path / "index.sqlite")
     past = NOW - HOUR
@@ -479,9 +473,6 @@ async def test_an_index_that_cannot_be_written_says_so_and_recovers(tmp_path: Pa
     assert await index.health() is None
     assert await index.source(entry().url) == entry()
     await index.close()
-
-
-# ---------------------------------------------------------------------- Redis
 
 
 @pytest.fixture

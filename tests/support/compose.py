@@ -98,8 +98,6 @@ class Topology:
         self.python = sys.executable
         self._seaweed_ports: set[int] = set()
 
-    # -- what a container would see, said for this machine -----------------------------------------------
-
     def localise(self, text: str, name: str) -> str:
         """Addresses of containers and folders in them, as they are here, seen from service `name`."""
         for (service, port), here in self.ports.items():
@@ -169,8 +167,6 @@ class Topology:
             test = ["CMD", *yaml.safe_load(found[1])]
         words = [self.localise(word, name) for word in test[1:]]
         return ["sh", "-c", *words] if test[0] == "CMD-SHELL" else words
-
-    # -- running ---------------------------------------------------------------------------------------
 
     def __enter__(self) -> "Topology":
         self._prepare()

@@ -161,8 +161,6 @@ class Origin:
         self._stopping: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
 
-    # -- what a test says ------------------------------------------------------------------------------
-
     def on(self, path: str, *replies: Scripted) -> str:
         """Answers `path` with these replies in turn, the last one for ever. Returns the URL.
 
@@ -208,8 +206,6 @@ class Origin:
             self._requests.clear()
             self.peak = 0
             self.connections = 0
-
-    # -- running ---------------------------------------------------------------------------------------
 
     def __enter__(self) -> "Origin":
         started: concurrent.futures.Future[int] = concurrent.futures.Future()
@@ -380,8 +376,6 @@ class Origin:
         data = json.dumps(answer).encode()
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(data) + data)
         await writer.drain()
-
-    # -- answering -------------------------------------------------------------------------------------
 
     async def _answer(self, request: Request, reply: Reply, writer: asyncio.StreamWriter) -> bool:
         """False: the connection ends here."""

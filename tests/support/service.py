@@ -75,8 +75,6 @@ class Service:
         self._heard: queue.Queue[str | None] = queue.Queue()
         self.process: subprocess.Popen[str] | None = None
 
-    # -- running ---------------------------------------------------------------------------------------
-
     def start(self) -> None:
         """Returns when it listens."""
         self.process = subprocess.Popen(
@@ -151,8 +149,6 @@ class Service:
                     self.process.wait()
             self.process = None
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    # -- asking ----------------------------------------------------------------------------------------
 
     @property
     def port(self) -> int:

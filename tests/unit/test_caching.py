@@ -64,9 +64,6 @@ def at(**offset: float) -> str:
     return format_datetime(NOW + timedelta(**offset), usegmt=True)
 
 
-# -- decide ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("after", "decision"),
     [
@@ -141,9 +138,6 @@ def test_a_failure_is_refused_until_its_time_is_over() -> None:
     assert decide(entry, NOW) == Refuse("source_missing", 600)
     assert decide(entry, NOW + timedelta(seconds=599.9)) == Refuse("source_missing", 1)
     assert decide(entry, NOW + timedelta(minutes=10)) == Fetch()
-
-
-# -- assess ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -354,9 +348,6 @@ def test_what_is_written_by_the_grammar_is_read_as_it_was_meant(
     assert parse_cache_control(written) == directives
 
 
-# -- failures --------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("error", "seconds"),
     [
@@ -391,8 +382,6 @@ def test_each_class_of_failure_is_remembered_for_its_own_time(
 def test_a_picture_that_killed_its_process_is_remembered_longer() -> None:
     assert negative_until(errors.Poisonous("x"), NOW, RULES) == NOW + DAY
 
-
-# -- what is stored --------------------------------------------------------------------------------------
 
 THUMBNAIL = IndexedThumbnail(digest="cd" * 32, format=Format.WEBP, width=600, height=400, bytes=12_345)
 THUMBNAIL_FAILURE = ThumbnailFailure("undecodable", NOW)

@@ -264,8 +264,6 @@ def test_a_url_that_becomes_a_wrapper_only_when_normalised_is_unwrapped() -> Non
     assert RESOLVER.resolve("https://images.weserv.nl/x/../?url=ex.com/a.jpg").origin == "http://ex.com/a.jpg"
 
 
-# ---- laws, over wrappers in wrappers around hostile and ordinary addresses
-
 _PLAIN = st.builds(
     "{}://{}{}/{}{}".format,
     st.sampled_from(["http", "https", "HTTP"]),
