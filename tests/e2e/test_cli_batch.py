@@ -23,14 +23,9 @@ import pytest
 from mediasvc.batch.totals import Totals
 from mediasvc.cli.rewrite.progress import Progress
 from tests.support.origin import Gate, Origin, Reply, Request, jpeg
-from tests.support.programs import REPOSITORY, environment, mediasvc, peak_rss
+from tests.support.programs import REPOSITORY, mediasvc, peak_rss
 
 PROGRAM = [sys.executable, "-m", "mediasvc"]
-
-
-@pytest.fixture
-def env(tmp_path: Path, origin: Origin) -> dict[str, str]:
-    return environment(tmp_path / "data", CONNECT_TO=origin.connect_to)
 
 
 def _posts(folder: Path, origin: Origin, count: int, **reply: Any) -> dict[str, bytes]:

@@ -17,10 +17,10 @@ LAKE, HILL = jpeg("lake"), jpeg("hill")
 
 
 @pytest.fixture
-def env(tmp_path: Path, origin: Origin) -> dict[str, str]:
+def env(env: dict[str, str], origin: Origin) -> dict[str, str]:
     origin.on("/a/lake.jpeg", Reply(body=LAKE))
     origin.on("/a/hill.jpeg?x=1&y=2", Reply(body=HILL))
-    return environment(tmp_path / "data", CONNECT_TO=origin.connect_to)
+    return env
 
 
 def _report(path: Path) -> list[dict[str, Any]]:

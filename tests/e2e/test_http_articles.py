@@ -19,20 +19,11 @@ URL = "http://news.example/pictures/a.jpg"
 WRAPPED = f"https://cors.example.workers.dev/?{URL}"
 HTML = f'<p>caf\xe9 <img src="{WRAPPED}" data-size="600,400"></p>\n'
 MARKDOWN = f"---\nheadimg: '{WRAPPED}'\n---\n\n![x]({URL})\n"
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[Origin]:
-    with Origin() as origin:
-        yield origin
-
-
-@pytest.fixture(scope="module")
-def service(world: Origin) -> Iterator[Service]:
-    with Service(
-        world, SIGNING_KEYS=KEY.hex(), PUBLIC_URL="https://media.example/base/", MAX_ARTICLE_BYTES="100KiB"
-    ) as running:
-        yield running
+SETTINGS = {
+    "SIGNING_KEYS": KEY.hex(),
+    "PUBLIC_URL": "https://media.example/base/",
+    "MAX_ARTICLE_BYTES": "100KiB",
+}
 
 
 def post(service: Service, value: Any, **headers: str) -> Answer:

@@ -18,20 +18,7 @@ from tests.support.service import Service, ask, eventually, image_path, image_qu
 KEY, OLD_KEY = b"new" * 8, b"old" * 8
 URL = "http://news.example/pictures/a.jpg"
 PNG = "http://news.example/pictures/a.png"
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[Origin]:
-    with Origin() as origin:
-        yield origin
-
-
-@pytest.fixture(scope="module")
-def service(world: Origin) -> Iterator[Service]:
-    with Service(
-        world, MAX_SOURCE_BYTES="8MiB", MAX_PIXELS="20M", FETCH_TIMEOUT="5s", FETCH_RETRIES="0"
-    ) as running:
-        yield running
+SETTINGS = {"MAX_SOURCE_BYTES": "8MiB", "MAX_PIXELS": "20M", "FETCH_TIMEOUT": "5s", "FETCH_RETRIES": "0"}
 
 
 def size_of(data: bytes) -> tuple[str, int, int]:

@@ -3,7 +3,6 @@
 import json
 import re
 import threading
-from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -14,18 +13,7 @@ from tests.support.origin import Gate, Origin, Reply, jpeg
 from tests.support.service import Service, eventually, image_path
 
 URL = "http://news.example/pictures/a.jpg"
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[Origin]:
-    with Origin() as origin:
-        yield origin
-
-
-@pytest.fixture(scope="module")
-def service(world: Origin) -> Iterator[Service]:
-    with Service(world, WORKERS="2", LOG_FORMAT="json") as running:
-        yield running
+SETTINGS = {"WORKERS": "2", "LOG_FORMAT": "json"}
 
 
 def figures(service: Service) -> dict[str, float]:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,12 +17,6 @@ from tests.support.service import Service, ask, eventually, image_path
 
 URL = "http://news.example/pictures/a.jpg"
 PATH = image_path(URL, "600x400")
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[Origin]:
-    with Origin() as origin:
-        yield origin
 
 
 def run(service: Service) -> tuple[int, str]:

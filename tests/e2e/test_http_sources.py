@@ -16,18 +16,7 @@ from tests.support.service import Reply as Answer
 from tests.support.service import Service, eventually, image_path, image_query
 
 URL = "http://news.example/pictures/a.jpg"
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[Origin]:
-    with Origin() as origin:
-        yield origin
-
-
-@pytest.fixture(scope="module")
-def service(world: Origin) -> Iterator[Service]:
-    with Service(world, WORKERS="2", QUEUE_DEPTH="1000") as running:
-        yield running
+SETTINGS = {"WORKERS": "2", "QUEUE_DEPTH": "1000"}
 
 
 @pytest.mark.parametrize(

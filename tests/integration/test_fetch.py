@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import ssl
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,12 +30,6 @@ from tests.support.origin import LAST_MODIFIED, Gate, Origin, Reply, Request, jp
 from tests.support.waiting import still_waits, until
 
 QUICK = FetchRules(timeout_s=5.0, retries=0)
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
 
 
 def at(path: str, host: str = "pictures.test") -> SourceUrl:
