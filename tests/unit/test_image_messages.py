@@ -31,7 +31,7 @@ def parts(frame: bytes) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize(
-    "request",
+    "sent",
     [
         PictureRequest("/a/päth with\nbreaks", b"", (), placeholder=False),
         PictureRequest(
@@ -47,8 +47,8 @@ def parts(frame: bytes) -> tuple[bytes, bytes]:
         ),
     ],
 )
-def test_an_request_arrives_as_it_was_sent(request: PictureRequest) -> None:
-    assert unpack_request(*parts(pack_request(request))) == request
+def test_a_request_arrives_as_it_was_sent(sent: PictureRequest) -> None:
+    assert unpack_request(*parts(pack_request(sent))) == sent
 
 
 def test_an_outcome_arrives_as_it_was_sent() -> None:
