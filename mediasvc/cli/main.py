@@ -18,6 +18,7 @@ from mediasvc.startup import load_module
 # parts of the service, nor the service for those of a batch, and reading all takes as long as looking at 2,000 articles.
 _COMMANDS = {
     "cache": ("cache",),
+    "lookups": ("info", "verify", "warm"),
     "reports": ("report", "restore"),
     "rewrite.command": ("rewrite",),
     "service": ("demo", "serve", "settings", "worker"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mediasvc.demo.run import run_demo as run_demo
     from mediasvc.queue_worker import work as work
     from mediasvc.server.processes.launch import serve as serve
+    from mediasvc.server.routes.image_options import Guard as Guard
 else:
     __getattr__ = lazy_names(
         globals(),
@@ -31,5 +32,6 @@ else:
             "mediasvc.demo.run": ["demo_settings", "origin_in_background", "run_demo"],
             "mediasvc.queue_worker": ["work"],
             "mediasvc.server.processes.launch": ["serve"],
+            "mediasvc.server.routes.image_options": ["Guard"],
         },
     )

@@ -46,6 +46,26 @@ class ImageInfo:
     fetched_at: datetime
     expires_at: datetime
 
+    def members(self) -> dict[str, object]:
+        """The members of the JSON object that /v1/info and `mediasvc info` give."""
+        return {
+            "origin": self.origin,
+            "digest": self.digest,
+            "format": self.format.value,
+            "width": self.width,
+            "height": self.height,
+            "bytes": self.bytes,
+            "animated": self.animated,
+            "thumbhash": self.placeholder.thumbhash,
+            "dominant": self.placeholder.dominant,
+            "fetched_at": _moment(self.fetched_at),
+            "expires_at": _moment(self.expires_at),
+        }
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
 
 class Images:
     """One image at a time, from address to bytes; the only code path for every door."""

@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.origin import Origin
+from tests.support.origin import Origin, Reply, jpeg
 from tests.support.programs import environment, mediasvc
 
 
@@ -93,3 +94,60 @@ def test_a_command_logs_errors_only_unless_its_settings_ask_for_more(tmp_path: P
 
     assert "source.fetched" not in quiet.err
     assert "source.fetched" in told.err
+
+
+def test_info_prints_the_object_of_the_route(tmp_path: Path, origin: Origin) -> None:
+    origin.on("/a.jpg", Reply(body=jpeg("a", 60, 40)))
+    url = origin.at("news.example", "/a.jpg")
+    env = environment(tmp_path, CONNECT_TO=origin.connect_to)
+
+    pretty, line = mediasvc(["info", url], env), mediasvc(["info", url, "--json"], env)
+
+    members = json.loads(pretty.out)
+    assert (pretty.code, members["origin"], members["width"], members["height"]) == (0, url, 60, 40)
+    assert {"digest", "format", "bytes", "animated", "thumbhash", "fetched_at", "expires_at"} < set(members)
+    assert json.loads(line.out) == members
+    assert line.out.count(b"\n") == 1
+
+
+def test_warm_fetches_images_and_says_which_failed(tmp_path: Path, origin: Origin) -> None:
+    origin.on("/a.jpg", Reply(body=jpeg("a", 60, 40)))
+    good = origin.at("news.example", "/a.jpg")
+    gone = origin.at("news.example", "/gone.jpg")
+    origin.on("/gone.jpg", Reply(status=404))
+    env = environment(tmp_path, CONNECT_TO=origin.connect_to)
+
+    ended = mediasvc(["warm", good, gone, "--size", "30,20", "--json"], env)
+    again = mediasvc(["warm", "-"], env, stdin=good.encode() + b"\n")
+
+    rows = [json.loads(line) for line in ended.out.splitlines()]
+    assert rows == [{"source": good, "code": None}, {"source": gone, "code": "source_missing"}]
+    assert (ended.code, again.code) == (3, 0)
+    assert ended.err.endswith("1 image in the cache; 1 failed\n")
+    assert origin.hits("/a.jpg") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "error"),
+    [
+        (lambda path: path, 0, None),
+        (lambda path: "https://images.example/media" + path, 0, None),
+        (lambda path: path.replace("600x400", "601x400"), 3, "bad_signature"),
+        (lambda path: "/img/unsafe/" + path.split("/", 3)[3], 3, "bad_signature"),
+        (lambda path: "/img/x", 3, "invalid_request"),
+    ],
+)
+def test_verify_says_what_a_path_names_and_whether_it_is_good(
+    tmp_path: Path, change: Callable[[str], str], code: int, error: str | None
+) -> None:
+    env = environment(tmp_path, SIGNING_KEYS="736563726574" * 3)
+    url = "https://cors.zfour.workers.dev/?https://news.example/a.jpeg"
+    signed = mediasvc(["sign", url, "--size", "600,400"], env).out.decode().strip()
+
+    ended = mediasvc(["verify", change(signed), "--json"], env)
+
+    found = json.loads(ended.out)
+    assert (ended.code, found["error"]) == (code, error)
+    if code == 0:
+        assert (found["source"], found["origin"]) == (url, "https://news.example/a.jpeg")
+        assert found["options"] == "600x400"

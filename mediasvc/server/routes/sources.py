@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 
 import orjson
 from aiohttp import web
@@ -59,21 +58,7 @@ class SourceRoutes:
         address = _url(request)
         with self.admission.enter():
             info = await self.images.info(address)
-        return _json(
-            {
-                "origin": info.origin,
-                "digest": info.digest,
-                "format": info.format.value,
-                "width": info.width,
-                "height": info.height,
-                "bytes": info.bytes,
-                "animated": info.animated,
-                "thumbhash": info.placeholder.thumbhash,
-                "dominant": info.placeholder.dominant,
-                "fetched_at": _moment(info.fetched_at),
-                "expires_at": _moment(info.expires_at),
-            }
-        )
+        return _json(info.members())
 
     async def warm(self, request: web.Request) -> web.StreamResponse:
         """Takes all of the images or, with 503, none."""
@@ -142,10 +127,6 @@ def _url(request: web.Request) -> str:
     if url is None:
         raise InvalidRequest("url is missing")
     return url
-
-
-def _moment(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _json(value: object, status: int = 200) -> web.Response:
