@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from mediasvc.core.addresses.host_patterns import HostPattern
 from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
 from mediasvc.core.text.reference import ArticleType, FrontMatterUse
@@ -15,6 +16,18 @@ class Mode(StrEnum):
 
     LAZY = "lazy"
     EAGER = "eager"
+
+
+class Links(StrEnum):
+    """Which links around pictures get the original of what they lead to.
+
+    PICTURE: those that lead to what looks like a picture, and those of SAME.
+    SAME: those that lead to an image of the article.
+    """
+
+    PICTURE = "picture"
+    SAME = "same"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,8 @@ class ArticleOptions:
     placeholder: give localised images a tiny blurred background.
     failures_since: retry failures that the index remembers from before this moment; None retries none.
     only_kept: an image that cannot be stored counts as failed, because its name would lead nowhere.
+    links: which links around pictures get an original.
+    leave: hosts whose pictures keep their address.
     """
 
     type: ArticleType | None = None
@@ -41,3 +56,5 @@ class ArticleOptions:
     placeholder: bool = False
     failures_since: datetime | None = None
     only_kept: bool = False
+    links: Links = Links.PICTURE
+    leave: tuple[HostPattern, ...] = ()

@@ -1,10 +1,12 @@
 """Decides what each reference of an article needs, before anything is fetched."""
 
+import re
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from mediasvc.articles.options import ArticleOptions
+from mediasvc.articles.options import ArticleOptions, Links
 from mediasvc.articles.rows import ImageRow, Status
 from mediasvc.core.addresses import urls
 from mediasvc.core.addresses.image_path import is_image_path
@@ -13,10 +15,19 @@ from mediasvc.core.formats import NEGOTIABLE, Format, OutputFormat
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import ThumbnailSpec
 from mediasvc.core.records.asset_name import parse_asset_name
+from mediasvc.core.text.picture_address import (
+    is_absolute,
+    is_template,
+    looks_like_picture,
+    may_carry_address,
+)
+from mediasvc.core.text.reference import Why
 from mediasvc.core.text.references import FindOptions, Reference, Wants, detect_type, find_references
 from mediasvc.errors import InvalidRequest, MediaError, SourceRefused
 
-_LINKS = frozenset({"a[href]", "markdown-link"})
+MAX_REFERENCES = 20_000
+# Pages about a picture that are called like it.
+_PAGE = re.compile(r"/wiki/|/blob/|/File:", re.IGNORECASE)
 
 
 class Target(NamedTuple):
@@ -53,40 +64,123 @@ def sort_references(
     found = find_references(
         article,
         options.type or detect_type(article),
-        FindOptions(options.front_matter, options.default_size),
+        FindOptions(options.front_matter, options.default_size, partial(_is_picture, addresses)),
     )
     base = options.base_url
     if found.base_href is not None:
         base = _page_base(found.base_href, base)
-    references = found.references
-    led_to = [_lead(reference.address, base, options, addresses, public_url) for reference in references]
+    is_absolute_prefix = bool(urlsplit(prefix).scheme)
+    looking = _Looking(options, addresses, base, is_absolute_prefix, public_url)
+    answers = [looking.answer(reference) for reference in found.references]
     sizes: dict[str, Size] = {}
-    # A link is a reference only where it leads to a picture of this article.
+    # A link is a reference only where it leads to a picture.
     pictures: set[str] = set()
     asks = False
-    for reference, there in zip(references, led_to, strict=True):
+    for reference, there in zip(found.references, answers, strict=True):
         if isinstance(there, urls.Resolution):
             asks = True
             if reference.declared_size is not None:
                 sizes.setdefault(there.origin, reference.declared_size)
             if reference.same_as is None:
                 pictures.add(there.origin)
-    if asks and found.base_href is not None and not urlsplit(prefix).scheme:
+    if asks and found.base_href is not None and not is_absolute_prefix:
         raise InvalidRequest(
             "the page has a <base href>, so relative asset names would lead elsewhere; "
             "give an absolute address for assets (--asset-url, MEDIASVC_PUBLIC_URL)"
         )
     specs = _Specs(options)
     targets: list[Target | ImageRow] = []
-    for reference, there in zip(references, led_to, strict=True):
-        if isinstance(there, urls.Resolution):
-            if reference.same_as is None or there.origin in pictures:
-                size = _size(reference, sizes.get(there.origin), options)
-                spec = specs.of(size) if size is not None and reference.wants is Wants.THUMBNAIL else None
-                targets.append(Target(reference, there, spec, size))
-        elif reference.where not in _LINKS:
+    warnings = found.warnings
+    for reference, there in zip(found.references, answers, strict=True):
+        if reference.same_as is not None and isinstance(there, urls.Resolution):
+            there = looking.answer_of_link(reference, there, pictures)
+        if isinstance(there, urls.Resolution) and len(targets) < MAX_REFERENCES:
+            size = _size(reference, sizes.get(there.origin), options)
+            spec = specs.of(size) if size is not None and reference.wants is Wants.THUMBNAIL else None
+            targets.append(Target(reference, there, spec, size))
+        elif isinstance(there, urls.Resolution):
+            targets.append(_settled(reference, Why.TOO_MANY))
+        elif reference.same_as is None or isinstance(there, Why):
             targets.append(_settled(reference, there))
-    return Sorted(tuple(targets), found.warnings)
+        if len(targets) == 2 * MAX_REFERENCES:
+            warnings += (f"the report has the first {2 * MAX_REFERENCES} references of this article",)
+            break
+    return Sorted(tuple(targets), warnings)
+
+
+def _is_picture(addresses: Addresses, address: str) -> bool:
+    """Whether an address looks like a picture's, or is wrapped around one that does."""
+    if looks_like_picture(address):
+        return True
+    if not may_carry_address(address):
+        return False
+    there = addresses.lead(address)
+    return isinstance(there, urls.Resolution) and bool(there.layers) and looks_like_picture(there.origin)
+
+
+_Answer = urls.Resolution | MediaError | Why | None
+"""What an address leads to, why it fails, or why it is left; None: it is no address elsewhere."""
+
+
+class _Looking(NamedTuple):
+    """What all references of an article are looked at with.
+
+    base: of relative addresses.
+    is_absolute_prefix: whether names in the article will be absolute.
+    """
+
+    options: ArticleOptions
+    addresses: Addresses
+    base: str | None
+    is_absolute_prefix: bool
+    public_url: str
+
+    def answer(self, reference: Reference) -> _Answer:
+        """What a reference leads to, be it a link or not."""
+        if reference.left is not None:
+            return reference.left
+        address = reference.address
+        if is_template(address):
+            return Why.TEMPLATE
+        if is_local(address, self.options.prefix, self.public_url):
+            return None
+        if self.base is None and is_relative(address):
+            return None
+        there = self.addresses.lead(address, self.base)
+        if isinstance(there, MediaError):
+            return there
+        if self.options.leave and self._is_left_host(there):
+            return Why.HOST
+        if reference.read_elsewhere and not self.is_absolute_prefix:
+            return Why.READ_ELSEWHERE
+        return there
+
+    def answer_of_link(
+        self, reference: Reference, there: urls.Resolution, pictures: set[str]
+    ) -> urls.Resolution | Why | None:
+        """What a link leads to where it gets an original; why it is left where it looks like a picture; else None.
+
+        pictures: origins of the article's images.
+        """
+        links = self.options.links
+        looks_so = is_absolute(reference.address) and _is_picture(self.addresses, reference.address)
+        if links is Links.NONE:
+            return Why.LINKS if looks_so or there.origin in pictures else None
+        if there.origin in pictures:
+            return there
+        if not looks_so:
+            return None
+        if not reference.same_as:
+            return Why.LINK
+        if links is Links.SAME:
+            return Why.LINKS
+        return Why.NO_PICTURE if _PAGE.search(reference.address) else there
+
+    def _is_left_host(self, there: urls.Resolution) -> bool:
+        """Whether the host of the origin, or of a wrapper around it, is one to leave."""
+        written = urls.normalise(there.source, self.base)
+        hosts = [urlsplit(url).hostname or "" for url in (written, *(layer.url for layer in there.layers))]
+        return any(pattern.matches(host) for pattern in self.options.leave for host in hosts)
 
 
 def _page_base(href: str, base: str | None) -> str | None:
@@ -97,15 +191,6 @@ def _page_base(href: str, base: str | None) -> str | None:
         return base
     except SourceRefused:
         return None
-
-
-def _lead(
-    address: str, base: str | None, options: ArticleOptions, addresses: Addresses, public_url: str
-) -> urls.Resolution | MediaError | None:
-    """The resolution of an address, or why it cannot be fetched; None where it must be left alone."""
-    if is_local(address, options.prefix, public_url) or (base is None and is_relative(address)):
-        return None
-    return addresses.lead(address, base)
 
 
 def _size(reference: Reference, in_the_body: Size | None, options: ArticleOptions) -> Size | None:
@@ -163,8 +248,9 @@ def is_relative(address: str) -> bool:
     return not parts.scheme and not parts.netloc and not address.startswith(("//", "\\\\", "/\\", "\\/"))
 
 
-def _settled(reference: Reference, error: MediaError | None) -> ImageRow:
-    """The row of a reference that needs nothing. error: why it failed; None where it is left alone."""
+def _settled(reference: Reference, answer: MediaError | Why | None) -> ImageRow:
+    """The row of a reference that asks for nothing: it failed, or it was left."""
+    error = answer if isinstance(answer, MediaError) else None
     return ImageRow(
         source=reference.address,
         origin=None,
@@ -173,4 +259,5 @@ def _settled(reference: Reference, error: MediaError | None) -> ImageRow:
         status=Status.LEFT if error is None else Status.FAILED,
         code=None if error is None else error.code,
         warnings=reference.warnings,
+        why=answer.value if isinstance(answer, Why) else None,
     )

@@ -17,8 +17,9 @@ from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Placeholder, ThumbnailSpec
 from mediasvc.core.pictures import css_background
 from mediasvc.core.text import references
+from mediasvc.core.text.reference import Why
 from mediasvc.core.text.references import Edit
-from mediasvc.errors import MediaError
+from mediasvc.errors import MediaError, UnsupportedMedia
 from mediasvc.images.image import Image, Original
 from mediasvc.images.walk import Images
 
@@ -86,6 +87,9 @@ class Articles:
                 reports.append(target)
                 continue
             outcome = outcomes[target.resolution.origin, target.spec]
+            if isinstance(outcome, UnsupportedMedia) and target.reference.same_as is not None:
+                reports.append(_report(target, Status.LEFT)._replace(why=Why.NO_PICTURE.value))
+                continue
             if isinstance(outcome, MediaError):
                 reports.append(_report(target, Status.FAILED, code=outcome.code))
                 continue

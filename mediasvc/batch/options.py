@@ -36,5 +36,5 @@ class Options:
         """A word that changes whenever the same article would be rewritten differently."""
         assets = self.asset_url if self.asset_url is not None else os.path.relpath(where.assets, where.root)
         size = self.default_size and (self.default_size.width, self.default_size.height)
-        values = (sorted(self.front_matter.items()), self.format, size, assets, self.placeholder, "1")
+        values = (sorted(self.front_matter.items()), self.format, size, assets, self.placeholder, "2")
         return hashlib.sha256(repr(values).encode("utf-8", "surrogatepass")).hexdigest()[:16]

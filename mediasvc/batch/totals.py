@@ -25,6 +25,7 @@ class Totals:
     known: int = 0
     images: int = 0
     images_failed: int = 0
+    images_left: int = 0
     image_bytes: int = 0
     exit_codes: list[ExitCode] = field(default_factory=list)
 
@@ -42,6 +43,7 @@ class Totals:
         for image in row.images:
             self.images += image.status is Status.LOCALISED
             self.images_failed += image.status is Status.FAILED
+            self.images_left += image.why is not None
             self.image_bytes += image.bytes or 0
         self.note(row.exit_code)
 

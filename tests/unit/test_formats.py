@@ -16,7 +16,7 @@ from mediasvc.core.picture import Limits, ThumbnailSpec
 from mediasvc.core.pictures import animation, decode, encode
 from mediasvc.core.pictures.headers import sniff
 from mediasvc.core.pictures.thumbnail import render
-from mediasvc.core.text.reference import may_be_picture
+from mediasvc.core.text.picture_address import may_be_picture
 from tests.support import pictures
 
 ROOT = Path(__file__).parents[2]

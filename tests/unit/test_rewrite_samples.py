@@ -2,7 +2,7 @@
 
 The pretend world of these files: an image's original is `assets/NAME.jpg`, its thumbnail `assets/NAME-WxH.jpg`,
 NAME being the last name in the address; what stands behind a wrapper's `?` is the origin; nothing fails; there is
-no base address.
+no base address. `prefix: https://cdn.example/` in the options is what stands before names instead of `assets/`.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import cast, get_args
 import pytest
 
 from mediasvc.core.geometry import Size, parse_size
+from mediasvc.core.text.picture_address import looks_like_picture
 from mediasvc.core.text.references import (
     ArticleType,
     Edit,
@@ -41,7 +42,7 @@ def test_the_article_becomes_what_the_sample_says(path: Path) -> None:
     options = _options(head)
     kind = ArticleType(head["type"])
 
-    edits = _plan(find_references(given, kind, options))
+    edits = _plan(find_references(given, kind, options), head)
     rewritten = splice(given, edits)
 
     encoding = head.get("encoding", "utf-8")
@@ -54,7 +55,7 @@ def test_the_article_becomes_what_the_sample_says(path: Path) -> None:
 def test_a_second_run_changes_nothing(path: Path) -> None:
     head, _, expected = _read(path)
 
-    edits = _plan(find_references(expected, ArticleType(head["type"]), _options(head)))
+    edits = _plan(find_references(expected, ArticleType(head["type"]), _options(head)), head)
 
     assert splice(expected, edits) is expected
 
@@ -75,18 +76,28 @@ def _options(head: dict[str, str]) -> FindOptions:
         name, use = pair.split("=")
         assert use in get_args(FrontMatterUse)
         uses[name] = cast(FrontMatterUse, use)
-    return FindOptions(front_matter=uses, default_size=parse_size(head.get("size", "")))
+    return FindOptions(
+        front_matter=uses, default_size=parse_size(head.get("size", "")), is_picture=_is_picture
+    )
 
 
-def _plan(found: Found) -> list[Edit]:
+def _plan(found: Found, head: dict[str, str]) -> list[Edit]:
     sizes: dict[str, Size | None] = {}
-    for one in found.references:
-        if one.same_as is None:
+    prefix = head.get("prefix", "assets/")
+    references = [
+        one
+        for one in found.references
+        if one.left is None and not (one.read_elsewhere and prefix == "assets/")
+    ]
+    for one in references:
+        if one.same_as is None or (one.same_as and _is_picture(one.address)):
             sizes[_origin(one.address)] = sizes.get(_origin(one.address)) or one.declared_size
     return [
-        write(one, _asset(one, sizes))
-        for one in found.references
-        if _is_absolute(one.address) and (one.same_as is None or _origin(one.address) in sizes)
+        write(one, prefix + _asset(one, sizes))
+        for one in references
+        if _is_absolute(one.address)
+        and not one.address.startswith(prefix)
+        and (one.same_as is None or _origin(one.address) in sizes)
     ]
 
 
@@ -95,14 +106,18 @@ def _asset(reference: Reference, sizes: dict[str, Size | None]) -> str:
     name = re.sub(r"\.jpe?g\b.*|[.:!].*", "", origin.split("?")[0].rstrip("/").rsplit("/", 1)[-1])
     size = reference.declared_size or sizes[origin]
     if reference.wants is Wants.ORIGINAL or size is None:
-        return f"assets/{name}.jpg"
-    return f"assets/{name}-{size.width}x{size.height}.jpg"
+        return f"{name}.jpg"
+    return f"{name}-{size.width}x{size.height}.jpg"
 
 
 def _origin(address: str) -> str:
     return re.sub(
         r"(?:https://[^/?]*workers\.dev/\?)?(?:https?:)?//", "", address, count=1, flags=re.IGNORECASE
     )
+
+
+def _is_picture(address: str) -> bool:
+    return looks_like_picture(f"http://{_origin(address)}")
 
 
 def _is_absolute(address: str) -> bool:

@@ -100,6 +100,10 @@ def _say_totals(totals: Totals, wheres: list[Plan]) -> None:
     if totals.images_failed:
         whose = "its" if totals.images_failed == 1 else "their"
         parts.append(f"{counted(totals.images_failed, 'image')} failed and kept {whose} address")
+    if totals.images_left:
+        parts.append(
+            f"{counted(totals.images_left, 'picture')} elsewhere left, each with a reason in the report"
+        )
     if totals.failed:
         parts.append(f"{counted(totals.failed, 'article')} failed")
     click.echo("; ".join(parts), err=True)

@@ -1,4 +1,4 @@
-"""The url() values of a style sheet or of declarations that may name a picture."""
+"""The images that a style sheet or declarations name."""
 
 import re
 from collections.abc import Iterator
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from mediasvc.core.text.reference import Syntax
 
-_TOKEN = re.compile(
-    r"""
+_URL = r"""
     /\*(?:[^*]|\*(?!/))*+(?:\*/)?
     | (?P<url> \b(?<![\w-])url\( [ \t\r\n\f]*+
         (?: "(?P<double>(?:[^"\\\n\r\f]|\\(?:\r\n|[\s\S]))*+)"
@@ -15,14 +14,23 @@ _TOKEN = re.compile(
           | (?P<bare>(?:[^"'()\\\x00-\x20\x7f]|\\(?:[0-9a-f]{1,6}+(?:\r\n|[ \t\r\n\f])?+|[^\n\r\f]))*+)(?=[ \t\r\n\f]*+(?:\)|\Z))
           | (?:[^)\\]|\\[\s\S])*+
         ) )
+"""
+_STRINGS = r"""
     | "(?:[^"\\\n\r\f]|\\[\s\S])*+"?
     | '(?:[^'\\\n\r\f]|\\[\s\S])*+'?
     | @(?P<at>[\w-]+)
     | (?P<mark>[{};])
     | \\[\s\S]
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
+"""
+# The strings of an image-set() are images, but for those of a function in it: type("image/avif").
+_SETS = r"""
+    | (?P<set>(?<![\w-])(?:-webkit-)?image-set\()
+    | (?P<parenthesis>[()])
+    | "(?P<set_double>(?:[^"\\\n\r\f]|\\(?:\r\n|[\s\S]))*+)"
+    | '(?P<set_single>(?:[^'\\\n\r\f]|\\(?:\r\n|[\s\S]))*+)'
+"""
+_TOKEN = re.compile(_URL + _STRINGS, re.VERBOSE | re.IGNORECASE)
+_TOKEN_WITH_SETS = re.compile(_URL + _SETS + _STRINGS, re.VERBOSE | re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(?:([0-9A-Fa-f]{1,6})(?:\r\n|[ \t\r\n\f])?|(\r\n|[\n\r\f])|([\s\S]))")
 _PROPERTY = re.compile(r"\s*(?:/\*[^*]{0,200}\*/\s*)?([\w-]+)\s*:")
 # Their url() names a document, a script or a part of an SVG, never a picture.
@@ -32,50 +40,87 @@ _SYNTAX = {"double": Syntax.CSS_DOUBLE, "single": Syntax.CSS_SINGLE, "bare": Syn
 
 @dataclass(frozen=True, slots=True)
 class CssUrl:
-    """start, end: span of the value between the quotes or parentheses; blanks excluded where it has no quotes."""
+    """An image's address in CSS.
+
+    start, end: span of the value between the quotes or parentheses; blanks excluded where it has no quotes.
+    """
 
     start: int
     end: int
     syntax: Syntax
 
 
-def find_urls(text: str) -> Iterator[CssUrl]:
-    """The url() values in a style sheet, or in the declarations of a style attribute.
+@dataclass(slots=True)
+class _State:
+    """Where in a style sheet the reader is.
 
-    Left out: what stands in comments and strings, before the block of an at-rule (@import, @namespace, @document),
-    in @font-face, and in properties that take no picture. Source: CSS Syntax 3, 4.3.
+    takes_picture: of the declaration; None until it is looked at, once however many values the declaration has.
+    set_depth: open parentheses since the beginning of an image-set(); 0 outside of one.
     """
-    in_prelude = False
-    last_at = ""
-    depth = 0
+
+    text: str
+    in_prelude: bool = False
+    last_at: str = ""
+    depth: int = 0
     font_face_depth: int | None = None
-    declaration_start = 0
-    takes_picture: bool | None = None  # of the declaration; read once, however many values it has
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup
-        if kind == "at":
-            in_prelude, last_at = True, match["at"].lower()
-        elif kind == "mark":
-            mark = match["mark"]
-            declaration_start, takes_picture = match.end(), None
-            if mark == "{":
-                depth += 1
-                if in_prelude and last_at == "font-face" and font_face_depth is None:
-                    font_face_depth = depth
-            elif mark == "}":
-                if font_face_depth is not None and depth <= font_face_depth:
-                    font_face_depth = None
-                depth = max(0, depth - 1)
-            in_prelude = False
-        elif match["url"] is not None and not in_prelude and font_face_depth is None:
-            form = next((name for name in _SYNTAX if match[name] is not None), None)
-            if form is None:
-                continue
-            if takes_picture is None:
-                stated = _PROPERTY.match(text, declaration_start)
-                takes_picture = stated is None or stated[1].lower() not in _NO_PICTURE
-            if takes_picture:
-                yield CssUrl(*match.span(form), _SYNTAX[form])
+    declaration_start: int = 0
+    takes_picture: bool | None = None
+    set_depth: int = 0
+
+    def pass_mark(self, mark: str, end: int) -> None:
+        """A brace or semicolon: the declaration before it is over."""
+        self.declaration_start, self.takes_picture, self.set_depth = end, None, 0
+        if mark == "{":
+            self.depth += 1
+            if self.in_prelude and self.last_at == "font-face" and self.font_face_depth is None:
+                self.font_face_depth = self.depth
+        elif mark == "}":
+            if self.font_face_depth is not None and self.depth <= self.font_face_depth:
+                self.font_face_depth = None
+            self.depth = max(0, self.depth - 1)
+        self.in_prelude = False
+
+    def pass_parenthesis(self, mark: str) -> None:
+        """One that belongs to no url()."""
+        if self.set_depth:
+            self.set_depth += 1 if mark == "(" else -1
+
+    def is_at_picture(self) -> bool:
+        """Whether a value at this place names a picture."""
+        if self.in_prelude or self.font_face_depth is not None:
+            return False
+        if self.takes_picture is None:
+            stated = _PROPERTY.match(self.text, self.declaration_start)
+            self.takes_picture = stated is None or stated[1].lower() not in _NO_PICTURE
+        return self.takes_picture
+
+
+def find_urls(text: str) -> Iterator[CssUrl]:
+    """The images in a style sheet, or in the declarations of a style attribute: url() and image-set().
+
+    Left out: what is in comments and other strings, before the block of an at-rule (@import, @namespace,
+    @document), in @font-face, and in properties that take no picture. Source: CSS Syntax 3, 4.3; CSS Images 4, 2.4.
+    """
+    state = _State(text)
+    token = _TOKEN_WITH_SETS if "image-set(" in text.lower() else _TOKEN
+    for match in token.finditer(text):
+        match match.lastgroup:
+            case "at":
+                state.in_prelude, state.last_at = True, match["at"].lower()
+            case "mark":
+                state.pass_mark(match["mark"], match.end())
+            case "set":
+                state.set_depth += 1
+            case "parenthesis":
+                state.pass_parenthesis(match["parenthesis"])
+            case "url":
+                form = next((name for name in _SYNTAX if match[name] is not None), None)
+                if form is not None and state.is_at_picture():
+                    yield CssUrl(*match.span(form), _SYNTAX[form])
+                # The parenthesis that closes url() is not part of the token.
+                state.set_depth += bool(state.set_depth)
+            case "set_double" | "set_single" as form if state.set_depth == 1 and state.is_at_picture():
+                yield CssUrl(*match.span(form), _SYNTAX[form.removeprefix("set_")])
 
 
 def unescape_css(text: str) -> str:

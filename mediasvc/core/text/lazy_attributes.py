@@ -1,5 +1,7 @@
 """The attributes in which scripts keep the address of an image, or of a larger form of it."""
 
+import re
+
 SRCSETS = frozenset(
     {
         "srcset", "data-srcset", "data-src-set", "data-lazy-srcset", "data-original-srcset",
@@ -38,3 +40,15 @@ UNSURE = frozenset(
         "zoomfile", "_src",
     }
 )  # fmt: skip
+
+# On elements of any name: backgrounds, and pictures of scripts that make their own `<img>`.
+_ON_ANY_ELEMENT = re.compile(
+    r"(?:data-)?(?:lazy-?)?(?:bg|back|background)(?:[-_]?(?:img|image|src|url|set|srcset|lazy|multi|hidpi|webp))*"
+    r"|data-(?:lazy-?)?(?:bgimg|bgset|poster|thumb(?:nail)?|cover|parallax(?:-img|-image)?|image-src|picture)"
+    r"|data-ll-background(?:-image)?|data-was-?bg"
+)
+
+
+def is_lazy(name: str) -> bool:
+    """Whether an attribute of any element may hold a picture: taken only where its value looks like one's address."""
+    return name in LAZY or name in SRCSETS or _ON_ANY_ELEMENT.fullmatch(name) is not None

@@ -77,6 +77,19 @@ def _is_one_block(page: bytes, body: int) -> bool:
     return _BLANK_LINE.search(page[body:].strip()) is None
 
 
+def code_in_markdown(source: Source, body: int) -> list[tuple[int, int]]:
+    """Where the Markdown from byte `body` on holds code: spans and blocks, in order."""
+    given = ParserText(source, body)
+    spans: list[tuple[int, int]] = []
+    for event, span in pyromark.events_with_range(given.text, options=_OPTIONS, merge_text=True):
+        if isinstance(event, str):
+            continue
+        tag = event.get("Start")
+        if "Code" in event or (isinstance(tag, dict) and "CodeBlock" in tag):
+            spans.append((given.at(span["start"]), given.at(span["end"])))
+    return spans
+
+
 def html_in_markdown(page: bytes, found: FoundInMarkdown) -> bytes:
     """The page, of equal length, in which only what Markdown passes through as HTML can be markup.
 

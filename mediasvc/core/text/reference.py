@@ -1,14 +1,14 @@
 """What a finder reports of an article: the places that name an image, as byte spans, and how each is written."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from mediasvc.core.formats import URL_ENDINGS
 from mediasvc.core.geometry import Size
+from mediasvc.core.text.picture_address import looks_like_picture
 
 FrontMatterUse = Literal["thumbnail", "original", "skip"]
 
@@ -82,6 +82,25 @@ class Syntax(StrEnum):
     JSON_STRING = "JSON string"
 
 
+class Why(StrEnum):
+    """Why an address that names a picture elsewhere is left, for people who read the report."""
+
+    TEMPLATE = "a program fills in a part of this address"
+    SKIPPED = 'the article says data-mediasvc="skip" around it'
+    HOST = "its host is one to leave (--leave, MEDIASVC_LEAVE_HOSTS)"
+    READ_ELSEWHERE = "readers elsewhere fetch it: this takes an absolute --asset-url or MEDIASVC_PUBLIC_URL"
+    NO_PICTURE = "the link leads to no picture"
+    LINK = "a link that is around no picture"
+    LINKS = "links are left (--links)"
+    NOT_READ = "pictures are not looked for at this place"
+    TOO_MANY = "the article has too many references"
+
+    @property
+    def on_purpose(self) -> bool:
+        """Whether the operator or the article chose to leave it."""
+        return self in (Why.TEMPLATE, Why.SKIPPED, Why.HOST, Why.READ_ELSEWHERE, Why.LINKS)
+
+
 Form = tuple[Syntax, ...]
 """The layers around a value, innermost first: a CSS string inside an HTML attribute has two."""
 
@@ -110,6 +129,8 @@ class Reference(NamedTuple):
         only where it leads to the same origin as an image of the article (or, at the caller's choice, to an
         original of an image inside it).
     background: for an `img[src]`, where a placeholder behind the image would be written.
+    read_elsewhere: other sites and programs fetch it, so a relative address would lead them nowhere.
+    left: why it keeps its address, whatever it leads to.
     """
 
     start: int
@@ -123,6 +144,8 @@ class Reference(NamedTuple):
     warnings: tuple[str, ...] = ()
     same_as: tuple[str, ...] | None = None
     background: Background | None = None
+    read_elsewhere: bool = False
+    left: Why | None = None
 
 
 class LinkSpan(NamedTuple):
@@ -135,10 +158,16 @@ class LinkSpan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FindOptions:
-    """front_matter: fields and their use, over FRONT_MATTER_FIELDS. default_size: box where none is declared."""
+    """What to look for.
+
+    front_matter: fields and their use, over FRONT_MATTER_FIELDS.
+    default_size: box where none is declared.
+    is_picture: whether an absolute address looks like a picture's.
+    """
 
     front_matter: Mapping[str, FrontMatterUse] = field(default_factory=dict)
     default_size: Size | None = None
+    is_picture: Callable[[str], bool] = looks_like_picture
 
     def fields(self) -> Mapping[str, Wants]:
         """Every front-matter field that is looked at, and what it gets."""
@@ -179,14 +208,6 @@ _INERT = re.compile(
 def is_fetchable(address: str) -> bool:
     """Whether an address could name a picture elsewhere: not empty, not a fragment, not data: and its like."""
     return address.startswith("http") or _INERT.match(address) is None
-
-
-_PICTURE_NAME = re.compile(rf"\.(?:{URL_ENDINGS})(?![A-Za-z0-9-])", re.IGNORECASE)
-
-
-def may_be_picture(address: str) -> bool:
-    """Whether an address looks like that of an image file, by the ending of a name anywhere in it."""
-    return _PICTURE_NAME.search(address) is not None
 
 
 BLANKS = b" \t\n\r\f"

@@ -2,14 +2,25 @@
 
 import re
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 
 from mediasvc.core.text.edits import Edit, restorable, restore, splice
 from mediasvc.core.text.encoding import Source, read_source
 from mediasvc.core.text.front_matter.formats import find_front_matter, find_in_front_matter
-from mediasvc.core.text.html import FoundInHtml, find_in_html, html_page
-from mediasvc.core.text.markdown import find_in_markdown, html_in_markdown
+from mediasvc.core.text.html import find_in_html, html_page
+from mediasvc.core.text.html_values import FoundInHtml
+from mediasvc.core.text.leftovers import (
+    Spans,
+    in_front_matter,
+    leave_skipped,
+    leftovers,
+    skipped_spans,
+)
+from mediasvc.core.text.markdown import code_in_markdown, find_in_markdown, html_in_markdown
+from mediasvc.core.text.picture_address import may_be_picture
 from mediasvc.core.text.reference import (
     FRONT_MATTER_FIELDS,
     ArticleType,
@@ -22,7 +33,6 @@ from mediasvc.core.text.reference import (
     Reference,
     Syntax,
     Wants,
-    may_be_picture,
 )
 from mediasvc.core.text.writing import write, write_background
 
@@ -70,16 +80,24 @@ def find_references(article: bytes, type: ArticleType, options: FindOptions | No
     body = front.body if front is not None else 0
     references = list(find_in_front_matter(source, front, options.fields())) if front is not None else []
     warnings: tuple[str, ...] = ()
+    code: Callable[[], Spans] = tuple
     if type is ArticleType.HTML:
-        in_html = find_in_html(source, html_page(source.page, body), options.default_size)
+        in_html = find_in_html(source, html_page(source.page, body), options.default_size, options.is_picture)
         seen = _Seen([(image.start, image.address) for image in in_html.images], in_html.links)
         references += in_html.images
     else:
         in_html, images, seen, warnings = _in_markdown(source, body, options)
         references += images
+        code = partial(code_in_markdown, source, body)
     references += _links(seen)
-    references.sort(key=attrgetter("start"))
-    return Found(tuple(_apart(references)), in_html.base_href, source.encoding, warnings)
+    references = _apart(references)
+    skipped = skipped_spans(source.page, in_html)
+    covered = [(one.start, one.end) for one in references]
+    others = leftovers(source, body, in_html, covered, code, options.is_picture)
+    if front is not None:
+        others += in_front_matter(source, front.span.start, front.span.end, covered, options.is_picture)
+    references = leave_skipped(_apart([*references, *others]) if others else references, skipped)
+    return Found(tuple(references), in_html.base_href, source.encoding, warnings)
 
 
 def detect_type(article: bytes) -> ArticleType:
@@ -107,11 +125,11 @@ def _in_markdown(
     source: Source, body: int, options: FindOptions
 ) -> tuple[FoundInHtml, list[Reference], _Seen, tuple[str, ...]]:
     found = find_in_markdown(source, body, options.default_size)
-    in_html, live = FoundInHtml(), None
+    in_html, live = FoundInHtml(page=lambda: html_page(html_in_markdown(source.page, found), body)), None
     if found.html:
         marks = bool(found.images or found.links)
-        page = html_page(html_in_markdown(source.page, found), body)
-        in_html = find_in_html(source, page, options.default_size, marks=marks)
+        page = in_html.page()
+        in_html = find_in_html(source, page, options.default_size, options.is_picture, marks=marks)
         live = in_html.live_marks
 
     images = [one for one in found.images if live is None or not live.isdisjoint(one.marks)]
@@ -143,6 +161,7 @@ def _links(seen: _Seen) -> list[Reference]:
 
 
 _MOST_INSIDE = 64
+_START = attrgetter("start")
 
 
 def _tail(address: str) -> str:
@@ -151,8 +170,9 @@ def _tail(address: str) -> str:
 
 
 def _apart(references: list[Reference]) -> list[Reference]:
-    """References without those that begin inside the one before (only broken markup makes such)."""
+    """References in order, without those that begin inside the one before (only broken markup makes such)."""
     kept: list[Reference] = []
+    references.sort(key=_START)
     for reference in references:
         if not kept or reference.start >= kept[-1].end:
             kept.append(reference)

@@ -8,7 +8,8 @@ from mediasvc.core.text.encoding import Source
 from mediasvc.core.text.front_matter import json_fields, toml_fields, yaml_fields
 from mediasvc.core.text.front_matter.fields import FieldTree, Scalar, field_tree
 from mediasvc.core.text.front_matter.span import Span
-from mediasvc.core.text.reference import Reference, Syntax, Wants, is_fetchable, may_be_picture
+from mediasvc.core.text.picture_address import may_be_picture
+from mediasvc.core.text.reference import Reference, Syntax, Wants, is_fetchable
 
 
 class FrontMatterFormat(NamedTuple):
