@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -162,6 +163,35 @@ def test_a_purge_through_the_front_reaches_every_replica(cluster: Topology, orig
     for url in urls:
         until(url, lambda answer: answer.status == 200 and answer.body not in before)
     assert origin.hits("/purged.jpg") == 2
+
+
+def test_the_front_passes_a_body_on_as_it_arrives_and_keeps_none(cluster: Topology) -> None:
+    parts = urlsplit(cluster.url("front", "/"))
+    head = f"POST /v1/rewrite HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: text/html\r\nContent-Length: 8000000\r\n"
+
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20) as stranger:
+        stranger.sendall(head.encode() + b"\r\n" + b"x" * 300_000)
+        reply = stranger.recv(4096)
+
+    assert reply.startswith(b"HTTP/1.1 401 ")
+
+
+def test_the_front_keeps_a_picture_once_however_its_address_is_spelled(
+    cluster: Topology, origin: Origin
+) -> None:
+    source = picture(origin, "spelled.jpg")
+    path = signed(cluster, source)
+    sig = path.split("/")[2]
+    query = f"url={quote(source, safe='')}&size=600x400&sig={sig}"
+    until(cluster.url("front", path), is_kept)
+    until(cluster.url("front", f"/v1/image?{query}"), is_kept)
+
+    escaped = ask(cluster.url("front", path.replace("600x400", "60%30x400")))
+    turned = ask(cluster.url("front", f"/v1/image?sig={sig}&{query.removesuffix(f'&sig={sig}')}"))
+    with_query = ask(cluster.url("front", f"{path}?1"))
+
+    assert (is_kept(escaped), is_kept(turned)) == (True, True)
+    assert with_query.status == 400
 
 
 def test_figures_are_shown_to_the_inside_only(cluster: Topology) -> None:
