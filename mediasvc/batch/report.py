@@ -92,7 +92,7 @@ def _take_over(path: Path) -> io.FileIO:
     beside = path.with_name(f".mediasvc-{secrets.token_hex(8)}.tmp")
     file = beside.open("xb", buffering=0)
     try:
-        beside.chmod(stat.S_IMODE(path.stat().st_mode))
+        beside.chmod(path.stat().st_mode & 0o777)
         fcntl.flock(file, fcntl.LOCK_EX)
         beside.replace(path)
     except OSError:

@@ -29,6 +29,7 @@ READ_FURTHER = (
     "ca_file",
 )
 LEAST_SECRET_BYTES = 16
+_OUR_FILES = re.compile(r"(?:blobs(?:-[0-9a-f]{8})?|turns|flights\.lock|(?:index|journal)\.sqlite.*)\Z")
 _CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)  # also where no parser would find them
 _OPTIONS = re.compile(r"(?<=://)([^?#]*[?#]).*", re.DOTALL)
 
@@ -325,11 +326,25 @@ def check_serving(settings: Settings) -> None:
 
 
 def make_data_dir(settings: Settings) -> None:
-    """InvalidSettings where the folder is not there and cannot be made."""
+    """Makes the folder, and closes it to other users. InvalidSettings where it cannot be made.
+
+    A folder that was there before is closed only if it is empty or has our files: DATA_DIR=/tmp must not close /tmp.
+    """
+    folder = settings.data_dir
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise InvalidSettings(f"{PREFIX}DATA_DIR: cannot make the folder {settings.data_dir}") from error
+        raise InvalidSettings(f"{PREFIX}DATA_DIR: cannot make the folder {folder}") from error
+    try:
+        if folder.stat().st_mode & 0o077 and _is_ours_alone(folder):
+            folder.chmod(0o700)
+    except OSError:
+        return  # another user's folder that we may write into, or a file system without modes
+
+
+def _is_ours_alone(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return all(_OUR_FILES.match(entry.name) for entry in entries)
 
 
 def pack(settings: Settings) -> dict[str, object]:

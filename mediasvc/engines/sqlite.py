@@ -231,6 +231,10 @@ class Database:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # Changing to WAL and migrating want the file for themselves, and SQLite does not wait for that.
         with self._opening():
+            with suppress(
+                FileExistsError
+            ):  # SQLite would give a new file to everyone, as far as the umask lets it
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             connection = sqlite3.connect(
                 self._path, timeout=_WRITE_BUSY_S, isolation_level=None, check_same_thread=False
             )

@@ -42,6 +42,20 @@ def test_a_new_file_has_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:
     assert [mode_of(tmp_path / name) for name in ("a.md", "b.md", "c.md")] == [0o640, 0o604, 0o640]
 
 
+def test_setuid_setgid_and_sticky_are_never_handed_on(tmp_path: Path) -> None:
+    replaced, copied = tmp_path / "replaced", tmp_path / "copied"
+    replaced.write_bytes(b"old")
+    replaced.chmod(0o7755)
+    assert mode_of(replaced) & 0o7000
+
+    files.write_whole(replaced, b"new")
+    files.copy_whole(replaced, copied, 0o6711)
+
+    assert (mode_of(replaced), mode_of(copied)) == (0o755, 0o711)
+    replaced.chmod(0o7755)
+    assert files.read_whole(replaced, 100).mode == 0o755
+
+
 def test_a_file_that_is_replaced_hands_on_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_bytes(b"old")

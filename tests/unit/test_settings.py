@@ -16,6 +16,7 @@ from mediasvc.config.settings import (
     find_exposure,
     find_open_doors,
     find_short_secrets,
+    make_data_dir,
     pack,
     read_settings,
     unpack,
@@ -359,3 +360,27 @@ def test_what_only_readers_can_tell_is_told_with_the_rest(
 
     named = {line.partition(":")[0].removeprefix("MEDIASVC_") for line in str(caught.value).splitlines()}
     assert named == {"PORT", "PUBLIC_URL", "CONNECT_TO", "CA_FILE", "WRAPPERS_FILE", "HOST"}
+
+
+@pytest.mark.parametrize(
+    "before", [None, (), ("index.sqlite", "index.sqlite-wal", "blobs", "turns", "flights.lock")]
+)
+def test_the_data_folder_is_closed_to_other_users(tmp_path: Path, before: tuple[str, ...] | None) -> None:
+    folder = tmp_path / "above" / "data"
+    if before is not None:
+        folder.mkdir(parents=True, mode=0o755)
+        for name in before:
+            (folder / name).touch()
+
+    make_data_dir(Settings(data_dir=folder))
+
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_data_folder_that_has_files_of_others_stays_open(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "somebody's").touch()
+
+    make_data_dir(Settings(data_dir=tmp_path))
+
+    assert tmp_path.stat().st_mode & 0o777 == 0o755

@@ -85,7 +85,7 @@ class BlobFolder:
         while True:
             path = Path(f"{self._prefix}tmp/{prefix}{os.getpid()}-{secrets.token_hex(8)}")
             try:
-                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             except FileNotFoundError:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 continue

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from mediasvc.errors import BodyTooLarge, InvalidRequest, StoreFailed
 
+# Without setuid, setgid and sticky: what another file may do is not handed on to bytes that came from elsewhere.
+_PERMISSIONS = 0o777
 _PIECE = 1024 * 1024
 _READINGS = 3
 
@@ -58,7 +60,7 @@ def _read_once(path: Path, most: int) -> Seen | None:
         os.close(handle)
     if _mark(before) != _mark(after):
         return None
-    return Seen(data, _mark(after), stat.S_IMODE(after.st_mode))
+    return Seen(data, _mark(after), _permissions(after))
 
 
 def _read(handle: int, size: int, most: int) -> bytes:
@@ -160,13 +162,13 @@ def _stage(
     staged: Staged | None = None
     try:
         with contextlib.suppress(FileNotFoundError):
-            mode = stat.S_IMODE(path.stat().st_mode)
+            mode = _permissions(path.stat())
         # What the umask leaves of a new file's mode is the system's to know; a given mode is set before the rename.
         temporary, handle = _temporary(path, 0o666 if mode is None else 0o600)
         staged = Staged(path, temporary, handle)
         fill(handle)
         if mode is not None:
-            os.fchmod(handle, mode)
+            os.fchmod(handle, mode & _PERMISSIONS)
         if not settled(os.fstat(handle).st_dev):
             os.fsync(handle)
     except OSError as error:
@@ -174,6 +176,10 @@ def _stage(
             discard(staged)
         raise StoreFailed(f"cannot write {shown(path)}: {reason(error)}") from error
     return staged
+
+
+def _permissions(found: os.stat_result) -> int:
+    return found.st_mode & _PERMISSIONS
 
 
 def _temporary(target: Path, mode: int) -> tuple[Path, int]:
