@@ -1,5 +1,8 @@
 """mediasvc gives gathered articles local images."""
 
+# Older versions of Python load this module before mediasvc.system refuses them.
+from __future__ import annotations
+
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +15,7 @@ __version__ = "0.1.0"
 
 def open(  # mediasvc.open is the name that callers read
     *, config: Path | str | None = None, **settings: Any
-) -> "AbstractAsyncContextManager[Media]":
+) -> AbstractAsyncContextManager[Media]:
     """Open mediasvc inside a program: `async with mediasvc.open(data_dir="cache") as media`.
 
     config: a TOML file with settings; without it no file and no environment variable is read.

@@ -31,6 +31,9 @@ _FAREWELL_S = 5.0
 _BACKLOG = 4096
 _PR_SET_PDEATHSIG = 1
 _SPARE_FILES = 256
+_SWEEP_EVERY_S = 1.0
+# The second is the most that macOS allows, whatever its hard limit says.
+_MOST_FILES = (65_536, 10_240)
 _OPTIONS: dict[str, Any] = {  # Any: as RequestHandler takes them
     "access_log": None,
     "auto_decompress": False,
@@ -84,7 +87,7 @@ async def _serve(settings: Settings, message: start_message.ProcessStart) -> Non
                 sock=socket.socket(fileno=message.socket_fd),
                 backlog=_BACKLOG,
             )
-            sweeping = loop.create_task(_sweep(runner.server))
+            sweeping = loop.create_task(_sweep(runner.server, message.supervisor_pid, orders))
             with contextlib.suppress(BrokenPipeError):  # the supervisor is ending; its signal follows
                 os.write(message.ready_fd, b"r")
             os.close(message.ready_fd)
@@ -138,10 +141,13 @@ def _connections(server: web.Server) -> list[Connection]:
     return [one for one in server.connections if isinstance(one, Connection) and one.transport is not None]
 
 
-async def _sweep(server: web.Server) -> None:
+async def _sweep(server: web.Server, supervisor_pid: int, orders: asyncio.Queue[signal.Signals]) -> None:
+    """Ends what is overdue each second, and this process after its supervisor where the kernel does not (_die_with)."""
     loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(1)
+        await asyncio.sleep(_SWEEP_EVERY_S)
+        if os.getppid() != supervisor_pid:
+            orders.put_nowait(signal.SIGTERM)
         now_s = loop.time()
         for one in _connections(server):
             one.sweep(now_s)
@@ -149,10 +155,15 @@ async def _sweep(server: web.Server) -> None:
 
 def _most_connections() -> int:
     """The limit of open files, raised as far as allowed, less some for everything that is no connection."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return max(64, wanted - _SPARE_FILES)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in _MOST_FILES:
+        wanted = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError):
+            continue
+        return max(64, wanted - _SPARE_FILES)
+    return max(64, soft - _SPARE_FILES)
 
 
 def _die_with(supervisor_pid: int) -> None:

@@ -28,6 +28,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("metrics.*", "metrics"),
     ("errors",),
     ("startup",),
+    ("system",),
     ("__init__",),
 ]
 PEERS = (

@@ -141,12 +141,13 @@ def _allow_cpu(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 2, hard))
 
 
-def _rss_bytes() -> int:
-    """Resident memory now; 0 where the system does not report it."""
+def _rss_bytes(statm: Path = Path("/proc/self/statm")) -> int:
+    """Resident memory now; at its peak where the system reports no more (macOS, in bytes there)."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        return int(statm.read_text().split()[1]) * resource.getpagesize()
     except OSError:
-        return 0
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else 1024 * peak
 
 
 if __name__ == "__main__":

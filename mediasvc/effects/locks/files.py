@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import struct
+import sys
 import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from mediasvc import logs, metrics
 _FIRST_WAIT_S: Final = 0.001
 _LONGEST_WAIT_S: Final = 0.05
 # On Linux such locks belong to an open file, elsewhere to the process; each process has one FileLocks, so both will do.
-_OF_OPEN_FILE: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None)
+_OF_OPEN_FILE: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None) if sys.platform == "linux" else None
 _FLOCK: Final = struct.Struct("hhqqi4x")  # type, whence, start, length, pid (fcntl_locking(2))
 
 

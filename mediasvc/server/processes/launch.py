@@ -57,6 +57,6 @@ def _become(start: ServiceStart) -> int:
 
 def _unnamed_file() -> IO[bytes]:
     """A file without a name, in memory where the system can, because it gets secrets."""
-    if sys.platform == "linux":
+    if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("mediasvc-start"), "w+b")
     return tempfile.TemporaryFile()

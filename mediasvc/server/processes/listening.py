@@ -3,16 +3,20 @@
 import errno
 import os
 import socket
+import sys
 
 from mediasvc.errors import InvalidSettings
 
 _BACKLOG = 4096
+# Elsewhere one of the sockets that share a port gets all connections.
+_KERNEL_DISTRIBUTES = sys.platform == "linux"
 
 
-def bind(host: str, port: int, count: int) -> list[socket.socket]:
+def bind(host: str, port: int, count: int, *, distributes: bool = _KERNEL_DISTRIBUTES) -> list[socket.socket]:
     """Opens `count` listening sockets for one address.
 
     port: 0 takes a free one.
+    distributes: whether the kernel distributes connections among sockets of one port; else all are one socket.
     Raises InvalidSettings with what is in the way.
     """
     try:
@@ -24,17 +28,19 @@ def bind(host: str, port: int, count: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         _refuse_port_in_use(family, address)
-        for _ in range(count):
+        for _ in range(count if distributes else 1):
             one = socket.socket(family, socket.SOCK_STREAM)
             sockets.append(one)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if distributes:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             one.bind(address)
             one.listen(_BACKLOG)
             one.setblocking(False)
             address = (address[0], one.getsockname()[1], *address[2:])
+        sockets += [sockets[0].dup() for _ in range(count - len(sockets))]
     except OSError as error:
         for one in sockets:
             one.close()
