@@ -27,7 +27,9 @@ _LOOK_AGAIN_S = 1.0
 
 
 @dataclass(slots=True)
-class _Job:
+class _Write:
+    """Work for the writer's thread, and who waits for its result."""
+
     work: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
@@ -52,7 +54,7 @@ class Database:
         self._look_again_at = 0.0
         self._writer: sqlite3.Connection | None = None
         self._writer_inode = 0
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Write | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
         self.trouble: str | None = None
@@ -107,7 +109,7 @@ class Database:
             self._thread.start()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Job(work, future, loop))
+        self._queue.put(_Write(work, future, loop))
         return await future
 
     async def health(self) -> str | None:
@@ -152,43 +154,43 @@ class Database:
         stop = False
         while not stop:
             first = self._queue.get()
-            jobs = [first] if first else []
+            writes = [first] if first else []
             stop = first is None
-            while not stop and len(jobs) < _GROUP:
+            while not stop and len(writes) < _GROUP:
                 try:
-                    job = self._queue.get_nowait()
+                    write = self._queue.get_nowait()
                 except Empty:
                     break
-                if job is None:
+                if write is None:
                     stop = True
                 else:
-                    jobs.append(job)
-            if jobs:
-                _deliver(jobs, self._commit(jobs))
+                    writes.append(write)
+            if writes:
+                _deliver(writes, self._commit(writes))
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
-    def _commit(self, jobs: list[_Job]) -> list[Any]:
-        """A result or an exception for each job."""
+    def _commit(self, writes: list[_Write]) -> list[Any]:
+        """A result or an exception for each write."""
         for again in (True, True, False):
             try:
-                outcome = self._transact(jobs)
+                outcome = self._transact(writes)
             except (sqlite3.Error, OSError) as error:
                 if _is_damage(error) and again:
                     self._set_aside(error)
                     continue
                 if _is_moved(error) and again:
                     continue
-                return [self._failed(error, "write")] * len(jobs)
+                return [self._failed(error, "write")] * len(writes)
             except Exception as error:
-                # One job's own mistake: it alone fails, the others are done one by one.
-                return [error] if len(jobs) == 1 else [self._commit([job])[0] for job in jobs]
+                # One write's own mistake: it alone fails, the others are done one by one.
+                return [error] if len(writes) == 1 else [self._commit([write])[0] for write in writes]
             self._recovered()
             return outcome
         raise AssertionError("unreachable")
 
-    def _transact(self, jobs: list[_Job]) -> list[Any]:
+    def _transact(self, writes: list[_Write]) -> list[Any]:
         if self._writer is not None and _inode(self._path) != self._writer_inode:
             self._writer.close()
             self._writer = None
@@ -197,7 +199,7 @@ class Database:
         writer = self._writer
         try:
             writer.execute("BEGIN IMMEDIATE")
-            results = [job.work(writer) for job in jobs]
+            results = [write.work(writer) for write in writes]
             writer.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):
@@ -285,10 +287,10 @@ def _touch(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version={version}")
 
 
-def _deliver(jobs: list[_Job], outcomes: list[Any]) -> None:
+def _deliver(writes: list[_Write], outcomes: list[Any]) -> None:
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-    for job, outcome in zip(jobs, outcomes, strict=True):
-        by_loop.setdefault(job.loop, []).append((job.future, outcome))
+    for write, outcome in zip(writes, outcomes, strict=True):
+        by_loop.setdefault(write.loop, []).append((write.future, outcome))
     for loop, settled in by_loop.items():
         with suppress(RuntimeError):  # that loop is closed: nobody waits any more
             loop.call_soon_threadsafe(_settle, settled)

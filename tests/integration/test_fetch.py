@@ -456,7 +456,7 @@ async def test_a_stand_in_is_a_failure_and_not_the_picture(origin: Origin) -> No
         for path in ("/gone", "/disguised"):
             with pytest.raises(SourceFailed) as failure:
                 await it.fetch(at(path), Kept())
-            assert failure.value.reason == retry.PLACEHOLDER
+            assert failure.value.reason == retry.STAND_IN
         await it.fetch(at("/true"), Kept())
 
     assert origin.hits("/images/default_w.gif") == 0

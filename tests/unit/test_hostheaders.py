@@ -105,7 +105,7 @@ def test_an_empty_value_takes_a_field_away() -> None:
 def test_known_stand_ins_are_known_by_their_address(table: HostHeaders, url: str, expected: bool) -> None:
     parts = urlsplit(url)
 
-    assert table.rule_for(parts.hostname or "").is_placeholder(parts.path) is expected
+    assert table.rule_for(parts.hostname or "").is_stand_in(parts.path) is expected
 
 
 def test_the_first_table_that_names_a_host_decides() -> None:
@@ -121,8 +121,8 @@ def test_digests_of_stand_ins_go_by_host() -> None:
     digest = "ab" * 32
     table = HostHeaders(parse_rules(f'[[host]]\nhosts = ["a.test"]\nplaceholder_digests = ["{digest}"]', "t"))
 
-    assert table.rule_for("a.test").placeholder_digests == {digest}
-    assert table.rule_for("b.test").placeholder_digests == frozenset()
+    assert table.rule_for("a.test").stand_in_digests == {digest}
+    assert table.rule_for("b.test").stand_in_digests == frozenset()
 
 
 BAD = {

@@ -11,10 +11,10 @@ from mediasvc.core.http import retry
 from mediasvc.core.http.retry import (
     Backoff,
     host_is_down,
-    may_pass,
+    is_worth_retrying,
     parse_date,
     retry_after_s,
-    status_may_pass,
+    status_is_temporary,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -41,7 +41,7 @@ PASSING = errors.SourceFailed("x", reason=retry.RESET)
         (retry.SPEED, True, False),
         (retry.REDIRECTS, False, False),
         (retry.CODING, False, False),
-        (retry.PLACEHOLDER, False, False),
+        (retry.STAND_IN, False, False),
         (retry.CIRCUIT, False, False),
         ("", False, False),
     ],
@@ -50,7 +50,7 @@ def test_each_reason_says_whether_it_may_pass_and_whether_the_host_is_down(
     reason: str, passes: bool, down: bool
 ) -> None:
     for kind in (errors.SourceFailed, errors.SourceTimeout):
-        assert may_pass(kind("x", reason=reason)) is passes
+        assert is_worth_retrying(kind("x", reason=reason)) is passes
         assert host_is_down(kind("x", reason=reason)) is down
 
 
@@ -65,20 +65,20 @@ def test_each_reason_says_whether_it_may_pass_and_whether_the_host_is_down(
     ],
 )
 def test_other_errors_never_pass(error: errors.MediaError) -> None:
-    assert not may_pass(error)
+    assert not is_worth_retrying(error)
     assert not host_is_down(error)
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 507, 520, 522, 524, 530, 599])
 def test_statuses_that_may_pass(status: int) -> None:
-    assert status_may_pass(status)
+    assert status_is_temporary(status)
 
 
 @pytest.mark.parametrize(
     "status", [200, 204, 302, 400, 401, 403, 404, 410, 418, 451, 501, 505, 511, 600, 999]
 )
 def test_statuses_that_will_not_pass(status: int) -> None:
-    assert not status_may_pass(status)
+    assert not status_is_temporary(status)
 
 
 @pytest.mark.parametrize(

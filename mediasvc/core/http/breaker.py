@@ -1,4 +1,4 @@
-"""When a host that is down is left alone, and when it is tried again."""
+"""Circuit breaker: when a host that is down is left alone, and when it is tried again."""
 
 from dataclasses import dataclass
 
@@ -12,49 +12,56 @@ class BreakerRules:
     first_s: float = 5.0
     longest_s: float = 60.0
     hosts: int = 10_000
-    """Hosts remembered; the one that failed longest ago is forgotten first."""
+    """How many hosts are remembered; the one that failed longest ago is forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """What is known of one host that failed lately. Times are seconds of one monotonic clock."""
+    """The record of one host that failed lately. Times are seconds of one monotonic clock."""
 
     failures: int
     last_failure: float
     closed_at: float | None = None
-    """Open until then; from then on one fetch at a time tries whether the host is back."""
+    """Open until then; afterwards one fetch at a time tries whether the host is back."""
     openings: int = 0
     probe_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """retry_after_s: None lets the fetch through; else so long is the host left alone. circuit: as it is from now on."""
+class Passage:
+    """Whether a fetch may go to a host.
+
+    circuit: its state from now on.
+    retry_after_s: how long the host is left alone; None: the fetch may go.
+    """
 
     circuit: Circuit | None
     retry_after_s: float | None = None
 
 
-def admit(circuit: Circuit | None, now: float, rules: BreakerRules) -> Admission:
-    """May a fetch go to this host? An open circuit lets one through when its time is over (half open)."""
+def admit(circuit: Circuit | None, now: float, rules: BreakerRules) -> Passage:
+    """Whether a fetch may go to this host. An open circuit lets one through when its time is over (half open)."""
     if circuit is None or circuit.closed_at is None:
-        return Admission(circuit)
+        return Passage(circuit)
     if now < circuit.closed_at:
-        return Admission(circuit, circuit.closed_at - now)
+        return Passage(circuit, circuit.closed_at - now)
     if circuit.probe_until is not None and now < circuit.probe_until:
-        return Admission(circuit, min(1.0, circuit.probe_until - now))
-    # A probe that is never heard of again (cancelled) does not keep the circuit open for ever.
-    return Admission(_with_probe(circuit, now + rules.first_s))
+        return Passage(circuit, min(1.0, circuit.probe_until - now))
+    # A probe that never reports (it was cancelled) must not keep the circuit open for ever.
+    return Passage(_with_probe(circuit, now + rules.first_s))
 
 
 def failed(circuit: Circuit | None, now: float, rules: BreakerRules, *, at_least_s: float = 0.0) -> Circuit:
-    """The circuit after a fetch that found the host down. at_least_s: the host asked to be left alone so long."""
+    """The circuit after a fetch that found the host down.
+
+    at_least_s: how long the host asked to be left alone.
+    """
     if circuit is None or (circuit.closed_at is None and now - circuit.last_failure > rules.window_s):
         failures, openings = 1, 0
     else:
         failures, openings = circuit.failures + 1, circuit.openings
     if circuit is not None and circuit.closed_at is not None and now < circuit.closed_at:
-        # One of those that were on their way when it opened.
+        # A fetch that was under way when the circuit opened.
         return Circuit(failures, now, circuit.closed_at, openings)
     if failures < rules.failures:
         return Circuit(failures, now, None, openings)
@@ -67,29 +74,29 @@ def _with_probe(circuit: Circuit, until: float) -> Circuit:
 
 
 class Circuits:
-    """The circuits of all hosts; a host that answers has none. Every method is told the time."""
+    """The circuits of all hosts; a host that answers has none. Callers give the time."""
 
     def __init__(self, rules: BreakerRules) -> None:
         self._rules = rules
         self._circuits: dict[str, Circuit] = {}
 
     def retry_after_s(self, host: str, now: float) -> float | None:
-        """None: go on (this fetch may be the one that tries). Else: fail at once, and come back after so long."""
+        """None: go on (this fetch may be the one that tries). Else fail at once; seconds until the next try."""
         circuit = self._circuits.get(host)
         if circuit is None:
             return None
-        admission = admit(circuit, now, self._rules)
-        if admission.circuit is not None:
-            self._circuits[host] = admission.circuit
-        return admission.retry_after_s
+        passage = admit(circuit, now, self._rules)
+        if passage.circuit is not None:
+            self._circuits[host] = passage.circuit
+        return passage.retry_after_s
 
     def left_alone_s(self, host: str, now: float) -> float | None:
-        """As `retry_after_s`, but only looks: for those who stand in line and may not come to try."""
+        """As `retry_after_s`, but changes nothing: for fetches that wait for a slot and may never try."""
         circuit = self._circuits.get(host)
         return admit(circuit, now, self._rules).retry_after_s if circuit else None
 
     def failed(self, host: str, now: float, at_least_s: float = 0.0) -> bool:
-        """True: the circuit has opened just now."""
+        """Records a failure; whether it opened the circuit."""
         before = self._circuits.pop(host, None)
         after = failed(before, now, self._rules, at_least_s=at_least_s)
         self._circuits[host] = after
@@ -98,5 +105,5 @@ class Circuits:
         return after.openings > (before.openings if before else 0)
 
     def answered(self, host: str) -> None:
-        """The host gave an answer, whichever."""
+        """Records an answer of any kind."""
         self._circuits.pop(host, None)

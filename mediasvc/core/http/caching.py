@@ -119,11 +119,13 @@ def decide(entry: Entry | None, now: datetime, *, is_kept: bool = True, in_fligh
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """What a reply allows. storable False: it may be served to whoever asked for it, and is not kept.
+    """What a reply allows.
 
-    expires_at: fresh until. revalidate_until: may be served while it is being revalidated, until. stale_until: may be
-    served if the origin fails, until. The later two are never before the first. etag, last_modified: as sent, None
-    where absent or unreadable.
+    storable: False: it answers the requests that wait for it, and is not stored.
+    expires_at: end of freshness.
+    stale_until: until then it may be served if the origin fails; never before expires_at.
+    revalidate_until: until then it may be served while it is being revalidated; never before expires_at.
+    etag, last_modified: as sent; None where absent or unreadable.
     """
 
     storable: bool
@@ -137,23 +139,23 @@ class Storage:
 def parse_cache_control(value: str | None) -> dict[str, str | None]:
     """Directives by lower-case name, with their arguments unquoted; None: no argument. The first of several counts.
 
-    Never raises; what cannot be read is passed over. Source: RFC 9111 section 5.2.
+    Never raises; unreadable parts are skipped. Source: RFC 9111 section 5.2.
     """
     directives: dict[str, str | None] = {}
     text = (value or "")[:_MAX_FIELD_CHARS]
-    place = 0
-    while place < len(text):
-        gap = _GAP.match(text, place)
-        place = gap.end() if gap else place
-        match = _DIRECTIVE.match(text, place)
+    position = 0
+    while position < len(text):
+        gap = _GAP.match(text, position)
+        position = gap.end() if gap else position
+        match = _DIRECTIVE.match(text, position)
         if match is None:
-            comma = text.find(",", place)
-            place = comma + 1 if comma >= 0 else len(text)
+            comma = text.find(",", position)
+            position = comma + 1 if comma >= 0 else len(text)
             continue
         name, quoted, bare = match.groups()
         argument = re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL) if quoted is not None else bare
         directives.setdefault(name.lower(), argument)
-        place = match.end()
+        position = match.end()
     return directives
 
 
@@ -168,10 +170,11 @@ def _seconds(directives: Mapping[str, str | None], name: str) -> timedelta | Non
 def freshness_lifetime(
     headers: Headers, directives: Mapping[str, str | None], now: datetime, default: timedelta
 ) -> timedelta:
-    """How long the origin grants, from when it made the reply. Never negative.
+    """The lifetime that the origin grants, from when it made the reply. Never negative.
 
-    now: when the reply came, in place of a missing Date. default: where the origin says nothing. A shared cache, so
-    s-maxage comes first; an unreadable Expires has passed.
+    now: when the reply arrived, in position of a missing Date.
+    default: where the origin states no lifetime.
+    This is a shared cache, so s-maxage comes first; an unreadable Expires has passed.
     Source: RFC 9111 sections 4.2.1 and 5.3.
     """
     if "no-cache" in directives or headers.get("vary", "").strip() == "*":
@@ -187,7 +190,7 @@ def freshness_lifetime(
 
 
 def current_age(headers: Headers, now: datetime) -> timedelta:
-    """How old the reply was when it came here. Never negative. Source: RFC 9111 section 4.2.3."""
+    """How old the reply was when it arrived. Never negative. Source: RFC 9111 section 4.2.3."""
     made = parse_date(headers.get("date"))
     apparent = max(now - made, _NONE) if made is not None else _NONE
     text = headers.get("age", "").partition(",")[0].strip()
@@ -206,7 +209,7 @@ def assess(headers: Headers, now: datetime, rules: CacheRules) -> Storage:
     directives = parse_cache_control(headers.get("cache-control"))
     if "cache-control" not in headers and "no-cache" in headers.get("pragma", "").lower():
         directives["no-cache"] = None
-    # must-understand: whoever knows the status code passes over no-store (RFC 9111 section 5.2.2.3).
+    # must-understand: a cache that knows the status code ignores no-store (RFC 9111 section 5.2.2.3).
     no_store = "no-store" in directives and "must-understand" not in directives
     storable = not no_store and "private" not in directives
     lifetime = freshness_lifetime(headers, directives, now, rules.default_ttl) - current_age(headers, now)
@@ -232,9 +235,9 @@ def assess(headers: Headers, now: datetime, rules: CacheRules) -> Storage:
 
 
 def renewed(entry: Entry, headers: Headers, now: datetime, rules: CacheRules) -> Entry:
-    """The entry after a 304: the same bytes with new times; validators and grants that the 304 leaves out stay.
+    """The entry after a 304: the same bytes with new times. Validators and grants that the 304 leaves out stay.
 
-    A 304 that forbids keeping leaves an entry that is over at once. Source: RFC 9111 sections 3.2 and 4.3.4.
+    A 304 that forbids storing ends the freshness of the entry at once. Source: RFC 9111 sections 3.2 and 4.3.4.
     """
     headers = {**entry.grants, **headers}
     storage = assess(headers, now, rules)
@@ -280,9 +283,10 @@ def negative_until(error: MediaError, now: datetime, rules: CacheRules) -> datet
 def after_failure(
     url: str, entry: Entry | None, error: MediaError, now: datetime, rules: CacheRules
 ) -> Entry | None:
-    """What the index keeps after a fetch that failed; None: what it has. entry: what was held before.
+    """What the index keeps after a fetch that failed; None: no change.
 
-    What may be served stale stays, and its origin is left alone for as long as another failure would be remembered.
+    entry: what the index had before.
+    An entry that may be served stale stays, and its origin is left alone for as long as a failure would be remembered.
     """
     if entry is None or entry.digest is None or not error.is_temporary or now >= entry.stale_until:
         return failed_entry(url, error, now, rules)
@@ -291,7 +295,7 @@ def after_failure(
 
 
 def failed_entry(url: str, error: MediaError, now: datetime, rules: CacheRules) -> Entry | None:
-    """What the index keeps of a failure; None: nothing."""
+    """The entry of a failure; None: the failure is not remembered."""
     until = negative_until(error, now, rules)
     if until is None:
         return None

@@ -1,4 +1,4 @@
-"""Conditional and range requests to ourselves: what the client holds already, and which part it wants."""
+"""Conditional and range requests to this service: what the client has already, and which part it wants."""
 
 import re
 from collections.abc import Mapping
@@ -18,23 +18,23 @@ _MAX_FIELD_CHARS: Final = 8192
 
 
 def _tags(field: str) -> list[str] | None:
-    """Entity tags of a list, as written; None: not such a list. Commas inside a tag belong to it."""
+    """Entity tags of a list, as written, with commas inside tags; None: not such a list."""
     if len(field) > _MAX_FIELD_CHARS:
         return None
     tags: list[str] = []
-    place = _past_gap(field, 0)
-    while place < len(field):
-        match = _TAG.match(field, place)
+    position = _past_gap(field, 0)
+    while position < len(field):
+        match = _TAG.match(field, position)
         if match is None:
             return None
         tags.append(match[1])
-        place = _past_gap(field, match.end())
+        position = _past_gap(field, match.end())
     return tags
 
 
-def _past_gap(text: str, place: int) -> int:
-    gap = _GAP.match(text, place)
-    return gap.end() if gap else place
+def _past_gap(text: str, position: int) -> int:
+    gap = _GAP.match(text, position)
+    return gap.end() if gap else position
 
 
 def _opaque(tag: str) -> str:
@@ -42,10 +42,11 @@ def _opaque(tag: str) -> str:
 
 
 def not_modified(request: Headers, etag: str, last_modified: datetime | None) -> bool:
-    """True: the client holds the current reply, so a GET or HEAD is answered with 304.
+    """Whether the client has the current reply, so that a GET or HEAD is answered with 304.
 
-    etag: ours, quoted. last_modified: aware, None where there is none.
-    If-None-Match is compared weakly and, where it stands, is the only one heard; an unreadable date is not heard.
+    etag: ours, quoted.
+    last_modified: aware; None where there is none.
+    If-None-Match is compared weakly; where it is present, dates do not count. An unreadable date does not count.
     Source: RFC 9110 sections 13.1.2, 13.1.3 and 13.2.2.
     """
     field = request.get("if-none-match")
@@ -88,8 +89,9 @@ class Unsatisfiable:
 def parse_range(value: str | None, length: int) -> ByteRange | Unsatisfiable | None:
     """The one range that a Range field asks for.
 
-    length: bytes of the whole reply. None: no field, or one that may be passed over, so answer 200: another unit,
-    an unreadable range, several ranges (more than one part is never worth a multipart reply of an image).
+    length: bytes of the whole reply.
+    None: no field, or one that may be ignored, so answer 200: another unit, an unreadable range, several ranges
+    (a multipart reply is never worth it for an image).
     Source: RFC 9110 sections 14.1.2 and 14.2.
     """
     unit, separator, ranges = (value or "").partition("=")
@@ -111,9 +113,9 @@ def parse_range(value: str | None, length: int) -> ByteRange | Unsatisfiable | N
 
 
 def range_applies(request: Headers, etag: str, last_modified: datetime | None) -> bool:
-    """True: If-Range is absent or names the current reply, so that Range is heard; else send the whole.
+    """Whether If-Range is absent or names the current reply, so that Range counts; else send the whole.
 
-    A weak tag never fits, a date only when it is exactly ours. Source: RFC 9110 section 13.1.5.
+    A weak tag never matches, a date only when it is exactly ours. Source: RFC 9110 section 13.1.5.
     """
     field = request.get("if-range")
     if field is None:

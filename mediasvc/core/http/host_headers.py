@@ -1,4 +1,4 @@
-"""Which request headers a host is asked with, and which of its replies are stand-ins for the picture."""
+"""Request headers per host, and the replies that are stand-ins for the picture."""
 
 import re
 import tomllib
@@ -9,7 +9,7 @@ from typing import Final
 from mediasvc.errors import InvalidSettings
 
 AGENT: Final = "{agent}"
-"""Stands for our own User-Agent inside a header value of the table."""
+"""Replaced by our own User-Agent inside a header value of the table."""
 
 # Formats by name would make hosts that negotiate send something else than the original.
 _ACCEPT: Final = "image/*,*/*;q=0.5"
@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VALUE = re.compile(r"[\x20-\x7e]*\Z")
 _PATTERN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-# Framing and conditions are ours to say; replies to credentials must not be shared (RFC 9111 section 3.5).
+# This service sets framing and conditions itself; replies to credentials must not be shared (RFC 9111 section 3.5).
 _OURS = frozenset(
     {
         "accept-encoding",
@@ -44,30 +44,31 @@ _OURS = frozenset(
         "via",
     }
 )
-# As we write them ourselves: a rule takes the place of ours in whatever letters it names them.
-_SPELT: Mapping[str, str] = {"accept": "Accept", "user-agent": "User-Agent"}
+# Spelled as in our own requests, so that a rule replaces our field whatever letters it uses.
+_SPELLED: Mapping[str, str] = {"accept": "Accept", "user-agent": "User-Agent"}
 _KEYS = frozenset({"hosts", "headers", "placeholder_paths", "placeholder_digests"})
 
 
 @dataclass(frozen=True, slots=True)
 class HostRule:
-    """hosts: names or "*.example.com" (that and every name below it), lower case.
+    """One entry of a table.
 
-    headers: added to, or in place of, what we send anyway; an empty value takes one away.
-    placeholder_paths: paths on these hosts that show a stand-in; a `*` at the end stands for any rest.
-    placeholder_digests: SHA-256 of stand-ins, hex.
+    hosts: names or "*.example.com" (that and every name below it), lower case.
+    headers: added to our own fields, or replacing them; an empty value removes one.
+    stand_in_paths: paths on these hosts that show a stand-in; a `*` at the end matches any rest.
+    stand_in_digests: SHA-256 of stand-ins, hex.
     """
 
     hosts: tuple[str, ...]
     headers: Mapping[str, str] = field(default_factory=dict)
-    placeholder_paths: tuple[str, ...] = ()
-    placeholder_digests: frozenset[str] = frozenset()
+    stand_in_paths: tuple[str, ...] = ()
+    stand_in_digests: frozenset[str] = frozenset()
 
-    def is_placeholder(self, path: str) -> bool:
-        """True: what this path of these hosts shows is a stand-in, whoever was sent there."""
+    def is_stand_in(self, path: str) -> bool:
+        """Whether this path of these hosts shows a stand-in."""
         return any(
             path.startswith(known[:-1]) if known.endswith("*") else path == known
-            for known in self.placeholder_paths
+            for known in self.stand_in_paths
         )
 
 
@@ -75,8 +76,9 @@ NO_RULE: Final = HostRule(())
 
 
 def parse_rules(toml_text: str, name: str) -> tuple[HostRule, ...]:
-    """The rules of one table, in order. name: of the file, for messages.
+    """The rules of one table, in order.
 
+    name: of the file, for messages.
     InvalidSettings: names the file, the entry (counted from 1) and what is wrong with it.
     """
     try:
@@ -88,7 +90,7 @@ def parse_rules(toml_text: str, name: str) -> tuple[HostRule, ...]:
         raise InvalidSettings(f"{name}: unknown key {sorted(document)[0]!r}; only [[host]] entries are known")
     if not isinstance(entries, list):
         raise InvalidSettings(f"{name}: write [[host]], not [host]")
-    return tuple(_rule(entry, f"{name}: [[host]] entry {place}") for place, entry in enumerate(entries, 1))
+    return tuple(_rule(entry, f"{name}: [[host]] entry {number}") for number, entry in enumerate(entries, 1))
 
 
 def _rule(entry: object, where: str) -> HostRule:
@@ -113,7 +115,7 @@ def _rule(entry: object, where: str) -> HostRule:
             raise InvalidSettings(f"{where}: the value of {header} must be text in printable ASCII")
     if len({header.lower() for header in headers}) < len(headers):
         raise InvalidSettings(f"{where}: a header is named twice, in different letters")
-    spelt = {_SPELT.get(str(header).lower(), str(header)): value for header, value in headers.items()}
+    spelt = {_SPELLED.get(str(header).lower(), str(header)): value for header, value in headers.items()}
     paths = _texts(entry.get("placeholder_paths", []), f"{where}: placeholder_paths")
     for path in paths:
         if not path.startswith("/") or path == "/*" or "*" in path[:-1] or "?" in path:
@@ -141,8 +143,8 @@ class HostHeaders:
         self._exact: dict[str, HostRule] = {}
         self._below: dict[str, HostRule] = {}
         self._order: dict[int, int] = {}
-        for place, rule in enumerate(rules):
-            self._order[id(rule)] = place
+        for position, rule in enumerate(rules):
+            self._order[id(rule)] = position
             for host in rule.hosts:
                 table = self._below if host.startswith("*.") else self._exact
                 table.setdefault(host.removeprefix("*."), rule)
@@ -160,9 +162,12 @@ class HostHeaders:
 
 
 def request_fields(rule: HostRule, agent: str, via: str, conditions: Mapping[str, str]) -> dict[str, str]:
-    """Every field of a request but Host. agent: our own User-Agent. via: our name in Via. conditions: validators.
+    """Every field of a request except Host.
 
-    No Referer unless the rule has one; nothing of whoever asked us.
+    agent: our own User-Agent.
+    via: our name in Via.
+    conditions: validators.
+    There is no Referer unless the rule has one, and no field of the client's request.
     """
     fields = {"User-Agent": agent, "Accept": _ACCEPT}
     for name, value in rule.headers.items():
@@ -172,9 +177,11 @@ def request_fields(rule: HostRule, agent: str, via: str, conditions: Mapping[str
 
 
 def request_head(target: str, *parts: Mapping[str, str]) -> bytes:
-    """A GET as it is sent. target: path and query, or the whole URL for a proxy. parts: fields, in order.
+    """The head of a GET.
 
-    ValueError: a line break or NUL, which would make another request of it. Source: RFC 9112 sections 2.2 and 3.
+    target: path and query, or the whole URL for a proxy.
+    parts: fields, in order.
+    ValueError: a line break or NUL, which could make two requests of it. Source: RFC 9112 sections 2.2 and 3.
     """
     lines = [f"GET {target} HTTP/1.1"]
     for part in parts:
@@ -187,7 +194,7 @@ def request_head(target: str, *parts: Mapping[str, str]) -> bytes:
 
 
 def has_passed(via: str | None, pseudonym: str) -> bool:
-    """True: a request with this Via field has been sent by ourselves, so that answering it would make a loop.
+    """Whether this service itself sent a request with this Via field, so that answering it would make a loop.
 
     Source: RFC 9110 section 7.6.3; comments after the name do not count.
     """

@@ -1,4 +1,4 @@
-"""What a fetch may cost, and what the head of an origin's reply means."""
+"""The bounds of a fetch, and the meaning of the head of an origin's reply."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from mediasvc.errors import SourceFailed, SourceMissing, SourceTooLarge
 Headers = Mapping[str, str]
 """Names in lower case, repeated fields joined with ", "."""
 
-# What the rest of the service may see of an origin's reply: nothing else is ever kept or passed on.
+# The only fields of an origin's reply that are stored or passed on.
 KEPT_HEADERS: Final = (
     "age",
     "cache-control",
@@ -32,10 +32,11 @@ _WHOLE_RANGE = re.compile(r"bytes 0-(\d{1,19})/(\d{1,19})\Z")
 class FetchRules:
     """Bounds of one fetch and of all fetches together. Times in seconds, sizes in bytes.
 
-    timeout_s: for the whole of one fetch, retries and redirects included, waiting for a free slot not.
-    min_speed: bytes a second, over any `speed_window_s`; 0: any speed will do.
-    concurrency, per_host: requests at once, of one process. max_waiting, max_wait_s: how many may wait for a slot,
-    and how long, before they are told that we are overloaded.
+    timeout_s: for one whole fetch, with retries and redirects, without waiting for a slot.
+    min_speed: bytes a second, over any `speed_window_s`; 0: no minimum.
+    concurrency, per_host: requests at once, of one process.
+    max_waiting: how many requests may wait for a slot; the next is Overloaded.
+    max_wait_s: how long one may wait before it is Overloaded.
     """
 
     timeout_s: float = 20.0
@@ -53,31 +54,39 @@ class FetchRules:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A reply that carries the picture. length: of the body as it arrives; None: not said."""
+    """A reply that carries the picture.
+
+    length: of the body before decoding; None: not stated.
+    """
 
     length: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Look there. location: as sent, not yet resolved or checked."""
+    """A redirect.
+
+    location: as sent, not yet resolved or checked.
+    """
 
     location: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotModified:
-    """What we hold is still current."""
+    """The stored original is still current."""
 
 
 def judge(
     status: int, headers: Headers, now: datetime, *, is_conditional: bool, max_bytes: int
 ) -> Body | Redirect | NotModified:
-    """What to do with a reply of which only the head is known.
+    """What a reply is, by its head alone.
 
     is_conditional: the request named a validator; a 304 to any other is a broken reply.
-    SourceMissing: 404, 410. SourceTooLarge: its own length says so. SourceFailed: every other status, with
-    Retry-After; a part of a file; a redirect to nowhere. Source: RFC 9110 section 15.
+    SourceMissing: 404, 410.
+    SourceTooLarge: by its stated length.
+    SourceFailed: every other status, with Retry-After; a part of a file; a redirect without a target.
+    Source: RFC 9110 section 15.
     """
     if status in (200, 203):
         return Body(_length(headers, max_bytes))
@@ -95,7 +104,7 @@ def judge(
         retry.BUSY
         if status in _BUSY
         else retry.STATUS_FOR_NOW
-        if retry.status_may_pass(status)
+        if retry.status_is_temporary(status)
         else retry.STATUS
     )
     raise SourceFailed(
@@ -117,7 +126,7 @@ def _length(headers: Headers, max_bytes: int) -> int | None:
 
 
 def _whole_length(headers: Headers, max_bytes: int) -> int:
-    """Length of a 206 that holds the whole file; we never ask for a part."""
+    """Length of a 206 that has the whole file; this service never asks for a part."""
     match = _WHOLE_RANGE.match(headers.get("content-range", "").strip())
     if match is None or int(match[1]) + 1 != int(match[2]):
         raise SourceFailed("The source sends a part of the file only.", reason=retry.PROTOCOL)

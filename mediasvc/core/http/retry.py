@@ -1,4 +1,4 @@
-"""Which failures of an origin may pass, and how long to wait before asking it again."""
+"""Which failures of an origin are worth a retry, and how long to wait before it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,30 +25,30 @@ CONNECT_DEADLINE = "connect_deadline"
 SPEED = "speed"
 REDIRECTS = "redirects"
 CODING = "coding"
-PLACEHOLDER = "placeholder"
+STAND_IN = "stand_in"
 CIRCUIT = "circuit"
 
-_MAY_PASS = frozenset(
+_WORTH_RETRYING = frozenset(
     {CONNECT, NAME_FOR_NOW, RESET, TRUNCATED, STATUS_FOR_NOW, BUSY, CONNECT_DEADLINE, SPEED}
 )
 _HOST_IS_DOWN = frozenset({CONNECT, NAME, NAME_FOR_NOW, TLS, RESET, BUSY, CONNECT_DEADLINE, HEAD_DEADLINE})
-_PASSING_STATUSES = frozenset({408, 425, 429})
-_LASTING_STATUSES = frozenset({501, 505, 506, 508, 510, 511})
+_TEMPORARY_STATUSES = frozenset({408, 425, 429})
+_PERMANENT_STATUSES = frozenset({501, 505, 506, 508, 510, 511})
 _LONGEST_RETRY_AFTER_S = 86_400
 
 
-def status_may_pass(status: int) -> bool:
-    """True for 408, 425, 429 and those 5xx that speak of now and not of what the server can do (so not 501)."""
-    return status in _PASSING_STATUSES or (500 <= status < 600 and status not in _LASTING_STATUSES)
+def status_is_temporary(status: int) -> bool:
+    """True for 408, 425, 429 and the 5xx that are about the present moment (so not 501)."""
+    return status in _TEMPORARY_STATUSES or (500 <= status < 600 and status not in _PERMANENT_STATUSES)
 
 
-def may_pass(error: MediaError) -> bool:
-    """True: the same fetch may well succeed a moment later."""
-    return isinstance(error, SourceFailed | SourceTimeout) and error.reason in _MAY_PASS
+def is_worth_retrying(error: MediaError) -> bool:
+    """Whether the same fetch may succeed a moment later."""
+    return isinstance(error, SourceFailed | SourceTimeout) and error.reason in _WORTH_RETRYING
 
 
 def host_is_down(error: MediaError) -> bool:
-    """True: the failure speaks of the whole host and not of one file on it."""
+    """Whether the failure is about the whole host and not about one file on it."""
     return isinstance(error, SourceFailed | SourceTimeout) and error.reason in _HOST_IS_DOWN
 
 
@@ -69,7 +69,7 @@ class Backoff:
         chance: 0 to 1, random: spreads the waits over the upper half, so that many do not come back at once.
         A Retry-After is waited for in full, whatever the backoff says (RFC 9110 section 10.2.3).
         """
-        if tries_made > self.retries or not may_pass(error):
+        if tries_made > self.retries or not is_worth_retrying(error):
             return None
         wait_s = min(self.longest_s, self.first_s * 2.0 ** (tries_made - 1)) * (0.5 + chance / 2)
         if error.retry_after_s is not None:

@@ -1,4 +1,4 @@
-"""What goes through the queue, compressed, and decompressed within bounds."""
+"""Compression of queue messages, with a bound on what they decompress to."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""Fetching originals: what a fetch gives, and the protocols between the fetcher and the connections."""
+"""Fetching originals: the result of a fetch, and the protocols between fetcher and connections."""
 
 import contextlib
 from collections.abc import Mapping
@@ -10,7 +10,10 @@ from mediasvc.core.http.origin_reply import Headers
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What we hold, in the origin's words. url: where redirects led when it was fetched; None: the source URL."""
+    """The validators of a stored original, as the origin sent them.
+
+    url: where redirects led when it was fetched; None: the source URL.
+    """
 
     etag: str | None
     last_modified: str | None
@@ -19,7 +22,12 @@ class Validators:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """status: 200, or 304 where not_modified. headers: what caching needs of the reply. bytes: given to the sink."""
+    """The result of a fetch.
+
+    status: 200, or 304 where not_modified.
+    headers: the fields of the reply that caching needs.
+    bytes: how many the sink got.
+    """
 
     status: int
     headers: Headers
@@ -29,15 +37,18 @@ class Fetched:
 
 
 class Sink(Protocol):
-    """Where the bytes go. restart: another try begins anew, so what was written is void."""
+    """Takes the bytes of a fetch.
+
+    restart: another try begins; bytes written so far are void.
+    """
 
     async def write(self, chunk: bytes) -> None: ...
 
     async def restart(self) -> None: ...
 
 
-class Reply(Protocol):
-    """A reply of which the head has come."""
+class OriginReply(Protocol):
+    """A reply whose head has arrived."""
 
     status: int
     headers: Headers
@@ -47,11 +58,11 @@ class Reply(Protocol):
         ...
 
 
-class Connections(Protocol):
-    """What opens exchanges; see effects/fetch/sockets.py."""
+class Exchanges(Protocol):
+    """Opens exchanges with origins; effects/fetch/sockets.py does it."""
 
     def slot(self, host: str) -> contextlib.AbstractAsyncContextManager[float]: ...
 
     def exchange(
         self, url: str, headers: Mapping[str, str]
-    ) -> contextlib.AbstractAsyncContextManager[Reply]: ...
+    ) -> contextlib.AbstractAsyncContextManager[OriginReply]: ...

@@ -21,7 +21,7 @@ from mediasvc.core.http import content_coding, origin_reply, retry
 from mediasvc.core.http.breaker import BreakerRules, Circuits
 from mediasvc.core.http.host_headers import HostHeaders, HostRule, request_fields
 from mediasvc.core.http.origin_reply import FetchRules
-from mediasvc.effects.fetch import Connections, Fetched, Reply, Sink, Validators
+from mediasvc.effects.fetch import Exchanges, Fetched, OriginReply, Sink, Validators
 from mediasvc.errors import MediaError, SourceFailed, SourceRefused, SourceTimeout, SourceTooLarge
 
 AGENT: Final = f"mediasvc/{__version__} (+https://pypi.org/project/mediasvc/)"
@@ -34,9 +34,10 @@ _HOSTS: Final = 1024  # remembered
 
 @dataclass(frozen=True, slots=True)
 class _Host:
-    """What goes for every URL of one scheme, host and port that policy lets be fetched.
+    """Facts about all URLs of one scheme, host and port.
 
-    name: host and port as URLs have them. fields: of a request without conditions.
+    name: host and port as URLs have them.
+    fields: of a request without conditions.
     """
 
     name: str
@@ -45,7 +46,7 @@ class _Host:
 
 
 class _SpeedWatch:
-    """Ends a scope when fewer bytes than allowed came within a window. No cost for each piece but an addition."""
+    """Ends a scope when fewer bytes than required arrived within a window. Costs one addition per piece."""
 
     def __init__(self, rules: FetchRules, scope: asyncio.Timeout) -> None:
         self.bytes = 0
@@ -71,8 +72,11 @@ class _SpeedWatch:
 
 
 @dataclass(slots=True)
-class _Errand:
-    """One fetch under way. deadline: of the loop's clock, moved on by the time spent waiting in line."""
+class _Fetch:
+    """One fetch under way.
+
+    deadline: of the loop's clock, moved on by the time spent waiting for a slot.
+    """
 
     url: SourceUrl
     sink: Sink
@@ -86,7 +90,7 @@ class _Errand:
     """Bytes have been written."""
 
     def conditions(self, here: str) -> dict[str, str]:
-        """A validator only goes to the URL that it came from: elsewhere it might fit by chance."""
+        """The conditional fields. A validator goes only to the URL that it came from: elsewhere it could fit by chance."""
         known = self.validators
         if known is None or here != (known.url or self.url):
             return {}
@@ -97,8 +101,11 @@ class _Errand:
 class Fetcher:
     """Fetches originals; keeps nothing itself.
 
-    agent: User-Agent. via: our name in Via, by which requests that come back to us are known.
-    clock: monotonic seconds. today: the time of day, aware UTC. chance: 0 to 1, for the jitter.
+    agent: User-Agent.
+    via: our name in Via, which identifies requests that come back to this service.
+    clock: monotonic seconds.
+    today: the present moment, aware UTC.
+    chance: 0 to 1, for the jitter.
     """
 
     def __init__(
@@ -106,7 +113,7 @@ class Fetcher:
         policy: FetchPolicy,
         rules: FetchRules,
         headers: HostHeaders,
-        connections: Connections,
+        connections: Exchanges,
         *,
         agent: str = AGENT,
         via: str = VIA,
@@ -131,17 +138,17 @@ class Fetcher:
         self._host = functools.lru_cache(_HOSTS)(self._look_at)
 
     async def fetch(self, url: SourceUrl, sink: Sink, validators: Validators | None = None) -> Fetched:
-        """One original into `sink`, or the news that what we hold is still current.
+        """Fetches one original into `sink`, or finds that the stored one is still current.
 
-        SourceRefused, SourceMissing, SourceTooLarge, SourceFailed, SourceTimeout, Overloaded; whatever the sink raises
-        passes through. After an error the sink may hold part of a body.
+        Raises SourceRefused, SourceMissing, SourceTooLarge, SourceFailed, SourceTimeout, Overloaded, and whatever the
+        sink raises. After an error the sink may have part of a body.
         """
         began = time.monotonic()
         loop = asyncio.get_running_loop()
-        errand = _Errand(url, sink, validators, loop.time() + self._rules.timeout_s)
+        fetch = _Fetch(url, sink, validators, loop.time() + self._rules.timeout_s)
         outcome, size = "cancelled", 0
         try:
-            fetched = await self._with_retries(errand)
+            fetched = await self._with_retries(fetch)
             outcome, size = _NOT_MODIFIED if fetched.not_modified else _OK, fetched.bytes
             return fetched
         except MediaError as error:
@@ -153,44 +160,44 @@ class Fetcher:
             seconds = time.monotonic() - began
             self._counter(outcome).inc()
             metrics.fetch_duration_s.observe(seconds)
-            self._tell(errand, outcome, size, seconds)
+            self._log_outcome(fetch, outcome, size, seconds)
 
-    def _tell(self, errand: _Errand, outcome: str, size: int, seconds: float) -> None:
-        """Failures are news; that all goes well is told to those who ask for it."""
+    def _log_outcome(self, fetch: _Fetch, outcome: str, size: int, seconds: float) -> None:
+        """Failures are logged as info, success as debug."""
         level = logging.DEBUG if outcome in _GOES_WELL else logging.INFO
         if self._log.is_enabled_for(level):
             self._log.log(
                 level,
                 "source.fetched",
-                host=logs.host_of(errand.url),
+                host=logs.host_of(fetch.url),
                 outcome=outcome,
-                tries=errand.tries,
+                tries=fetch.tries,
                 bytes=size,
                 ms=round(seconds * 1000),
             )
 
-    async def _with_retries(self, errand: _Errand) -> Fetched:
+    async def _with_retries(self, fetch: _Fetch) -> Fetched:
         while True:
-            errand.tries += 1
+            fetch.tries += 1
             try:
-                return await self._follow(errand)
+                return await self._follow(fetch)
             except (SourceFailed, SourceTimeout) as error:
-                remaining_s = errand.deadline - asyncio.get_running_loop().time()
+                remaining_s = fetch.deadline - asyncio.get_running_loop().time()
                 wait_s = self._backoff.wait_s(
-                    errand.tries, error, remaining_s=remaining_s, chance=self._chance()
+                    fetch.tries, error, remaining_s=remaining_s, chance=self._chance()
                 )
                 if wait_s is None:
-                    # One failure a fetch, not one a try; a circuit that opened meanwhile hides what was found before.
-                    found = errand.failure if errand.failure and error.reason == retry.CIRCUIT else error
-                    self._note(errand.host, found)
+                    # One failure per fetch, not per try. A circuit that opened meanwhile must not hide the earlier failure.
+                    found = fetch.failure if fetch.failure and error.reason == retry.CIRCUIT else error
+                    self._note(fetch.host, found)
                     if found is error:
                         raise
                     raise found from error
-                errand.failure = error
+                fetch.failure = error
             await asyncio.sleep(wait_s)
-            if errand.is_begun:
-                await errand.sink.restart()
-                errand.is_begun = False
+            if fetch.is_begun:
+                await fetch.sink.restart()
+                fetch.is_begun = False
 
     def _note(self, host: str, failure: MediaError) -> None:
         if retry.host_is_down(failure) and self._circuits.failed(
@@ -198,13 +205,13 @@ class Fetcher:
         ):
             metrics.breaker_open.inc()
 
-    async def _follow(self, errand: _Errand) -> Fetched:
-        """Every hop by hand: what a redirect names is checked as the first URL was, and nothing else happens to it."""
-        here = errand.url
+    async def _follow(self, fetch: _Fetch) -> Fetched:
+        """Follows redirects one by one; each target is checked as the first URL was."""
+        here = fetch.url
         for _ in range(self._rules.max_redirects + 1):
             self._policy.check_url(here)
             host = self._host(urls.split_origin(here)[0])
-            result = await self._ask(errand, here, host)
+            result = await self._ask(fetch, here, host)
             if isinstance(result, Fetched):
                 return result
             try:
@@ -216,23 +223,23 @@ class Fetcher:
         raise SourceFailed("The source redirects too often.", reason=retry.REDIRECTS)
 
     def _look_at(self, origin: str) -> _Host:
-        """What is the same for all its URLs is found out once."""
+        """Facts about an origin, computed once for all of its URLs."""
         parts = urlsplit(origin)
         rule = self._headers.rule_for(parts.hostname or "")
         return _Host(parts.netloc, rule, request_fields(rule, self._agent, self._via, {}))
 
-    async def _ask(self, errand: _Errand, here: SourceUrl, host: _Host) -> Fetched | origin_reply.Redirect:
-        """One hop, with its host's place in line and its circuit."""
-        errand.host = name = host.name
-        if host.rule.placeholder_paths and host.rule.is_placeholder(urlsplit(here).path):
+    async def _ask(self, fetch: _Fetch, here: SourceUrl, host: _Host) -> Fetched | origin_reply.Redirect:
+        """One hop, under a slot of its host and its circuit."""
+        fetch.host = name = host.name
+        if host.rule.stand_in_paths and host.rule.is_stand_in(urlsplit(here).path):
             raise _stand_in()
         _fail_if(self._circuits.left_alone_s(name, self._clock()))
         async with self._connections.slot(name) as waited_s:
-            errand.deadline += waited_s
-            # Again: while this one stood in line, others may have found the host down.
+            fetch.deadline += waited_s
+            # Again: during the wait others may have found the host down.
             _fail_if(self._circuits.retry_after_s(name, self._clock()))
             try:
-                result = await self._exchange(errand, here, host)
+                result = await self._exchange(fetch, here, host)
             except MediaError as error:
                 if not retry.host_is_down(error) and not isinstance(error, SourceRefused):
                     self._circuits.answered(name)
@@ -240,15 +247,13 @@ class Fetcher:
             self._circuits.answered(name)
             return result
 
-    async def _exchange(
-        self, errand: _Errand, here: SourceUrl, host: _Host
-    ) -> Fetched | origin_reply.Redirect:
-        conditions = errand.conditions(here)
+    async def _exchange(self, fetch: _Fetch, here: SourceUrl, host: _Host) -> Fetched | origin_reply.Redirect:
+        conditions = fetch.conditions(here)
         fields = {**host.fields, **conditions} if conditions else host.fields
         watch: _SpeedWatch | None = None
         try:
             async with (
-                asyncio.timeout_at(errand.deadline) as scope,
+                asyncio.timeout_at(fetch.deadline) as scope,
                 self._connections.exchange(here, fields) as reply,
             ):
                 verdict = origin_reply.judge(
@@ -265,9 +270,7 @@ class Fetcher:
                         return Fetched(304, origin_reply.kept(reply.headers), here, 0, not_modified=True)
                     case origin_reply.Body(length=length):
                         watch = _SpeedWatch(self._rules, scope)
-                        size = await self._receive(
-                            errand, reply, watch, length, host.rule.placeholder_digests
-                        )
+                        size = await self._receive(fetch, reply, watch, length, host.rule.stand_in_digests)
                         return Fetched(200, origin_reply.kept(reply.headers), here, size, not_modified=False)
                     case _:
                         assert_never(verdict)
@@ -286,22 +289,22 @@ class Fetcher:
 
     async def _receive(
         self,
-        errand: _Errand,
-        reply: Reply,
+        fetch: _Fetch,
+        reply: OriginReply,
         watch: _SpeedWatch,
         length: int | None,
         stand_ins: frozenset[str],
     ) -> int:
-        """The body into the sink; its bytes, counted after the content coding is taken off."""
+        """Writes the body into the sink; how many bytes, counted after decoding."""
         decoder = content_coding.decoder_for(reply.headers.get("content-encoding", ""), self._rules.max_bytes)
         digest = hashlib.sha256() if stand_ins else None
-        write = errand.sink.write if digest is None else _noting(digest, errand.sink.write)
+        write = fetch.sink.write if digest is None else _noting(digest, fetch.sink.write)
         size = 0
         while arrived := await reply.read():
             watch.bytes += len(arrived)
             if watch.bytes > self._rules.max_bytes:
                 raise SourceTooLarge("The source is larger than allowed.", reason="bytes")
-            errand.is_begun = True
+            fetch.is_begun = True
             for piece in decoder.feed(arrived) if decoder else (arrived,):
                 size += len(piece)
                 await write(piece)
@@ -333,4 +336,4 @@ def _fail_if(left_alone_s: float | None) -> None:
 
 
 def _stand_in() -> SourceFailed:
-    return SourceFailed("The source shows a stand-in for the picture.", reason=retry.PLACEHOLDER)
+    return SourceFailed("The source shows a stand-in for the picture.", reason=retry.STAND_IN)

@@ -1,4 +1,4 @@
-"""The system's name service, asked without keeping the loop waiting."""
+"""The system's name service, asked in threads."""
 
 import asyncio
 import socket
@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-# The system goes on asking a name server that hangs for longer than we wait (10 to 20 s against our 5), so more look-ups
-# can hang than fetches wait. A thread is only made where all others are busy.
+# The system asks a hanging name server for 10 to 20 s, a fetch waits 5 s: more look-ups can hang than fetches wait.
+# A thread is made only when all others are busy.
 _LOOKUP_THREADS = 256
 
 
 class SystemNames(AbstractResolver):
-    """The system's name service, in threads of its own: a name that hangs keeps no other work waiting."""
+    """The system's name service, in threads of its own, so that a hanging name delays no other work."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_LOOKUP_THREADS, "names")

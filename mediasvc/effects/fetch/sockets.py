@@ -1,4 +1,4 @@
-"""One guarded HTTP exchange: names vetted, the address of every socket checked as it is opened, errors translated."""
+"""One guarded HTTP exchange: DNS answers and the address of every new socket are checked, errors translated."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ _NAME_SHALL_NOT_BE = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA",
 
 
 class VettedNames(AbstractResolver):
-    """Refuses a name whole if any of its addresses is forbidden: what is mixed is meant badly."""
+    """Refuses a name if any of its addresses is forbidden: a mixture is taken for an attack."""
 
     def __init__(self, policy: FetchPolicy, names: AbstractResolver, timeout_s: float) -> None:
         self._policy = policy
@@ -63,8 +63,11 @@ class _ForbiddenAddress(OSError):
     pass
 
 
-class Reply:
-    """A reply of which the head has come. headers: names lower-case, repeats joined by ", "."""
+class SocketReply:
+    """See OriginReply.
+
+    headers: names lower-case, repeats joined by ", ".
+    """
 
     def __init__(
         self, message: RawResponseMessage, body: aiohttp.StreamReader, protocol: ResponseHandler
@@ -82,9 +85,9 @@ class Reply:
         self.headers: Headers = headers
 
     async def read(self) -> bytes:
-        """The next bytes of the body as they come, still in their content coding; empty at its end.
+        """The next bytes of the body, not decoded; empty at its end.
 
-        SourceFailed: it is cut short, garbled, longer than announced, or the connection broke.
+        SourceFailed: the body is cut short, garbled or longer than announced, or the connection broke.
         """
         try:
             piece = await self._body.readany()
@@ -100,7 +103,7 @@ class Reply:
 
 
 class _Slots:
-    """At most so many requests at once in all and to one host; the others wait in line, in bounded number."""
+    """Bounds requests at once, in all and per host; a bounded number of others waits."""
 
     def __init__(self, rules: FetchRules) -> None:
         self._rules = rules
@@ -109,11 +112,14 @@ class _Slots:
         self._waiting = 0
 
     async def take(self, host: str, held: list[asyncio.Semaphore]) -> float:
-        """Seconds waited. held: what was got is put there, and is to be given back even after an error. Overloaded."""
+        """Waits for a slot; the seconds waited. Overloaded.
+
+        held: gets the semaphores taken; the caller gives them back even after an error.
+        """
         line, users = self._hosts.get(host, (None, 0))
         line = line or asyncio.Semaphore(self._rules.per_host)
         self._hosts[host] = (line, users + 1)
-        # The host's own line first: those who wait for a slow host hold none of the places that all share.
+        # The host's own line first: a request that waits for a slow host takes none of the shared slots.
         if line.locked() or self._all.locked():
             began = time.monotonic()
             await self._wait_in_line(line, held)
@@ -172,7 +178,11 @@ class _Slot:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How one host is come by. request: all that the pool wants to know. by_url: a proxy is told the whole URL."""
+    """How one host is reached.
+
+    request: what the pool needs to know.
+    by_url: the request line has the whole URL, for a proxy.
+    """
 
     pool: aiohttp.BaseConnector
     request: aiohttp.ClientRequest
@@ -180,11 +190,12 @@ class _Way:
 
 
 class Connections:
-    """Opens exchanges. Async context manager; nothing is shared with, or kept from, one user or host to the next.
+    """See Exchanges. Async context manager; no cookies or credentials pass from one request to another.
 
-    names: what resolves host names; closed with this. ca_file: PEM file of authorities trusted beside the system's.
-    proxy: URL of an HTTP proxy that everything but CONNECT_TO goes through; it resolves names, so only literal
-    addresses are guarded then.
+    names: resolves host names; closed with this.
+    ca_file: PEM file of authorities trusted beside the system's.
+    proxy: URL of an HTTP proxy for everything except CONNECT_TO. The proxy resolves names, so only literal addresses
+    are guarded then.
     """
 
     def __init__(
@@ -235,11 +246,11 @@ class Connections:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._open.aclose()
-        # Connections that were closed a moment ago, by the end of an exchange, let go of their sockets in the next turn.
+        # Connections that an exchange has just closed release their sockets in the next turn of the loop.
         await asyncio.sleep(0)
 
     def _open_socket(self, target: AddrInfoType) -> socket.socket:
-        """The one place that every new connection passes, whichever way its address was come by."""
+        """Opens the socket of every new connection, wherever its address came from, after checking that address."""
         family, kind, protocol, _, address = target
         try:
             self._policy.check_address(str(address[0]))
@@ -250,18 +261,19 @@ class Connections:
         return opened
 
     def slot(self, host: str) -> contextlib.AbstractAsyncContextManager[float]:
-        """A place among the requests at once, all and to this host, to be held around `exchange`.
+        """A slot for one request to this host, to be used around `exchange`.
 
-        Gives the seconds that it waited. Overloaded: too many wait, or too long.
+        Gives the seconds that it waited. Overloaded: too many requests wait, or one waited too long.
         """
         return _Slot(self._slots, host)
 
     @contextlib.asynccontextmanager
-    async def exchange(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[Reply]:
-        """A GET; leaving gives the connection back if the reply was read whole, else closes it.
+    async def exchange(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[SocketReply]:
+        """A GET. Leaving gives the connection back if the reply was read whole, else closes it. Follows no redirect.
 
-        url: normalised, and already allowed by the policy. SourceRefused: its address is forbidden.
-        SourceFailed, SourceTimeout (of connecting): with the words of core/http/retry.py as reason. Redirects are not followed.
+        url: normalised, and allowed by the policy.
+        Raises SourceRefused for a forbidden address; SourceFailed and SourceTimeout (of connecting) with a reason of
+        core/http/retry.py.
         """
         origin, target = split_origin(url)
         try:
@@ -297,10 +309,12 @@ class Connections:
         )
         return _Way(pool, request, by_url=proxy is not None and not request.is_ssl())
 
-    async def _ask(self, way: _Way, target: str, headers: Mapping[str, str]) -> tuple[Connection, Reply]:
+    async def _ask(
+        self, way: _Way, target: str, headers: Mapping[str, str]
+    ) -> tuple[Connection, SocketReply]:
         """Sends a request and waits for the head of its reply.
 
-        A connection that breaks before is opened anew, once: the origin may have closed it between two requests
+        A connection that breaks before that is opened again, once: the origin may have closed it between two requests
         (RFC 9112 section 9.3.1).
         """
         may_repeat = True
@@ -320,7 +334,7 @@ class Connections:
                 raise
 
 
-async def _first(connection: Connection, head: bytes) -> Reply:
+async def _first(connection: Connection, head: bytes) -> SocketReply:
     """The reply to a request; the filter passes over interim replies (RFC 9110 section 15.2)."""
     protocol = connection.protocol
     assert protocol is not None
@@ -340,7 +354,7 @@ async def _first(connection: Connection, head: bytes) -> Reply:
     protocol.transport.write(head)
     message, body = await protocol.read()
     filter.watch(body)
-    return Reply(message, body, protocol)
+    return SocketReply(message, body, protocol)
 
 
 def _translated(error: Exception) -> MediaError:
