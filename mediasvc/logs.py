@@ -2,11 +2,12 @@
 
 import json
 import logging
+import os
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 from urllib.parse import urlsplit
 
 import orjson
@@ -86,7 +87,7 @@ def _open() -> "FilteringBoundLogger":
     renderer: Any = (  # structlog's processors have no common public type
         _as_json
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+        else structlog.dev.ConsoleRenderer(colors=wants_colour(sys.stderr), pad_event_to=0)
     )
     structlog.configure(
         processors=[_stamp, structlog.processors.format_exc_info, renderer],
@@ -114,6 +115,13 @@ def _of_a_program() -> "FilteringBoundLogger":
         ],
     )
     return logger
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Whether output to a stream is coloured: NO_COLOR and FORCE_COLOR (not empty) beat what the stream is."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
 def host_of(url: str) -> str:

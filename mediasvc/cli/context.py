@@ -89,7 +89,11 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:  # Any: c
     Flags of settings are checked with the other settings, so that all problems are reported together.
     """
 
-    @click.option("--config", type=PathParameter(), help="Settings file (TOML); default mediasvc.toml.")
+    @click.option(
+        "--config",
+        type=PathParameter(),
+        help="Settings file (TOML); default mediasvc.toml, else $XDG_CONFIG_HOME/mediasvc/config.toml.",
+    )
     @click.option("--data-dir", type=PathParameter(), help="Folder for originals, thumbnails and index.")
     @click.option(
         "--log-level",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from mediasvc.config import values
+from mediasvc.config import places, values
 from mediasvc.errors import InvalidSettings
 
 T = TypeVar("T")
@@ -43,11 +43,6 @@ def _about(read: Callable[[object], object], purpose: str, *, is_secret: bool = 
     return {"read": read, "purpose": purpose, "is_secret": is_secret}
 
 
-def _default_data_dir() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or ""
-    return (Path(base) if base.startswith("/") else Path("~/.cache").expanduser()) / "mediasvc"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What one run of mediasvc goes by. Sizes in bytes, durations in seconds, all addresses as text."""
@@ -59,7 +54,7 @@ class Settings:
         "", values.public_url, "Address by which readers reach the service; stands before /img paths"
     )
     data_dir: Path = field(
-        default_factory=_default_data_dir,
+        default_factory=places.default_data_dir,
         metadata=_about(values.path, "Folder for originals, thumbnails and the index"),
     )
     store_url: str = _setting(
@@ -170,10 +165,10 @@ def read_settings(
     """Flags beat environment beats `*_FILE` twins beats the TOML file beats defaults.
 
     environ: the environment; empty values count as not given.
-    config: a TOML file; None: MEDIASVC_CONFIG, else mediasvc.toml in the current folder if it is there.
+    config: a TOML file; None: MEDIASVC_CONFIG, else mediasvc.toml in the current folder, else the user's file.
     flags: values given on the command line, by setting name; None values count as not given.
     defaults: in the place of a setting's own, by its name.
-    looks_around: whether a mediasvc.toml in the current folder is read when `config` is None.
+    looks_around: whether mediasvc.toml or the user's file is read when `config` is None.
     checks: what else can be wrong with settings; each gives its problems, with the variable first.
     InvalidSettings names every problem at once, one a line, each with its variable.
     """
@@ -243,9 +238,10 @@ def _from_toml(
 ) -> dict[str, object]:
     path = config or (Path(environ[f"{PREFIX}CONFIG"]) if environ.get(f"{PREFIX}CONFIG") else None)
     if path is None:
-        path = Path("mediasvc.toml")
-        if not path.is_file():
-            return {}
+        here = Path("mediasvc.toml")
+        path = here if here.is_file() else places.user_settings_file(environ)
+    if path is None:
+        return {}
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError:

@@ -5,9 +5,11 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediasvc import wiring
+from mediasvc.config import places
 from mediasvc.config.settings import Settings, make_data_dir
 from mediasvc.effects.index import Index
 from mediasvc.effects.index.sqlite import SqliteIndex
@@ -47,13 +49,22 @@ class Records:
     turns: Locks
 
 
+def _open_journal_folder(settings: Settings) -> Path:
+    path = places.journal_path(settings.data_dir)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSettings(f"XDG_STATE_HOME: cannot make the folder {path.parent}") from error
+    return path
+
+
 @asynccontextmanager
 async def open_records(settings: Settings) -> AsyncIterator[Records]:
     """InvalidSettings where the data folder cannot be made. Files in it are opened when they are first asked."""
     make_data_dir(settings)
     async with AsyncExitStack() as stack:
         index, locks = _shared_or_local(settings, stack)
-        journal = SqliteJournal(settings.data_dir / "journal.sqlite")
+        journal = SqliteJournal(_open_journal_folder(settings))
         stack.push_async_callback(journal.close)
         turns = FileLocks(settings.data_dir / "turns")
         stack.push_async_callback(turns.close)

@@ -68,3 +68,30 @@ def test_a_value_of_another_kind_is_shown_and_a_bug_brings_its_traceback(lines: 
     assert shown["value"] == "{1, 2}"
     assert bug["level"] == "error"
     assert "KeyError: 'x'" in str(bug["exception"])
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [
+        ({}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ({"FORCE_COLOR": "", "NO_COLOR": ""}, False),
+    ],
+)
+def test_colours_obey_the_variables(
+    variables: dict[str, str],
+    coloured: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    logs.configure("text", "info")
+
+    logs.get().info("a.happened")
+    logs.reset()
+
+    assert ("\x1b[" in capsys.readouterr().err) == coloured
