@@ -111,6 +111,14 @@ class BadSignature(MediaError):
     explanation = "The path has no signature, or one of another key."
 
 
+class LinkExpired(MediaError):
+    """Raised for image paths whose signed moment is over."""
+
+    status, code, exit_code = 410, "link_expired", ExitCode.USAGE
+    title = "The link has expired"
+    explanation = "The path was made for a time that is over."
+
+
 class SourceRefused(MediaError):
     """Raised by the fetch policy, before a connection is opened."""
 

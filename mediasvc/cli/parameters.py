@@ -1,8 +1,11 @@
 """Types of option values that click does not have."""
 
+from datetime import datetime
+
 import click
 
-from mediasvc.core.geometry import Size, parse_size
+from mediasvc.core.addresses.image_path import read_dpr
+from mediasvc.core.geometry import Size, parse_box
 from mediasvc.core.text.front_matter.fields import parse_field
 from mediasvc.core.text.reference import FrontMatterUse
 
@@ -10,19 +13,48 @@ _WANTS: dict[str, FrontMatterUse] = {"thumbnail": "thumbnail", "original": "orig
 
 
 class SizeParameter(click.ParamType[Size]):
-    """A size such as 600,400 or 600x400."""
+    """A box such as 600,400, 600x400, 600x or x400."""
 
     name = "WxH"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Size:
         if isinstance(value, Size):
             return value
-        size = parse_size(str(value))
+        size = parse_box(str(value))
         if size is None:
             self.fail(
-                f"{value!r} is not a size; write 600x400 or 600,400, each side from 1 to 8192", param, ctx
+                f"{value!r} is not a size; write 600x400, 600,400, 600x or x400, each side from 1 to 8192",
+                param,
+                ctx,
             )
         return size
+
+
+class DprParameter(click.ParamType[float]):
+    """Device pixels for each CSS pixel: 1 to 4, such as 2 or 1.5."""
+
+    name = "NUMBER"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return read_dpr(str(value))
+        except ValueError:
+            self.fail(f"{value!r}: write a number from 1 to 4, such as 2 or 1.5", param, ctx)
+
+
+class MomentParameter(click.ParamType[int]):
+    """A moment as ISO 8601 writes it, with its time zone; in Unix seconds."""
+
+    name = "MOMENT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            moment = datetime.min
+        if moment.tzinfo is None or moment.timestamp() < 1:
+            self.fail(f"{value!r}: write a moment with its time zone, such as 2026-12-31T00:00Z", param, ctx)
+        return int(moment.timestamp())
 
 
 class FrontMatterParameter(click.ParamType[tuple[str, FrontMatterUse]]):

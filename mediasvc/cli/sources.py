@@ -9,10 +9,10 @@ import orjson
 
 from mediasvc import wiring
 from mediasvc.cli.context import Common, common_options, printable, wait_for
-from mediasvc.cli.parameters import SizeParameter
+from mediasvc.cli.parameters import DprParameter, MomentParameter, SizeParameter
 from mediasvc.cli.result import write_result
 from mediasvc.config.settings import Settings
-from mediasvc.core.addresses.image_path import MAX_DPR, MAX_QUALITY, ImageOptions, image_path
+from mediasvc.core.addresses.image_path import MAX_QUALITY, ImageOptions, image_path, read_format
 from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, ThumbnailSpec
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 _FITS = click.Choice([fit.value for fit in Fit])
 _FIT = "How the picture meets the box: fit keeps it whole, cover fills the box with its middle, attention with its most detailed part"
-_FORMATS = click.Choice([form.value for form in OutputFormat])
+_FORMATS = click.Choice([*(form.value for form in OutputFormat), "jpg"])
 _QUALITIES = click.IntRange(1, MAX_QUALITY)
-_DPRS = click.IntRange(1, MAX_DPR)
+_DPRS = DprParameter()
 _DPR = "Device pixels for each CSS pixel; default: 1."
 
 
@@ -90,10 +90,10 @@ def fetch(url: str, output: str, common: Common) -> int:
 @click.option("--dpr", type=_DPRS, default=1, help=_DPR)
 @common_options
 def thumb(
-    url: str, size: Size, output: str, fit: str, form: str, quality: int | None, dpr: int, common: Common
+    url: str, size: Size, output: str, fit: str, form: str, quality: int | None, dpr: float, common: Common
 ) -> int:
     """Make one thumbnail of the image behind one URL."""
-    spec = ThumbnailSpec(size, Fit(fit), OutputFormat(form), quality, dpr)
+    spec = ThumbnailSpec(size, Fit(fit), read_format(form), quality, dpr)
     image, data = wait_for(_image(common.quiet_settings(), url, spec))
     write_result(output, data)
     _print(image, output)
@@ -125,6 +125,9 @@ def _print(image: "Image", output: str) -> None:
 @click.option("--format", "form", type=_FORMATS, help="Default: by the reader's Accept header.")
 @click.option("--quality", type=_QUALITIES, help="Default: 80.")
 @click.option("--dpr", type=_DPRS, help=_DPR)
+@click.option(
+    "--expires", type=MomentParameter(), help="When the path ends, such as 2026-12-31T00:00Z; default: never."
+)
 @common_options
 def sign(
     url: str,
@@ -132,7 +135,8 @@ def sign(
     fit: str | None,
     form: str | None,
     quality: int | None,
-    dpr: int | None,
+    dpr: float | None,
+    expires: int | None,
     common: Common,
 ) -> int:
     """Print a signed /img path for one URL (with PUBLIC_URL before it, where that is set)."""
@@ -145,7 +149,12 @@ def sign(
         raise click.UsageError("--fit, --format, --quality and --dpr go with --size")
     wiring.make_addresses(settings).resolve(url)
     options = ImageOptions(
-        size, Fit(fit) if fit else None, OutputFormat(form) if form else None, quality, dpr
+        size=size,
+        fit=Fit(fit) if fit else None,
+        format=read_format(form) if form else None,
+        quality=quality,
+        dpr=dpr,
+        expires=expires,
     )
     click.echo(settings.public_url + image_path(options, url, keys=settings.signing_keys))
     return 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 MAX_SIDE_PX = 8192
 
 _PAIR = re.compile(r"([0-9]{1,9})\s*[,x×*]\s*([0-9]{1,9})", re.ASCII | re.IGNORECASE)
+_BOX = re.compile(r"([0-9]{0,9})\s*[,x×*]\s*([0-9]{0,9})", re.ASCII | re.IGNORECASE)
 _LENGTH = re.compile(r"([0-9]{1,9})(?:\.([0-9])[0-9]{0,9})?\s*(?:px)?", re.ASCII | re.IGNORECASE)
 # What HTML and CSS call white space, and the no-break and ideographic spaces that typesetters leave behind.
 _BLANKS = " \t\r\n\f\u00a0\u3000"
@@ -14,7 +15,7 @@ _BLANKS = " \t\r\n\f\u00a0\u3000"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Width and height in pixels, each at least 1."""
+    """Width and height in pixels, each at least 1; in a box, one of them may be 0: open, the picture's ratio decides."""
 
     width: int
     height: int
@@ -41,6 +42,21 @@ def parse_size(text: str) -> Size | None:
     """
     match = _PAIR.fullmatch(text.strip(_BLANKS))
     return None if match is None else _size(int(match[1]), int(match[2]))
+
+
+def parse_box(text: str) -> Size | None:
+    """As parse_size, and one side may be left out: `600x`, `,400`. It is 0 then."""
+    match = _BOX.fullmatch(text.strip(_BLANKS))
+    if match is None or not (match[1] or match[2]):
+        return None
+    sides = Size(int(match[1] or 0), int(match[2] or 0))
+    is_within = all(1 <= int(side) <= MAX_SIDE_PX for side in match.groups() if side)
+    return sides if is_within else None
+
+
+def box_text(box: Size) -> str:
+    """A box as paths and queries write it: `600x400`, `600x`, `x400`."""
+    return f"{box.width or ''}x{box.height or ''}"
 
 
 def declared_size(attributes: Mapping[str, str]) -> tuple[Size | None, tuple[str, ...]]:
@@ -71,20 +87,23 @@ def declared_size(attributes: Mapping[str, str]) -> tuple[Size | None, tuple[str
     return None, tuple(warnings)
 
 
-def fit_size(source: Size, box: Size, dpr: int = 1) -> Size:
+def fit_size(source: Size, box: Size, dpr: float = 1) -> Size:
     """The largest size of the source's aspect ratio inside box x dpr; never larger than the source.
 
     Each side is rounded to the nearest pixel and is at least 1.
     """
-    return _within(source, Size(box.width * dpr, box.height * dpr))
+    return _within(source, _scaled(source, box, dpr))
 
 
-def cover_size(source: Size, box: Size, dpr: int = 1) -> Cover:
+def cover_size(source: Size, box: Size, dpr: float = 1) -> Cover:
     """The largest centred part of the source with the box's aspect ratio, and its size at box x dpr.
 
     Never upscaled: where the part is smaller than the box, it is the output, still of the box's aspect ratio.
+    A box with an open side has the source's ratio, so nothing is cut off.
     """
-    wanted = Size(box.width * dpr, box.height * dpr)
+    if not (box.width and box.height):
+        return Cover(0, 0, source.width, source.height, fit_size(source, box, dpr))
+    wanted = _scaled(source, box, dpr)
     if source.width * wanted.height >= source.height * wanted.width:
         part = Size(_rounded(source.height * wanted.width, wanted.height), source.height)
     else:
@@ -92,6 +111,12 @@ def cover_size(source: Size, box: Size, dpr: int = 1) -> Cover:
     left, top = (source.width - part.width) // 2, (source.height - part.height) // 2
     size = Size(min(wanted.width, part.width), min(wanted.height, part.height))
     return Cover(left, top, left + part.width, top + part.height, size)
+
+
+def _scaled(source: Size, box: Size, dpr: float) -> Size:
+    """The box in device pixels; an open side is as long as the source's."""
+    width, height = (max(1, int(side * dpr + 0.5)) if side else 0 for side in (box.width, box.height))
+    return Size(width or source.width, height or source.height)
 
 
 def _within(source: Size, box: Size) -> Size:

@@ -58,15 +58,15 @@ class Picture:
 class ThumbnailSpec:
     """One thumbnail of a picture, whichever picture it is.
 
-    box: CSS pixels; None keeps the full size. quality: 1 to 100 on JPEG's scale; None is the default of 80.
-    dpr: 1 to 4, multiplies the box. accepts: for AUTO, which of AVIF and WEBP the client names.
+    box: CSS pixels, one side may be open; None keeps the full size. quality: 1 to 100 on JPEG's scale; None is the default of 80.
+    dpr: 1 to 4, also a decimal, multiplies the box. accepts: for AUTO, which of AVIF and WEBP the client names.
     """
 
     box: Size | None
     fit: Fit = Fit.FIT
     format: OutputFormat = OutputFormat.KEEP
     quality: int | None = None
-    dpr: int = 1
+    dpr: float = 1
     accepts: frozenset[Format] = frozenset()
 
     def key(self) -> str:
@@ -77,7 +77,7 @@ class ThumbnailSpec:
         """
         box = "full" if self.box is None else _key_text(self.box)
         accepts = _key_text(self.accepts) if self.format is OutputFormat.AUTO else ""
-        places = ("v1", box, self.fit, self.format, f"q{_key_text(self.quality)}", f"d{self.dpr}", accepts)
+        places = ("v1", box, self.fit, self.format, f"q{_key_text(self.quality)}", f"d{self.dpr:g}", accepts)
         added = (
             f"{field.name}={_key_text(value)}"
             for field in fields(self)[6:]

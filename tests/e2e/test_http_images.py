@@ -3,6 +3,7 @@
 import hashlib
 import io
 import random
+import re
 import time
 from collections.abc import Iterator
 from email.utils import formatdate, parsedate_to_datetime
@@ -135,6 +136,7 @@ def test_an_image_carries_the_headers_of_the_contract_from_origin_and_from_memor
             "cross-origin-resource-policy": "cross-origin",
             "last-modified": LAST_MODIFIED,
             "server": "mediasvc",
+            "timing-allow-origin": "*",
             "vary": "Accept",
             "x-content-type-options": "nosniff",
         }
@@ -523,6 +525,50 @@ def test_a_query_behind_a_path_is_refused(service: Service) -> None:
     replies = [service.get(image_path(URL) + query) for query in ("?", "?1", "?size=600,400")]
 
     assert [(reply.status, reply.code) for reply in replies] == [(400, "invalid_request")] * 3
+
+
+def test_a_path_that_expires_is_answered_until_then_and_kept_by_nobody_for_longer(
+    signed: Service, service: Service
+) -> None:
+    def at(moment: float) -> str:
+        text = image_path("http://news.example/pictures/expires.jpg", f"600x400,exp{moment:.0f}")
+        text = text.removeprefix("/img/unsafe")
+        return f"/img/{signing.sign([KEY], text)}{text}"
+
+    soon = time.time() + 3
+    fresh = [signed.get(at(time.time() + 600)) for _ in range(3)]
+    brief = [signed.get(at(soon)) for _ in range(2)]
+    over = signed.get(at(time.time() - 1))
+    unsigned = service.get(image_path(URL, "original,exp1000000000"))
+
+    ages = [int(re.findall(r"max-age=([0-9]+)", reply.headers["cache-control"])[0]) for reply in fresh]
+    assert all(590 <= age <= 600 for age in ages)
+    assert all("stale" not in reply.headers["cache-control"] for reply in fresh)
+    assert [reply.status for reply in brief] == [200, 200]
+    assert (over.status, over.code, over.headers["cache-control"]) == (410, "link_expired", "no-store")
+    assert unsigned.code == "link_expired"
+    eventually(lambda: signed.get(at(soon)).status == 410)
+
+
+@pytest.mark.parametrize(
+    ("options", "query", "size"),
+    [
+        ("60x", {"size": "60x"}, (60, 40)),
+        ("x20,jpg", {"size": ",20", "format": "jpg"}, (30, 20)),
+        ("40x,dpr1.5", {"size": "40,", "dpr": "1.5"}, (60, 40)),
+    ],
+)
+def test_open_sides_decimal_dprs_and_jpg_are_known_in_path_and_query(
+    service: Service, world: Origin, options: str, query: dict[str, str], size: tuple[int, int]
+) -> None:
+    world.on("/three-by-two.jpg", Reply(body=jpeg("three by two", 300, 200)))
+    url = "http://news.example/three-by-two.jpg"
+
+    by_path, by_query = service.get(image_path(url, options)), service.get(image_query(url, **query))
+
+    assert by_path.status == 200, by_path
+    assert size_of(by_path.body) == ("JPEG", *size)
+    assert by_query.body == by_path.body
 
 
 def test_all_spellings_of_a_picture_take_one_place_in_memory(signed: Service) -> None:

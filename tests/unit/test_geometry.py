@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediasvc.core.geometry import MAX_SIDE_PX, Size, cover_size, declared_size, fit_size, parse_size
+from mediasvc.core.geometry import (
+    MAX_SIDE_PX,
+    Cover,
+    Size,
+    box_text,
+    cover_size,
+    declared_size,
+    fit_size,
+    parse_box,
+    parse_size,
+)
 
 sides = st.integers(1, 20_000)
 sizes = st.builds(Size, sides, sides)
@@ -152,3 +162,41 @@ def test_cover_stays_inside_the_source_and_the_box(source: Size, box: Size, dpr:
     assert 0 <= cover.top < cover.bottom <= source.height
     assert 1 <= cover.size.width <= min(cover.right - cover.left, box.width * dpr)
     assert 1 <= cover.size.height <= min(cover.bottom - cover.top, box.height * dpr)
+
+
+@pytest.mark.parametrize(
+    ("text", "box"),
+    [
+        ("600x", Size(600, 0)),
+        ("x400", Size(0, 400)),
+        ("600,", Size(600, 0)),
+        (" ,400 ", Size(0, 400)),
+        ("600x400", Size(600, 400)),
+        *((text, None) for text in ("", "x", ",", "600", "0x", "x0", "8193x", "600x0", "-6x", "600xauto")),
+    ],
+)
+def test_a_box_may_leave_one_side_open(text: str, box: Size | None) -> None:
+    assert parse_box(text) == box
+    if box is not None:
+        assert parse_box(box_text(box)) == box
+
+
+@pytest.mark.parametrize(
+    ("box", "dpr", "expected"),
+    [
+        (Size(600, 0), 1, Size(600, 400)),
+        (Size(0, 200), 1, Size(300, 200)),
+        (Size(400, 0), 1.5, Size(600, 400)),
+        (Size(0, 5000), 1, Size(1200, 800)),
+        (Size(100, 100), 2.5, Size(250, 167)),
+        (Size(1, 1), 1.4, Size(1, 1)),
+    ],
+)
+def test_an_open_side_follows_the_ratio_and_decimal_dprs_round_to_whole_pixels(
+    box: Size, dpr: float, expected: Size
+) -> None:
+    source = Size(1200, 800)
+
+    assert fit_size(source, box, dpr) == expected
+    if not (box.width and box.height):
+        assert cover_size(source, box, dpr) == Cover(0, 0, 1200, 800, expected)

@@ -130,7 +130,7 @@ SPECS = st.builds(
     fit=st.sampled_from(Fit),
     format=st.sampled_from(OutputFormat),
     quality=st.none() | st.integers(1, 100),
-    dpr=st.integers(1, 4),
+    dpr=st.integers(1, 4) | st.floats(1, 4),
     accepts=st.frozensets(st.sampled_from(Format)),
 )
 CHANGED = ThumbnailSpec(Size(7, 5), Fit.ATTENTION, OutputFormat.PNG, 33, 3, frozenset({Format.AVIF}))

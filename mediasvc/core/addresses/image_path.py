@@ -12,7 +12,9 @@ True
 >>> parse_options("webp")
 Traceback (most recent call last):
     ...
-mediasvc.errors.InvalidRequest: options begin with `original` or a size such as 600x400, each side 1 to 8192
+mediasvc.errors.InvalidRequest: options begin with `original` or a size such as 600x400, 600x or x400, each side 1 to 8192
+>>> parse_options("x400,jpg,dpr1.50,exp1767225600").text()
+'x400,jpeg,dpr1.5,exp1767225600'
 
 The source is the address of the original in base64url without padding, and the signature covers both:
 
@@ -43,15 +45,16 @@ from mediasvc.core.picture import Fit, ThumbnailSpec
 from mediasvc.errors import InvalidRequest
 
 ORIGINAL = "original"
-SIDES = f"each side 1 to {geometry.MAX_SIDE_PX}"
+SIDES = f"600x or x400, each side 1 to {geometry.MAX_SIDE_PX}"
 MAX_QUALITY = 100
 MAX_DPR = 4
-_SIZE = re.compile(r"[1-9][0-9]{0,3}x[1-9][0-9]{0,3}", re.ASCII)
+_SIZE = re.compile(r"(?:[1-9][0-9]{0,3}x(?:[1-9][0-9]{0,3})?|x[1-9][0-9]{0,3})", re.ASCII)
+_JPG = "jpg"
 _BASE64URL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 # Sites have folders named /img as well, so all segments must look like ours.
 _IMAGE_PATH = re.compile(
     rf"/img/(?:{signing.UNSAFE}|[A-Za-z0-9_-]{{43}})"
-    rf"/(?:{ORIGINAL}|[0-9]+x[0-9]+)(?:,[a-z0-9]+)*/[A-Za-z0-9_-]+=*(?:[?#]|\Z)"
+    rf"/(?:{ORIGINAL}|[0-9]+x[0-9]*|x[0-9]+)(?:,[a-z0-9.]+)*/[A-Za-z0-9_-]+=*(?:[?#]|\Z)"
 )
 
 
@@ -59,22 +62,24 @@ _IMAGE_PATH = re.compile(
 class ImageOptions:
     """What a request states about the image that it wants; None where it states nothing.
 
-    size: the box of a thumbnail; None is the original, in another format where one is named.
+    size: the box of a thumbnail, of which one side may be open; None is the original, in another format where one is named.
+    expires: the moment in Unix seconds from which on the path is no longer answered.
     """
 
     size: Size | None = None
     fit: Fit | None = None
     format: OutputFormat | None = None
     quality: int | None = None
-    dpr: int | None = None
+    dpr: float | None = None
+    expires: int | None = None
 
     def text(self) -> str:
         """The options segment of a path, in the one order that is signed for queries."""
-        words = [ORIGINAL if self.size is None else f"{self.size.width}x{self.size.height}"]
+        words = [ORIGINAL if self.size is None else geometry.box_text(self.size)]
         for kind in _KINDS:
             value = getattr(self, kind.field)
             if value is not None:
-                words.append(f"{kind.prefix}{value}")
+                words.append(f"{kind.prefix}{value:g}" if kind.field == "dpr" else f"{kind.prefix}{value}")
         return ",".join(words)
 
     def signed_text(self, source: str) -> str:
@@ -121,12 +126,27 @@ class _Kind:
     read: Callable[[str], Any]  # Any: each field has a type of its own
 
 
+def read_format(text: str) -> OutputFormat:
+    """A format by its name; `jpg` is JPEG. ValueError for other words."""
+    return OutputFormat.JPEG if text == _JPG else OutputFormat(text)
+
+
+def read_dpr(text: str) -> float:
+    """A number of device pixels, as an int where it is whole. ValueError unless it is 1 to 4, with up to three decimals."""
+    if not _DPR.fullmatch(text):
+        raise ValueError(text)
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+_DPR = re.compile(r"[1-3](?:\.[0-9]{1,3})?|4(?:\.0{1,3})?", re.ASCII)
 # In the order in which options are written.
 _KINDS = (
     _Kind("fit", "", "|".join(Fit), ", ".join(Fit), Fit),
-    _Kind("format", "", "|".join(OutputFormat), ", ".join(OutputFormat), OutputFormat),
+    _Kind("format", "", "|".join((*OutputFormat, _JPG)), ", ".join((*OutputFormat, _JPG)), read_format),
     _Kind("quality", "q", "[1-9][0-9]?|100", f"q1 to q{MAX_QUALITY}", int),
-    _Kind("dpr", "dpr", "[1-4]", f"dpr1 to dpr{MAX_DPR}", int),
+    _Kind("dpr", "dpr", _DPR.pattern, f"dpr1 to dpr{MAX_DPR}", read_dpr),
+    _Kind("expires", "exp", "[1-9][0-9]{0,11}", "exp and Unix seconds", int),
 )
 _WORD = re.compile("|".join(f"{kind.prefix}(?P<{kind.field}>{kind.values})" for kind in _KINDS))
 
@@ -136,7 +156,7 @@ def parse_options(text: str) -> ImageOptions:
     first, *words = text.split(",")
     given: dict[str, Any] = {}  # Any: as in _Kind
     if first != ORIGINAL:
-        given["size"] = geometry.parse_size(first) if _SIZE.fullmatch(first) else None
+        given["size"] = geometry.parse_box(first) if _SIZE.fullmatch(first) else None
         if given["size"] is None:
             raise InvalidRequest(f"options begin with `{ORIGINAL}` or a size such as 600x400, {SIDES}")
     for word in words:

@@ -199,6 +199,7 @@ _READERS: Mapping[Any, Callable[[Any], Any]] = {  # Any: types as annotations, v
     OutputFormat: OutputFormat,
     int | None: _as_it_is,
     int: _as_it_is,
+    float: _as_it_is,
     bool: _as_it_is,
     frozenset[Format]: lambda names: frozenset(map(Format, names)),
 }

@@ -11,10 +11,13 @@ COMMON_HEADERS: tuple[tuple[str, str], ...] = (
     ("Content-Security-Policy", "default-src 'none'; sandbox"),
     ("Cross-Origin-Resource-Policy", "cross-origin"),
     ("Access-Control-Allow-Origin", "*"),
+    ("Timing-Allow-Origin", "*"),
     ("Access-Control-Expose-Headers", "ETag, X-Cache, X-Request-ID, Retry-After, Content-Range"),
 )
 # Those by which a reply lets pages of other sites read it.
-CORS_HEADERS = frozenset({"Access-Control-Allow-Origin", "Access-Control-Expose-Headers"})
+CORS_HEADERS = frozenset(
+    {"Timing-Allow-Origin", "Access-Control-Allow-Origin", "Access-Control-Expose-Headers"}
+)
 IMMUTABLE = "public, max-age=31536000, immutable"
 NO_STORE = "no-store"
 
@@ -35,6 +38,12 @@ class Freshness:
     expires_at: float
     revalidate_until: float
     stale_until: float
+
+    def until(self, moment: float) -> "Freshness":
+        """The same, but no longer than to a moment."""
+        return Freshness(
+            min(self.expires_at, moment), min(self.revalidate_until, moment), min(self.stale_until, moment)
+        )
 
     def cache_control(self, now: float) -> str:
         """Never negative; the stale windows count from the end of freshness (RFC 5861)."""

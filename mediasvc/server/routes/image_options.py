@@ -13,7 +13,7 @@ from mediasvc.core.picture import Fit
 from mediasvc.errors import BadSignature, InvalidRequest
 
 _FITS = {fit.value: fit for fit in Fit}
-_FORMATS = {form.value: form for form in OutputFormat}
+FORMATS = {**{form.value: form for form in OutputFormat}, "jpg": OutputFormat.JPEG}
 _QUERY_NAMES = frozenset({"url", "size", "fit", "format", "quality", "dpr", "sig"})
 _Choice = TypeVar("_Choice")
 
@@ -56,9 +56,9 @@ def parse_query(guard: Guard, pairs: Sequence[tuple[str, str]]) -> ImageRequest:
     options = ImageOptions(
         size=_query_size(given),
         fit=_one_of(given, "fit", _FITS),
-        format=_one_of(given, "format", _FORMATS),
+        format=_one_of(given, "format", FORMATS),
         quality=_number(given, "quality", image_path.MAX_QUALITY),
-        dpr=_number(given, "dpr", image_path.MAX_DPR),
+        dpr=_dpr(given.get("dpr")),
     )
     guard.check(options.signed_text(address), given.get("sig", ""))
     return ImageRequest(address, options)
@@ -80,7 +80,7 @@ def _query_size(given: Mapping[str, str]) -> Size | None:
     text = given.get("size")
     if text is None:
         return None
-    size = geometry.parse_size(text)
+    size = geometry.parse_box(text)
     if size is None:
         raise InvalidRequest(f"size is written like 600,400 or 600x400, {image_path.SIDES}")
     return size
@@ -100,3 +100,10 @@ def _number(given: Mapping[str, str], name: str, most: int) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= most):
         raise InvalidRequest(f"{name} is a whole number from 1 to {most}")
     return int(text)
+
+
+def _dpr(text: str | None) -> float | None:
+    try:
+        return None if text is None else image_path.read_dpr(text)
+    except ValueError:
+        raise InvalidRequest(f"dpr is a number from 1 to {image_path.MAX_DPR}, such as 2 or 1.5") from None

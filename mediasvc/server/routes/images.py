@@ -12,13 +12,14 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from mediasvc import logs, metrics
+from mediasvc.core.addresses.image_path import ImageOptions
 from mediasvc.core.formats import FORMATS, Format
 from mediasvc.core.http.host_headers import has_passed
 from mediasvc.core.http.retry import parse_date
 from mediasvc.core.pictures.headers import sniff
 from mediasvc.core.records.asset_name import parse_asset_name
 from mediasvc.effects.blobs import Blobs, Method
-from mediasvc.errors import InvalidRequest, SourceMissing, SourceRefused, StoreFailed
+from mediasvc.errors import InvalidRequest, LinkExpired, SourceMissing, SourceRefused, StoreFailed
 from mediasvc.images.image import CacheStatus, Image, Original
 from mediasvc.images.walk import Images
 from mediasvc.server.http import representation, sending
@@ -86,6 +87,9 @@ class ImageRoutes:
             self.images.count_hits(1)
             return _from_memory(request, ready)
         asked = parse()
+        expires = asked.options.expires
+        if expires is not None and expires <= time.time():
+            raise LinkExpired("this link was good for a time that is over")
         if has_passed(request.headers.get("Via"), self.via):
             raise SourceRefused("this source leads back to this service", reason="loop")
         metrics.cache_requests.labels("memory", "miss").inc()
@@ -100,7 +104,7 @@ class ImageRoutes:
         original = await self.images.obtain(asked.address, spec)
         request["host"] = logs.host_of(original.url)
         request["cache"] = original.cache.value
-        before = _representation(original, original.etag(spec), None, asked.options.negotiates)
+        before = _representation(original, original.etag(spec), None, asked.options)
         reply = sending.decided_without_bytes(request, before, original.cache.value)
         if reply is not None:
             return reply
@@ -111,9 +115,9 @@ class ImageRoutes:
         if image.is_original and image.digest != original.digest:
             # The store had lost it, and the origin has another one by now.
             etag = f'"{image.digest}"'
-        chosen = _representation(original, etag, image, asked.options.negotiates)
+        chosen = _representation(original, etag, image, asked.options)
         if isinstance(content, bytes) and _may_be_remembered(original):
-            expires_at = original.entry.expires_at.timestamp()
+            expires_at = min(original.entry.expires_at.timestamp(), asked.options.expires or float("inf"))
             ready = Ready(
                 representation=chosen,
                 body=content,
@@ -202,12 +206,21 @@ def _from_memory(request: web.Request, ready: Ready) -> web.StreamResponse:
     return reply or sending.send(request, ready.representation, ready.body, len(ready.body), hit)
 
 
-def _representation(original: Original, etag: str, image: Image | None, varies: bool) -> Representation:
+def _representation(
+    original: Original, etag: str, image: Image | None, options: ImageOptions
+) -> Representation:
     """image None: what is known before any work on the image."""
     media_type, filename = "", ""
     if image is not None:
         media_type, filename = FORMATS[image.format].media_type, _filename(image.digest, image.format)
-    return Representation(etag, media_type, filename, _modified_s(original), _caching(original), varies)
+    return Representation(
+        etag=etag,
+        media_type=media_type,
+        filename=filename,
+        modified_s=_modified_s(original),
+        caching=_caching(original, options.expires),
+        varies=options.negotiates,
+    )
 
 
 def _filename(digest: str, form: Format) -> str:
@@ -221,12 +234,14 @@ def _modified_s(original: Original) -> int:
     return int(min(fetched, stated or fetched).timestamp())
 
 
-def _caching(original: Original) -> Freshness | str:
+def _caching(original: Original, expires: int | None) -> Freshness | str:
+    """expires: the moment in epoch seconds when the link ends; no cache may keep the reply for longer."""
     entry = original.entry
     if original.unkept is not None and entry.expires_at <= entry.fetched_at:
         return representation.NO_STORE
     moments = (entry.expires_at, entry.revalidate_until, entry.stale_until)
-    return Freshness(*(moment.timestamp() for moment in moments))
+    fresh = Freshness(*(moment.timestamp() for moment in moments))
+    return fresh if expires is None else fresh.until(expires)
 
 
 def _may_be_remembered(original: Original) -> bool:

@@ -86,7 +86,7 @@ class SourceRoutes:
             if not isinstance(url, str) or not isinstance(text, str | None):
                 raise InvalidRequest('"url" is a string, and "size" too where it is given')
             self.images.resolve(url)
-            size = None if text is None else geometry.parse_size(text)
+            size = None if text is None else geometry.parse_box(text)
             if text is not None and size is None:
                 raise InvalidRequest(f"size is written like 600,400, each side 1 to {geometry.MAX_SIDE_PX}")
             wanted[url, None if size is None else ThumbnailSpec(size)] = None
