@@ -21,8 +21,8 @@ from bench import results
 from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Limits, ThumbnailSpec
-from mediasvc.core.pictures.headers.sniff import inspect
 from mediasvc.core.pictures.thumbnail import render
+from mediasvc.core.pictures.whole import inspect
 from tests.support.pictures import animated_gif, photograph
 from tests.support.ssim import reference, ssim
 

@@ -14,8 +14,8 @@ import uvloop
 from mediasvc.core.formats import Format, OutputFormat
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, Limits, Rendered, ThumbnailSpec
-from mediasvc.core.pictures.headers.sniff import inspect, read_header
 from mediasvc.core.pictures.thumbnail import placeholders, render
+from mediasvc.core.pictures.whole import inspect, read_header
 from mediasvc.effects.imaging.pool import ImageProcesses
 from mediasvc.errors import (
     MediaError,

@@ -7,8 +7,8 @@ from PIL import Image
 
 from mediasvc.core.picture import Limits
 from mediasvc.core.pictures import placeholder
-from mediasvc.core.pictures.headers.sniff import read_header
 from mediasvc.core.pictures.thumbnail import placeholders
+from mediasvc.core.pictures.whole import read_header
 from tests.support import pictures
 
 LIMITS = Limits()

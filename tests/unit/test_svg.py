@@ -7,7 +7,7 @@ import pytest
 from mediasvc.core.formats import Format
 from mediasvc.core.picture import Limits
 from mediasvc.core.pictures import svg
-from mediasvc.core.pictures.headers.sniff import inspect
+from mediasvc.core.pictures.whole import inspect
 from mediasvc.errors import MediaError, Undecodable, UnsupportedMedia
 
 ALLOWED = Limits(allow_svg=True)

@@ -1,6 +1,7 @@
 """Animated pictures frame by frame: timing and loop count survive, whatever format they come out in."""
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from PIL import Image
 
 from mediasvc.core.formats import FORMATS, Format, OutputFormat
 from mediasvc.core.picture import Picture, Rendered, ThumbnailSpec
-from mediasvc.core.pictures import colour, decode, encode, resample
+from mediasvc.core.pictures import colour, decode, encode, gif, resample
 from mediasvc.core.pictures.decode import Cut
 from mediasvc.core.pictures.headers.chunks import webp_with_alpha
 from mediasvc.core.pictures.headers.header import Header
@@ -81,17 +82,13 @@ def read_film(data: bytes, header: Header, cut: Cut) -> Film:
     frames: list[Image.Image] = []
     durations: list[int] = []
     try:
-        # An APNG may begin with a picture for those who show no films; it is not one of the frames.
-        first = 1 if image.info.get("default_image") else 0
-        for index in range(first, first + header.frames):
-            image.seek(index)
-            image.load()
-            durations.append(_duration_ms(image))
-            whole = colour.to_plain_mode(image)
+        for stored, duration_ms in _stored_frames(image, data, header):
+            durations.append(duration_ms)
+            whole = colour.to_plain_mode(stored)
             left, top, right, bottom = cut.box
             box = (left, top, min(right, whole.width), min(bottom, whole.height))
             frame = colour.to_srgb(resample.resize(whole, cut.size, box), profile)
-            frames.append(decode.turn_upright(frame.copy() if frame is image else frame, header))
+            frames.append(decode.turn_upright(frame.copy() if frame is stored else frame, header))
     except EOFError as error:
         if not frames:
             raise Undecodable("the image is truncated or corrupt", reason="corrupt") from error
@@ -99,7 +96,23 @@ def read_film(data: bytes, header: Header, cut: Cut) -> Film:
         raise
     except Exception as error:  # decoders raise every class there is on hostile bytes
         raise Undecodable("the image is truncated or corrupt", reason="corrupt") from error
+    if header.format is Format.GIF and all(map(encode.is_opaque, frames)):
+        frames = [frame.convert("RGB") for frame in frames]
     return Film(frames, durations, _plays(image, header.format))
+
+
+def _stored_frames(image: Image.Image, data: bytes, header: Header) -> Iterator[tuple[Image.Image, int]]:
+    """(picture, duration in ms) of every frame as it is shown, before scaling."""
+    if header.format is Format.GIF:
+        whole = data if header.repair is None else header.repair.of(data)
+        yield from gif.composed(whole, "RGBA" if header.has_alpha else "RGB")
+        return
+    # An APNG may begin with a picture for those who show no films; it is not one of the frames.
+    first = 1 if image.info.get("default_image") else 0
+    for index in range(first, first + header.frames):
+        image.seek(index)
+        image.load()
+        yield image, _duration_ms(image)
 
 
 def write_film(film: Film, format: Format, quality: int | None) -> bytes:

@@ -9,9 +9,11 @@ from typing import cast
 from PIL import Image, ImageFile
 
 from mediasvc.core.formats import FORMATS, Format
-from mediasvc.core.pictures import colour, jpeg, png, resample
+from mediasvc.core.pictures import colour, gif, jpeg, png, resample
 from mediasvc.core.pictures.headers.chunks import webp_with_alpha, without_png_text
+from mediasvc.core.pictures.headers.gif import covers_canvas
 from mediasvc.core.pictures.headers.header import Header
+from mediasvc.core.pictures.headers.tiff import with_known_header
 from mediasvc.errors import Undecodable
 
 # How much larger than the target the reduced scale has to stay: behind a JPEG encoder the rest costs at most .0007 of
@@ -57,24 +59,33 @@ class Cut:
 
 def open_picture(data: bytes, header: Header) -> Image.Image:
     """Pillow's image, not yet decoded, never of another size than the header that was checked. Raises Undecodable."""
-    if header.format is Format.PNG:
+    if header.repair is not None:
+        data = header.repair.of(data)
+    if header.format is Format.BMP:
+        data = with_known_header(data)
+    elif header.format is Format.PNG:
         data = without_png_text(data)
     elif header.format is Format.WEBP and header.frames > 1 and header.has_alpha and data[12:16] == b"VP8X":
         data = webp_with_alpha(data)
     try:
         # The class itself and not Image.open, which would read all pictures of an MPO where the first is wanted.
         image = _decoder(header.format)(io.BytesIO(data))
+        if header.format is Format.GIF and not covers_canvas(data):
+            image = _with_info(gif.first_shown(data), image)
     except MemoryError:
         raise
     except Exception as error:  # decoders raise every class there is on hostile bytes
         raise Undecodable("the image cannot be read", reason="corrupt") from error
-    # Later frames of a GIF may still enlarge its canvas to what the header's parser has seen.
-    grows = header.format is Format.GIF and header.frames > 1
-    if image.size != (header.decoded.width, header.decoded.height) and not grows:
+    if image.size != (header.decoded.width, header.decoded.height):
         raise Undecodable("the image is not as large as its header says", reason="corrupt")
     if header.format is Format.PNG:
         png.scale_colour_key(image, data)
     return image
+
+
+def _with_info(picture: Image.Image, opened: Image.Image) -> Image.Image:
+    picture.info = {name: opened.info[name] for name in ("icc_profile", "loop") if name in opened.info}
+    return picture
 
 
 def read_cut(image: Image.Image, header: Header, cut: Cut, *, turn: bool = True) -> Image.Image:

@@ -8,7 +8,8 @@ from mediasvc.core.geometry import Size
 from mediasvc.core.picture import Fit, Limits, Picture, Rendered, ThumbnailSpec, shows_itself
 from mediasvc.core.pictures import animation, attention, decode, encode, placeholder
 from mediasvc.core.pictures.headers.header import Header
-from mediasvc.core.pictures.headers.sniff import describe, read_header
+from mediasvc.core.pictures.headers.sniff import describe
+from mediasvc.core.pictures.whole import read_header
 
 _PLACEHOLDER_BOX = Size(placeholder.SIDE_PX, placeholder.SIDE_PX)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from mediasvc.core.picture import Limits, Rendered, ThumbnailSpec
-from mediasvc.core.pictures import engines, thumbnail
+from mediasvc.core.pictures import engines, thumbnail, whole
 from mediasvc.core.pictures.engine import forbid
 from mediasvc.core.pictures.headers import sniff
 from mediasvc.core.pictures.headers.header import Header
@@ -54,7 +54,7 @@ def run(request: PictureRequest, limits: Limits) -> PictureResult:
     """Inspects the picture and renders every spec. A thumbnail that fails does not stop the others."""
     try:
         data = request.data if request.path is None else _read(request.path)
-        header = sniff.read_header(data, limits)
+        header = whole.read_header(data, limits)
         thumbnails = tuple(_render(data, header, spec) for spec in request.specs)
         # Computed from the original and not from a thumbnail, so that the first request does not decide about it.
         found = _placeholders(data, header) if request.placeholder else None

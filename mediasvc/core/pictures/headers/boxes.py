@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from typing import Literal
 
 from mediasvc.core.formats import FORMATS, Format
-from mediasvc.core.pictures.headers.header import Header
+from mediasvc.core.pictures.headers.header import Header, Repair
 from mediasvc.errors import Undecodable
 
 _BRANDS = {brand: form for form, info in FORMATS.items() for brand in info.brands}
 _SEQUENCE = b"avis"
+# Top-level boxes without which a picture is not whole; another one that is cut off is no part of the picture.
+_NEEDED = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"idat"})
 _MAX_BOXES = 4096
 _MAX_META_BYTES = 4 << 20
 _ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"
@@ -56,11 +58,13 @@ def parse(data: bytes, form: Literal[Format.AVIF, Format.HEIC]) -> Header:
     is_sequence = form is Format.AVIF and _SEQUENCE in _file_brands(data)
     frames = _sample_count(data, *movie) if is_sequence and movie else 1
     has_alpha = _ALPHA in described or _HEVC_ALPHA in described
-    return Header(form, width, height, frames, turned, has_alpha, end)
+    # Decoders refuse what is no box behind the last one; browsers pass over it.
+    repair = Repair(end, b"") if end < len(data) else None
+    return Header(form, width, height, frames, turned, has_alpha, end, repair=repair)
 
 
 def _boxes(data: bytes, start: int, end: int, *, strict: bool = False) -> Iterator[tuple[bytes, int, int]]:
-    """(type, start of the payload, end) of the boxes between. strict: one that reaches further is truncation."""
+    """(type, start of the payload, end) of the boxes between. strict: a needed one that reaches further is truncation."""
     position = start
     for _ in range(_MAX_BOXES):
         if position + 8 > end:
@@ -72,7 +76,7 @@ def _boxes(data: bytes, start: int, end: int, *, strict: bool = False) -> Iterat
         elif length == 0:
             length = end - position
         stop = position + length
-        if stop > end and strict and kind.isalnum():
+        if stop > end and strict and kind in _NEEDED:
             raise Undecodable("the image is truncated", reason="truncated")
         if stop < payload or stop > end:
             return

@@ -1,22 +1,29 @@
-"""PNG, GIF and WebP: formats whose size, frames and end are found by walking their chunks."""
+"""PNG and WebP: formats whose size, frames and end are found by walking their chunks."""
 
 import struct
 import zlib
+from collections.abc import Sequence
 
 from mediasvc.core.formats import Format
 from mediasvc.core.pictures.headers import exif
-from mediasvc.core.pictures.headers.header import Header
+from mediasvc.core.pictures.headers.header import Header, Repair
 from mediasvc.errors import Undecodable
 
 _MAX_METADATA_BYTES = 16 << 20
 _MAX_PROFILE_BYTES = 4 << 20
 _MAX_CHUNKS = 200_000
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_IEND = b"\0\0\0\0IEND\xaeB`\x82"
+_INFLATED_AT_ONCE = 1 << 16
+_MAX_INFLATED = 1 << 29
 _PNG_TEXT = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 
 
 def parse_png(data: bytes) -> Header:
-    """Walks to IEND; checks the CRC of the header and of the end, the decoder those between. Raises Undecodable."""
+    """Walks to IEND; checks the CRC of the header and of the end, the decoder those between. Raises Undecodable.
+
+    A PNG without IEND is whole where its compressed data are: browsers show it.
+    """
     if data[12:16] != b"IHDR" or len(data) < 33 or data[8:12] != b"\x00\x00\x00\x0d":
         raise Undecodable("the PNG has no header", reason="corrupt")
     width, height, depth, colour, _, _, interlace = struct.unpack_from(">IIBBBBB", data, 16)
@@ -24,16 +31,19 @@ def parse_png(data: bytes) -> Header:
     if depth not in _PNG_DEPTHS.get(colour, ()) or interlace > 1:
         raise Undecodable("the PNG's header is damaged", reason="corrupt")
     has_alpha, frames, orientation, metadata, seen_data = colour in (4, 6), 1, 1, 0, False
+    idat: list[tuple[int, int]] = []
     position = 33
     for _ in range(_MAX_CHUNKS):
-        if position + 12 > len(data):
-            raise Undecodable("the PNG is truncated", reason="truncated")
-        (length,) = struct.unpack_from(">I", data, position)
+        (length,) = struct.unpack_from(">I", data[position : position + 4].ljust(4, b"\xff"))
         kind, start, end = data[position + 4 : position + 8], position + 8, position + 12 + length
         if end > len(data):
-            raise Undecodable("the PNG is truncated", reason="truncated")
+            if frames > 1 or not _is_inflated_whole(data, idat, (width * 8 + 8) * height * 2):
+                raise Undecodable("the PNG is truncated", reason="truncated")
+            repair = Repair(position, _IEND)
+            return Header(Format.PNG, width, height, 1, orientation, has_alpha, position, repair=repair)
         if kind == b"IDAT":
             seen_data = True
+            idat.append((start, start + length))
         elif kind == b"IEND":
             if length or not seen_data:
                 raise Undecodable("the PNG has no image in it", reason="corrupt")
@@ -53,6 +63,22 @@ def parse_png(data: bytes) -> Header:
                 raise Undecodable("the PNG carries more metadata than allowed", reason="metadata")
         position = end
     raise Undecodable("the PNG has more chunks than allowed", reason="chunks")
+
+
+def _is_inflated_whole(data: bytes, idat: Sequence[tuple[int, int]], most: int) -> bool:
+    """Whether the compressed data end by themselves, in at most so many bytes."""
+    inflater, size = zlib.decompressobj(), 0
+    try:
+        for start, stop in idat:
+            piece = data[start:stop]
+            while piece and not inflater.eof:
+                size += len(inflater.decompress(piece, _INFLATED_AT_ONCE))
+                if size > min(most, _MAX_INFLATED):
+                    return False
+                piece = inflater.unconsumed_tail
+    except zlib.error:
+        return False
+    return inflater.eof
 
 
 def without_png_text(data: bytes) -> bytes:
@@ -87,44 +113,6 @@ def _check_profile(chunk: bytes) -> None:
         return
     if inflater.unconsumed_tail:
         raise Undecodable("the PNG's colour profile is larger than allowed", reason="metadata")
-
-
-def parse_gif(data: bytes) -> Header:
-    """Walks all blocks to the trailer and counts frames. Raises Undecodable.
-
-    Frames that reach beyond the canvas enlarge it here, as they do in the decoder, so that limits see them.
-    """
-    if len(data) < 14:
-        raise Undecodable("the GIF is truncated", reason="truncated")
-    width, height, flags = struct.unpack_from("<HHB", data, 6)
-    position = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
-    frames, has_alpha = 0, False
-    try:
-        while True:
-            block = data[position]
-            if block == 0x2C:
-                left, top, wide, high, flags = struct.unpack_from("<HHHHB", data, position + 1)
-                width, height = max(width, left + wide), max(height, top + high)
-                frames += 1
-                position += 10 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0) + 1
-            elif block == 0x21:
-                if data[position + 1] == 0xF9 and data[position + 3] & 1:
-                    has_alpha = True
-                position += 2
-            elif block == 0x3B:
-                break
-            else:
-                raise Undecodable("the GIF's blocks are damaged", reason="corrupt")
-            size = data[position]
-            while size:
-                position += size + 1
-                size = data[position]
-            position += 1
-    except (IndexError, struct.error) as error:
-        raise Undecodable("the GIF is truncated", reason="truncated") from error
-    if frames == 0:
-        raise Undecodable("the GIF has no image in it", reason="empty")
-    return Header(Format.GIF, width, height, frames, 1, has_alpha, position + 1)
 
 
 def parse_webp(data: bytes) -> Header:

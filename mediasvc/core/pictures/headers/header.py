@@ -7,10 +7,31 @@ from mediasvc.core.geometry import Size
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
-    """What the parsers found. width, height: as stored, before turning. orientation: 1 to 8 as in EXIF.
+class Repair:
+    """How a decoder gets a file whose pixels are all there but whose end is not as the format wants it.
 
-    end: offset after the image's last byte where something else follows it, else None. frames: at least 1.
+    at: offset at which the file is cut.
+    ending: the bytes that are put there.
+    """
+
+    at: int
+    ending: bytes
+
+    def of(self, data: bytes) -> bytes:
+        """The file with its proper end."""
+        return data[: self.at] + self.ending
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the parsers found.
+
+    width, height: as stored, before turning.
+    frames: at least 1.
+    orientation: 1 to 8 as in EXIF.
+    end: offset after the image's last byte where something else follows it, else None.
+    largest_px: pixels of the largest frame, where frames have sizes of their own; 0 elsewhere.
+    repair: what a decoder needs; None where the file ends as it should.
     """
 
     format: Format
@@ -20,6 +41,8 @@ class Header:
     orientation: int = 1
     has_alpha: bool = False
     end: int | None = None
+    largest_px: int = 0
+    repair: Repair | None = None
 
     @property
     def shown(self) -> Size:

@@ -4,13 +4,14 @@ import re
 
 from mediasvc.core.formats import Format
 from mediasvc.core.pictures.headers import exif
-from mediasvc.core.pictures.headers.header import Header
+from mediasvc.core.pictures.headers.header import Header, Repair
 from mediasvc.errors import Undecodable, UnsupportedMedia
 
 # SOF0 to SOF15 without DHT, JPG and DAC; 12-bit and lossless ones are the decoder's to refuse.
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+END = b"\xff\xd9"
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 # What follows entropy-coded data: a marker that is neither a stuffed byte, a restart, nor fill.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -23,7 +24,10 @@ _MAX_FILL_BYTES = 4096
 
 
 def parse(data: bytes) -> Header:
-    """Reads up to the first scan, and looks for the end marker behind it. Raises Undecodable."""
+    """Reads up to the first scan, and looks for the end marker behind it. Raises Undecodable.
+
+    Without an end marker only decoding shows whether all pixels are there (pictures/whole.py).
+    """
     turned = 1
     size: tuple[int, int] | None = None
     metadata, progressive = 0, False
@@ -54,11 +58,11 @@ def parse(data: bytes) -> Header:
     if size is None:
         raise Undecodable("the JPEG does not state its size", reason="corrupt")
     last = data.rfind(b"\xff\xd9", position)
-    if last < 0:
-        raise Undecodable("the JPEG is truncated", reason="truncated")
     # In entropy-coded data FF is always followed by 00 or a restart, so what is counted are scans.
     if progressive and data.count(b"\xff\xda", position) > _MAX_SCANS:
         raise Undecodable("the JPEG has more scans than allowed", reason="scans")
+    if last < 0:
+        return Header(Format.JPEG, *size, orientation=turned, repair=Repair(len(data), END))
     image_end = None if last + 2 == len(data) else _end_of_image(data)
     return Header(Format.JPEG, *size, orientation=turned, end=image_end)
 
@@ -91,6 +95,31 @@ def _find_end(data: bytes) -> int:
             raise Undecodable("the JPEG is truncated", reason="truncated")
         position = found.start()
     raise Undecodable("the JPEG has more segments than allowed", reason="chunks")
+
+
+def has_all_scans(data: bytes) -> bool:
+    """Whether the scans that the file begins hold every coefficient of every component at full precision."""
+    missing: dict[int, set[int]] = {}
+    position = 2
+    try:
+        for _ in range(_MAX_SEGMENTS):
+            marker, start, end = _segment(data, position)
+            if marker in _FRAME_HEADERS:
+                missing = {data[start + 6 + 3 * number]: set(range(64)) for number in range(data[start + 5])}
+            elif marker == _SOS:
+                count = data[start]
+                first, last, precision = data[start + 1 + 2 * count : start + 4 + 2 * count]
+                if not precision & 15:
+                    for number in range(count):
+                        missing.get(data[start + 1 + 2 * number], set()).difference_update(
+                            range(first, last + 1)
+                        )
+                found = _MARKER.search(data, end)
+                end = len(data) if found is None else found.start()
+            position = end
+    except (Undecodable, UnsupportedMedia, IndexError, ValueError):
+        pass  # the end of what can be read
+    return bool(missing) and not any(missing.values())
 
 
 def _segment(data: bytes, position: int) -> tuple[int, int, int]:

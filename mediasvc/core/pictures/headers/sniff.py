@@ -8,7 +8,7 @@ from typing import assert_never
 from mediasvc.core.formats import FORMATS, Format
 from mediasvc.core.picture import Limits, Picture
 from mediasvc.core.pictures import svg
-from mediasvc.core.pictures.headers import boxes, chunks, jpeg, tiff
+from mediasvc.core.pictures.headers import boxes, chunks, gif, jpeg, tiff
 from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import TooManyPixels, Undecodable, UnsupportedMedia
 
@@ -24,18 +24,8 @@ _PADDING = b"\0\t\n\r "
 _HEIC_READABLE = find_spec("pillow_heif") is not None
 
 
-def inspect(data: bytes | memoryview, limits: Limits) -> Picture:
-    """What these bytes show, by themselves and never by a name or a header field that came with them.
-
-    Raises UnsupportedMedia for anything that is not an allowed format, Undecodable for what is visibly truncated
-    or damaged, TooManyPixels for more pixels or frames than allowed. Costs micro- to a few milliseconds.
-    """
-    header = read_header(bytes(data) if isinstance(data, memoryview) else data, limits)
-    return describe(header, len(data))
-
-
 def describe(header: Header, size_bytes: int) -> Picture:
-    """The same facts in the words of the rest of the service."""
+    """The facts of a header in the words of the rest of the service."""
     return Picture(
         format=header.format,
         width=header.shown.width,
@@ -49,7 +39,10 @@ def describe(header: Header, size_bytes: int) -> Picture:
 
 
 def read_header(data: bytes, limits: Limits) -> Header:
-    """As inspect, for those who go on to decode."""
+    """What the bytes say about the picture, without decoding a pixel.
+
+    Raises UnsupportedMedia, Undecodable, TooManyPixels.
+    """
     try:
         header = _parse(data, limits)
     except (struct.error, IndexError) as error:  # a number that points beyond the bytes
@@ -63,7 +56,12 @@ def read_header(data: bytes, limits: Limits) -> Header:
         raise TooManyPixels(f"{header.width}x{header.height} is more pixels than allowed", reason="pixels")
     if max(header.width, header.height) > MAX_SIDE_PX:
         raise TooManyPixels(f"a side is longer than {MAX_SIDE_PX} pixels", reason="side")
-    if header.frames > 1 and header.frames * max(pixels, _LEAST_FRAME_PIXELS) > limits.max_frames_pixels:
+    if header.largest_px > limits.max_pixels:
+        raise TooManyPixels("a frame has more pixels than allowed", reason="pixels")
+    if (
+        header.frames > 1
+        and header.frames * max(pixels, header.largest_px, _LEAST_FRAME_PIXELS) > limits.max_frames_pixels
+    ):
         raise TooManyPixels("frames times pixels is more than allowed", reason="frames")
     if header.end is not None and not data[header.end :].strip(_PADDING):
         return replace(header, end=None)
@@ -88,7 +86,7 @@ def _parse(data: bytes, limits: Limits) -> Header:
         case Format.PNG:
             return chunks.parse_png(data)
         case Format.GIF:
-            return chunks.parse_gif(data)
+            return gif.parse(data)
         case Format.WEBP:
             return chunks.parse_webp(data)
         case Format.AVIF | Format.HEIC:

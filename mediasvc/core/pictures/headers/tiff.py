@@ -88,6 +88,20 @@ def _first(data: bytes, order: str, entries: _Entries, tag: int) -> int | None:
     return None
 
 
+# Sizes of the header that decoders know, and those that OS/2 2.0 allows: its header may end after any field.
+_WINDOWS_HEADERS = frozenset({40, 52, 56, 64, 108, 124})
+_OS2_HEADERS = frozenset({*range(16, 64, 4), 42, 46})
+
+
+def with_known_header(data: bytes) -> bytes:
+    """The same BMP with a header of 40 bytes where decoders do not know the size of its own."""
+    (pixels_at, size) = struct.unpack_from("<II", data, 10)
+    if size not in _OS2_HEADERS or size in _WINDOWS_HEADERS:
+        return data
+    fields = data[18 : 14 + size].ljust(36, b"\0")[:36]
+    return data[:10] + struct.pack("<II", pixels_at + 40 - size, 40) + fields + data[14 + size :]
+
+
 def parse_bmp(data: bytes) -> Header:
     """Uncompressed and RLE pictures of the Windows and OS/2 headers. Raises Undecodable, UnsupportedMedia."""
     if len(data) < 26:
@@ -96,8 +110,10 @@ def parse_bmp(data: bytes) -> Header:
     if header == 12:
         width, height, _, depth = struct.unpack_from("<HHHH", data, 18)
         compression = 0
-    elif header in (40, 52, 56, 64, 108, 124) and len(data) >= 34:
-        width, height, _, depth, compression = struct.unpack_from("<iiHHI", data, 18)
+    elif (header in _WINDOWS_HEADERS or header in _OS2_HEADERS) and len(data) >= 34:
+        width, height, _, depth, compression = struct.unpack_from(
+            "<iiHHI", data[: 14 + header].ljust(34, b"\0"), 18
+        )
     else:
         raise UnsupportedMedia("not an image of an allowed format", reason="unknown")
     if compression not in (0, 1, 2, 3, 6) or depth not in (1, 4, 8, 16, 24, 32):
