@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -11,7 +10,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
-from mediasvc import logs, metrics
+from mediasvc import metrics
 from mediasvc.core.picture import Placeholder
 from mediasvc.core.records.cache_news import HostUse, Purged, Tally
 from mediasvc.core.records.index_entry import Entry
@@ -22,29 +21,18 @@ from mediasvc.core.records.index_thumbnail import (
     placeholder_to_json,
     thumbnail_from_json,
 )
+from mediasvc.effects.index.redis_sample import Samples
+from mediasvc.effects.index.redis_values import number, raise_first, raw_values, readable, text
 from mediasvc.engines import redis_stream
 from mediasvc.engines.redis import RedisLink
 
 T = TypeVar("T")
 
-_MAX_VALUE_BYTES: Final = 65_536
 # Placeholders have keys of the form of thumbnails, with a name that no spec has. Its version changes with their meaning.
 _PLACEHOLDER_SPEC: Final = "placeholder:v3"
 _THUMBNAIL_TTL_S: Final = 30 * 24 * 3600
 _TALLY_TTL_S: Final = 30 * 24 * 3600
 _SHARERS: Final = 1000
-_SAMPLE: Final = 5000
-_SAMPLE_S: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """Some of the keys, drawn evenly. scale: how many keys each of them stands for."""
-
-    at: float
-    scale: float
-    entries: tuple[Entry, ...]
-    thumbnails: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +75,7 @@ class RedisIndex:
     def __init__(self, link: RedisLink) -> None:
         """link: closed by whoever made it."""
         self._link = link
-        self._sample: _Sample | None = None
+        self._samples = Samples(link, self._key("s", ""), self._key("r", ""), _PLACEHOLDER)
 
     async def source(self, url: str) -> Entry | None:
         """See Index."""
@@ -103,8 +91,8 @@ class RedisIndex:
             return {}
         keys = [self._source_key(url) for url in urls]
         found: dict[str, str] = {}
-        for url, value in zip(urls, await self._get_raw(keys), strict=True):
-            entry = _readable(Entry.from_json, value)
+        for url, value in zip(urls, await raw_values(self._link, keys), strict=True):
+            entry = readable(Entry.from_json, value)
             if entry is not None and entry.url == url and entry.digest is not None:
                 found[url] = entry.digest
         return found
@@ -221,34 +209,16 @@ class RedisIndex:
         await self._write(fill, {key: "hash"})
 
     async def stats(self) -> dict[str, int]:
-        """See Index. Estimated from 5,000 keys where there are more; counted at most every ten seconds."""
-        sample = await self._look()
+        """See Index. Estimated as in redis_sample."""
+        sample = await self._samples.take()
         key = self._key("tally")
         tally = await self._link.ask("read", lambda client: client.hmget(key, ["hits", "misses"]))
-        hits, misses = (_number(count) for count in tally)
-        kept = [entry for entry in sample.entries if entry.picture is not None]
-        return {
-            "sources": round(len(kept) * sample.scale),
-            "failures": round((len(sample.entries) - len(kept)) * sample.scale),
-            "renditions": round(sample.thumbnails * sample.scale),
-            "bytes": round(sum(entry.picture.bytes for entry in kept if entry.picture) * sample.scale),
-            "hits": hits,
-            "misses": misses,
-        }
+        hits, misses = (number(count) for count in tally)
+        return sample.counts() | {"hits": hits, "misses": misses}
 
     async def hosts(self, limit: int) -> tuple[HostUse, ...]:
-        """See Index. Estimated as in stats."""
-        sample = await self._look()
-        sources: Counter[str] = Counter()
-        sizes: Counter[str] = Counter()
-        for entry in sample.entries:
-            if entry.picture is not None:
-                sources[logs.host_of(entry.url)] += 1
-                sizes[logs.host_of(entry.url)] += entry.picture.bytes
-        return tuple(
-            HostUse(host, round(sources[host] * sample.scale), round(size * sample.scale))
-            for host, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:limit]
-        )
+        """See Index. Estimated as in redis_sample."""
+        return (await self._samples.take()).hosts(limit)
 
     async def prune(self) -> int:
         """0: Redis does it."""
@@ -281,18 +251,7 @@ class RedisIndex:
         return {self._key("m", digest): "hash", self._key("b", made.digest): "set"}
 
     async def _get(self, read: Callable[[str], T], key: str) -> T | None:
-        return _readable(read, (await self._get_raw([key]))[0])
-
-    async def _get_raw(self, keys: Sequence[str]) -> list[Any]:  # bytes, or an error in its place
-        async def get(client: Redis) -> list[Any]:
-            async with client.pipeline(transaction=False) as pipe:
-                for key in keys:
-                    pipe.getrange(key, 0, _MAX_VALUE_BYTES)  # not GET: a hostile value may be huge
-                answers = await pipe.execute(raise_on_error=False)
-            _raise_first(answers, but="WRONGTYPE")
-            return answers
-
-        return await self._link.ask("read", get)
+        return readable(read, (await raw_values(self._link, [key]))[0])
 
     async def _write(self, fill: Callable[[Pipeline], None], kinds: Mapping[str, str]) -> None:
         """kinds: as in _clear; strangers are cleared away where they are met."""
@@ -301,7 +260,7 @@ class RedisIndex:
             async with client.pipeline(transaction=False) as pipe:
                 fill(pipe)
                 answers = await pipe.execute(raise_on_error=False)
-            _raise_first(answers, but=but)
+            raise_first(answers, but=but)
             return answers
 
         answers = await self._link.ask("write", lambda client: write(client, "WRONGTYPE"))
@@ -320,7 +279,7 @@ class RedisIndex:
             strangers = [
                 key
                 for (key, kind), type_ in zip(kinds.items(), found, strict=True)
-                if _text(type_) not in (kind, "none")
+                if text(type_) not in (kind, "none")
             ]
             if strangers:
                 await client.delete(*strangers)
@@ -332,7 +291,7 @@ class RedisIndex:
         made = self._key("m", digest)
         await self._clear({self._key("u", digest): "set", made: "hash"})
         thumbnails = await self._link.ask("read", lambda client: client.hvals(made))
-        names = [digest, *map(_text, thumbnails)]
+        names = [digest, *map(text, thumbnails)]
         await self._clear({self._key(letter, name): "set" for name in names for letter in ("b", "u")})
 
     async def _freed(self, digest: str, key: str) -> tuple[str, ...] | None:
@@ -343,18 +302,18 @@ class RedisIndex:
         _, found = await self._link.ask(
             "read", lambda client: client.sscan(self._key("u", digest), count=_SHARERS)
         )
-        others = {_text(other) for other in found} - {key}
+        others = {text(other) for other in found} - {key}
         if others:
-            values = await self._get_raw(sorted(others))
+            values = await raw_values(self._link, sorted(others))
             if any(
-                e is not None and e.digest == digest for e in (_readable(Entry.from_json, v) for v in values)
+                e is not None and e.digest == digest for e in (readable(Entry.from_json, v) for v in values)
             ):
                 return None
 
         async def look(client: Redis) -> list[str]:
             made = await client.hvals(self._key("m", digest))
             freed = []
-            for candidate in dict.fromkeys([digest, *map(_text, made)]):
+            for candidate in dict.fromkeys([digest, *map(text, made)]):
                 if not candidate:
                     continue
                 makers = self._key("b", candidate)
@@ -375,58 +334,13 @@ class RedisIndex:
             if freed is None:
                 return
             made = await client.hgetall(self._key("m", digest))
-            gone = [self._key("r", digest, _text(spec)) for spec in made]
+            gone = [self._key("r", digest, text(spec)) for spec in made]
             await client.delete(self._key("u", digest), self._key("m", digest), *gone)
             for thumbnail in made.values():
-                await client.srem(self._key("b", _text(thumbnail)), digest)
+                await client.srem(self._key("b", text(thumbnail)), digest)
 
         await self._link.ask("write", forget)
         return freed or ()
-
-    async def _look(self) -> _Sample:
-        if self._sample is not None and time.monotonic() - self._sample.at < _SAMPLE_S:
-            return self._sample
-        total = await self._link.ask("read", lambda client: client.dbsize())
-        cursor, seen, thumbnails = 0, 0, 0
-        sources: list[str] = []
-        while True:
-            cursor, keys = await self._scan(cursor)
-            seen += len(keys)
-            for text in keys:
-                if text.startswith(self._key("s", "")):
-                    sources.append(text)
-                elif text.startswith(self._key("r", "")) and not text.endswith(_PLACEHOLDER):
-                    thumbnails += 1
-            if not cursor or seen >= _SAMPLE:
-                break
-        entries: list[Entry] = []
-        for start in range(0, len(sources), 500):
-            for value in await self._get_raw(sources[start : start + 500]):
-                entry = _readable(Entry.from_json, value)
-                if entry is not None:
-                    entries.append(entry)
-        scale = max(1.0, total / seen) if cursor and seen else 1.0
-        self._sample = _Sample(time.monotonic(), scale, tuple(entries), thumbnails)
-        return self._sample
-
-    async def _scan(self, cursor: int) -> tuple[int, list[str]]:
-        following, keys = await self._link.ask("read", lambda client: client.scan(cursor, count=1000))
-        return int(following), [_text(key) for key in keys]
-
-
-def _readable(read: Callable[[str], T], value: object) -> T | None:
-    if not isinstance(value, bytes) or not 0 < len(value) <= _MAX_VALUE_BYTES:
-        return None
-    try:
-        return read(value.decode())
-    except ValueError:
-        return None
-
-
-def _raise_first(answers: Sequence[object], *, but: str = "\0") -> None:
-    for answer in answers:
-        if isinstance(answer, Exception) and not (isinstance(answer, ResponseError) and but in str(answer)):
-            raise answer
 
 
 def _hash(text: str) -> str:
@@ -437,16 +351,7 @@ _PLACEHOLDER: Final = f":{_hash(_PLACEHOLDER_SPEC)}"
 
 
 def _purged(fields: Mapping[Any, Any]) -> Purged:  # of bytes; the library's types allow for text as well
-    return Purged(_text(fields.get(b"url")), tuple(_text(fields.get(b"digests")).split()))
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
-
-
-def _number(value: object) -> int:
-    text = _text(value)
-    return int(text) if text.isdecimal() and len(text) < 20 else 0
+    return Purged(text(fields.get(b"url")), tuple(text(fields.get(b"digests")).split()))
 
 
 def _count(held: bool) -> None:
