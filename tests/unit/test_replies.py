@@ -7,6 +7,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache, partial
 
 import brotli
 import pytest
@@ -99,7 +100,7 @@ def _decoded(coding: str, pieces: list[bytes], max_bytes: int = 10_000_000) -> b
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
-    "br": brotli.compress,
+    "br": partial(brotli.compress, quality=5),
     "zstd": zstd.compress,
 }
 
@@ -160,10 +161,15 @@ def test_a_coding_that_is_broken_is_a_failure_of_the_source(
     assert failure.value.reason == reason
 
 
+@cache
+def _bomb(coding: str) -> bytes:
+    return PACK[coding](bytes(64_000_000))
+
+
 @pytest.mark.parametrize("coding", sorted(PACK))
 @pytest.mark.parametrize(("max_bytes", "reason"), [(3_000_000, "bytes"), (10**9, "ratio")])
 def test_a_bomb_ends_before_it_takes_memory(coding: str, max_bytes: int, reason: str) -> None:
-    bomb = PACK[coding](bytes(64_000_000))
+    bomb = _bomb(coding)
 
     tracemalloc.start()
     with pytest.raises(SourceTooLarge) as failure:
