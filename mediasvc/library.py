@@ -298,18 +298,31 @@ class Media:
         format: str | None = None,
         quality: int | None = None,
         dpr: float | None = None,
+        expires: datetime | int | None = None,
     ) -> str:
         """The signed path of an image, with `public_url` before it.
 
-        Arguments as in `image`.
+        expires: when the path ends: an aware datetime, or Unix seconds; None: never.
+        Other arguments as in `image`.
         Raises InvalidSettings without a signing key, InvalidRequest, SourceRefused.
         """
         keys = self._settings.signing_keys
         if not keys:
             raise InvalidSettings("signing_keys: no key to sign with; make one with openssl rand -hex 32")
-        options = _image_options(size, fit, format, quality, dpr)
+        options = replace(_image_options(size, fit, format, quality, dpr), expires=_unix_seconds(expires))
         self._parts.images.resolve(url)
         return self._settings.public_url + image_path.image_path(options, url, keys=keys)
+
+
+def _unix_seconds(moment: datetime | int | None) -> int | None:
+    """InvalidRequest for a datetime without a time zone and for moments before 1970."""
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise InvalidRequest("expires needs a time zone, such as datetime.now(UTC) has one")
+        moment = int(moment.timestamp())
+    if moment is not None and moment < 1:
+        raise InvalidRequest("expires is a moment after 1970, in Unix seconds")
+    return moment
 
 
 def _encoded(text: str) -> bytes:

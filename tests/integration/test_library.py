@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -90,6 +91,18 @@ async def test_what_cannot_be_done_has_its_error(media: Media) -> None:
         await media.image("http://127.0.0.1/a.jpg")
     with pytest.raises(SourceMissing):
         await media.asset("0" * 64 + ".jpg")
+
+
+async def test_a_signed_path_may_end(media: Media) -> None:
+    url = "http://news.example/pictures/a.jpg"
+    moment = datetime(2027, 1, 1, tzinfo=UTC)
+
+    path = media.sign(url, size="600x", dpr=1.5, expires=moment)
+
+    assert ",exp1798761600/" in path
+    assert path == media.sign(url, size=(600, None), dpr=1.5, expires=1798761600)
+    with pytest.raises(InvalidRequest, match="time zone"):
+        media.sign(url, expires=moment.replace(tzinfo=None))
 
 
 async def test_settings_are_those_of_the_call_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
