@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from mediasvc.core.addresses.policy import FetchPolicy, parse_connect_to
 from mediasvc.core.addresses.urls import SourceUrl, normalise
 from mediasvc.core.http import retry
 from mediasvc.core.http.breaker import BreakerRules
@@ -491,6 +492,37 @@ async def test_tls_is_verified_against_the_name_in_the_url(authority: tuple[trus
 
     assert (fetched.status, by_address.status) == (200, 200)
     assert (other_name.value.reason, unknown.value.reason) == (retry.CERTIFICATE, retry.CERTIFICATE)
+
+
+async def test_a_secret_header_does_not_follow_a_redirect_from_https_to_http(
+    authority: tuple[trustme.CA, Path],
+) -> None:
+    made, ca_file = authority
+    rules = (
+        '[[host]]\nhosts = ["good.test"]\nheaders = { X-Api-Key = "s3cret", Referer = "https://good.test/" }'
+    )
+    with Origin(tls=_server_side(made, "good.test")) as secure, Origin() as plain:
+        policy = FetchPolicy(connect_to=parse_connect_to(f"{secure.connect_to},{plain.connect_to}"))
+        secure.on("/down", Reply(status=302, headers={"location": "http://good.test/in-the-clear"}))
+        secure.on("/stay", Reply(status=302, headers={"location": "/target"}))
+        for origin, path in ((secure, "/target"), (plain, "/in-the-clear"), (plain, "/plain-from-the-start")):
+            origin.on(path, Reply(body=jpeg()))
+        async with fetcher(policy, ca_file=ca_file, headers=HostHeaders(parse_rules(rules, "t"))) as it:
+            await it.fetch(normalise("https://good.test/down"), Kept())
+            await it.fetch(normalise("https://good.test/stay"), Kept())
+            await it.fetch(normalise("http://good.test/plain-from-the-start"), Kept())
+
+    sent = {
+        request.path: request.headers.get("x-api-key") for request in (*secure.requests(), *plain.requests())
+    }
+    assert sent == {
+        "/down": "s3cret",
+        "/stay": "s3cret",
+        "/target": "s3cret",
+        "/in-the-clear": None,
+        "/plain-from-the-start": "s3cret",
+    }
+    assert plain.requests("/in-the-clear")[0].headers["referer"] == "https://good.test/"
 
 
 async def test_a_proxy_is_asked_for_http_and_tunnels_https_while_literals_stay_guarded(

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mediasvc.errors import InvalidSettings
@@ -46,6 +46,8 @@ _OURS = frozenset(
 )
 # Spelled as in our own requests, so that a rule replaces our field whatever letters it uses.
 _SPELLED: Mapping[str, str] = {"accept": "Accept", "user-agent": "User-Agent"}
+# Values of other fields may be secrets (X-Api-Key, X-Auth-Token, …), so they are never sent where all can read them.
+_NEVER_SECRET = frozenset({"accept", "accept-language", "origin", "referer", "user-agent"})
 _KEYS = frozenset({"hosts", "headers", "placeholder_paths", "placeholder_digests"})
 
 
@@ -63,6 +65,11 @@ class HostRule:
     headers: Mapping[str, str] = field(default_factory=dict)
     stand_in_paths: tuple[str, ...] = ()
     stand_in_digests: frozenset[str] = frozenset()
+
+    def without_secrets(self) -> "HostRule":
+        """The rule for a request in the clear that an https origin redirects to."""
+        headers = {name: value for name, value in self.headers.items() if name.lower() in _NEVER_SECRET}
+        return replace(self, headers=headers)
 
     def is_stand_in(self, path: str) -> bool:
         """Whether this path of these hosts shows a stand-in."""

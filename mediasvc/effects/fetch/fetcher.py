@@ -38,11 +38,13 @@ class _Host:
 
     name: host and port as URLs have them.
     fields: of a request without conditions.
+    open_fields: the same without what may be secret.
     """
 
     name: str
     rule: HostRule
     fields: Mapping[str, str]
+    open_fields: Mapping[str, str]
 
 
 class _SpeedWatch:
@@ -206,12 +208,19 @@ class Fetcher:
             metrics.breaker_open.inc()
 
     async def _follow(self, fetch: _Fetch) -> Fetched:
-        """Follows redirects one by one; each target is checked as the first URL was."""
+        """Follows redirects one by one; each target is checked as the first URL was.
+
+        After https, a hop over http gets no header that may be secret: everyone on the way could read it.
+        """
         here = fetch.url
+        was_secure = False
         for _ in range(self._rules.max_redirects + 1):
             self._policy.check_url(here)
             host = self._host(urls.split_origin(here)[0])
-            result = await self._ask(fetch, here, host)
+            is_secure = here.startswith("https:")
+            fields = host.open_fields if was_secure and not is_secure else host.fields
+            was_secure = was_secure or is_secure
+            result = await self._ask(fetch, here, host, fields)
             if isinstance(result, Fetched):
                 return result
             try:
@@ -226,9 +235,16 @@ class Fetcher:
         """Facts about an origin, computed once for all of its URLs."""
         parts = urlsplit(origin)
         rule = self._headers.rule_for(parts.hostname or "")
-        return _Host(parts.netloc, rule, request_fields(rule, self._agent, self._via, {}))
+        return _Host(
+            name=parts.netloc,
+            rule=rule,
+            fields=request_fields(rule, self._agent, self._via, {}),
+            open_fields=request_fields(rule.without_secrets(), self._agent, self._via, {}),
+        )
 
-    async def _ask(self, fetch: _Fetch, here: SourceUrl, host: _Host) -> Fetched | origin_reply.Redirect:
+    async def _ask(
+        self, fetch: _Fetch, here: SourceUrl, host: _Host, fields: Mapping[str, str]
+    ) -> Fetched | origin_reply.Redirect:
         """One hop, under a slot of its host and its circuit."""
         fetch.host = name = host.name
         if host.rule.stand_in_paths and host.rule.is_stand_in(urlsplit(here).path):
@@ -239,7 +255,7 @@ class Fetcher:
             # Again: during the wait others may have found the host down.
             _fail_if(self._circuits.retry_after_s(name, self._clock()))
             try:
-                result = await self._exchange(fetch, here, host)
+                result = await self._exchange(fetch, here, host, fields)
             except MediaError as error:
                 if not retry.host_is_down(error) and not isinstance(error, SourceRefused):
                     self._circuits.answered(name)
@@ -247,9 +263,11 @@ class Fetcher:
             self._circuits.answered(name)
             return result
 
-    async def _exchange(self, fetch: _Fetch, here: SourceUrl, host: _Host) -> Fetched | origin_reply.Redirect:
+    async def _exchange(
+        self, fetch: _Fetch, here: SourceUrl, host: _Host, fields: Mapping[str, str]
+    ) -> Fetched | origin_reply.Redirect:
         conditions = fetch.conditions(here)
-        fields = {**host.fields, **conditions} if conditions else host.fields
+        fields = {**fields, **conditions} if conditions else fields
         watch: _SpeedWatch | None = None
         try:
             async with (
