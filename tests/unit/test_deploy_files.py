@@ -126,6 +126,20 @@ def test_every_setting_in_the_compose_file_exists_and_no_secret_stands_in_it(nam
     assert not {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} & set(environment)
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_a_container_gets_only_the_secrets_that_it_uses(name: str) -> None:
+    service = OURS[name]
+    named = {
+        value.removeprefix("/run/secrets/")
+        for variable, value in service["environment"].items()
+        if variable.endswith("_FILE")
+    }
+
+    assert set(service["secrets"]) == named
+    assert bool(named & {"signing_keys", "api_token"}) is (service["command"] == ["serve"])
+    assert ("queue_url" in named) is (service["command"] != ["serve"])
+
+
 def test_only_the_fronts_publish_ports_and_the_stores_cannot_reach_out() -> None:
     published = {name for name, service in SERVICES.items() if "ports" in service}
 
