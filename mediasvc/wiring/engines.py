@@ -36,7 +36,7 @@ class _Optional:
         return machine.system == "linux" and fits
 
 
-# tests/unit/test_engines.py compares these with the markers in pyproject.toml.
+# tests/unit/house/test_engines.py compares these with the markers in pyproject.toml.
 STANDARD = (
     _Optional("cykooz.resizer", "cykooz_resizer", _INTEL),
     _Optional("kornia-rs", "kornia_rs", (*_INTEL, *_ARM)),

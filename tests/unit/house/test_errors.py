@@ -11,7 +11,7 @@ from mediasvc import errors
 from mediasvc.errors import BY_CODE, ExitCode, MediaError, kind_of, worst_exit_code
 from mediasvc.server.routes.pages import read_files
 
-PACKAGE = Path(__file__).parents[2] / "mediasvc"
+PACKAGE = Path(__file__).parents[3] / "mediasvc"
 KINDS: list[type[MediaError]] = [MediaError, *BY_CODE.values()]
 
 

@@ -13,7 +13,7 @@ import pytest
 from mediasvc.core.pictures import thumbhash
 
 VECTORS: list[Any] = json.loads(
-    Path(__file__).parents[1].joinpath("samples/thumbhash/vectors.json").read_text("ascii")
+    Path(__file__).parents[3].joinpath("samples/thumbhash/vectors.json").read_text("ascii")
 )
 ENGINES = {"python": thumbhash.PLAIN, "numpy": thumbhash.by_numpy(numpy)}
 

@@ -14,7 +14,7 @@ from mediasvc.engines import event_loop
 from mediasvc.wiring import engines
 from mediasvc.wiring.engines import Machine
 
-PROJECT = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text("utf-8"))["project"]
+PROJECT = tomllib.loads(Path(__file__).parents[3].joinpath("pyproject.toml").read_text("utf-8"))["project"]
 PLAIN: Engine[int] = Engine("Plain", 1)
 DEBIAN, GRAVITON = Machine("linux", "x86_64", "glibc"), Machine("linux", "aarch64", "glibc")
 ALPINE, MAC = Machine("linux", "x86_64", ""), Machine("darwin", "arm64", "")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "mediasvc"
+PACKAGE = Path(__file__).parents[3] / "mediasvc"
 
 
 def _prose() -> Iterator[str]:

@@ -20,7 +20,7 @@ from mediasvc.server import process as server_process
 from mediasvc.server.processes import listening
 from mediasvc.system import broken_library, refusal
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from mediasvc.core.pictures.thumbnail import render
 from mediasvc.core.text.picture_address import may_be_picture
 from tests.support import pictures
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 OPENAPI = json.loads((ROOT / "mediasvc/server/openapi.json").read_text(encoding="utf-8"))
 OUTPUTS = [row.format for row in FORMATS.values() if row.is_output]
 LIMITS = Limits()

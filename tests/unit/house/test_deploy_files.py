@@ -20,7 +20,7 @@ from prometheus_client.metrics import MetricWrapperBase
 import mediasvc.metrics.named
 from mediasvc.config.settings import PREFIX, Settings
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("mediasvc:")}

@@ -13,7 +13,7 @@ from mediasvc.core.addresses.urls import MAX_LAYERS, Layer, Resolver, normalise,
 from mediasvc.core.text.reference import is_fetchable
 from mediasvc.errors import InvalidRequest, MediaError, SourceRefused
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 BUILT_IN = (ROOT / "mediasvc/core/addresses/wrappers/wrappers.toml").read_text(encoding="utf-8")
 RESOLVER = Resolver(parse_rules(BUILT_IN, "wrappers.toml"))
 WORKER = "https://cors.zfour.workers.dev/?"

@@ -12,13 +12,13 @@ from mediasvc.core.addresses.wrappers.fields import FRAGMENTS
 from mediasvc.core.addresses.wrappers.rules import KEYS, Rule
 from mediasvc.errors import InvalidRequest, InvalidSettings, MediaError, SourceRefused
 
-BUILT_IN = (Path(__file__).parents[2] / "mediasvc/core/addresses/wrappers/wrappers.toml").read_text(
+BUILT_IN = (Path(__file__).parents[4] / "mediasvc/core/addresses/wrappers/wrappers.toml").read_text(
     encoding="utf-8"
 )
 RULES = parse_rules(BUILT_IN, "wrappers.toml")
 RESOLVER = Resolver(RULES)
 
-MANUAL = (Path(__file__).parents[2] / "docs/wrappers.md").read_text(encoding="utf-8")
+MANUAL = (Path(__file__).parents[4] / "docs/wrappers.md").read_text(encoding="utf-8")
 
 GOOD = """\
 [[wrapper]]

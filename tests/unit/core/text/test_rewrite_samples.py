@@ -28,7 +28,7 @@ from mediasvc.core.text.references import (
     write,
 )
 
-SAMPLES = sorted((Path(__file__).parents[1] / "samples" / "articles").glob("*.txt"))
+SAMPLES = sorted((Path(__file__).parents[3] / "samples" / "articles").glob("*.txt"))
 LINE_ENDS = {"lf": "\n", "crlf": "\r\n", "cr": "\r"}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mediasvc import startup
 
-PACKAGE = Path(__file__).parents[2] / "mediasvc"
+PACKAGE = Path(__file__).parents[3] / "mediasvc"
 # Imports inside functions, each with its reason in a comment beside it.
 LATE = {
     "__init__.py": {"mediasvc.library"},
