@@ -12,12 +12,13 @@ from pathlib import Path
 from PIL import Image
 
 from mediasvc.core.picture import Limits, Rendered, ThumbnailSpec
-from mediasvc.core.pictures import engines, thumbnail, whole
+from mediasvc.core.pictures import thumbnail, whole
 from mediasvc.core.pictures.engine import forbid
 from mediasvc.core.pictures.headers import sniff
 from mediasvc.core.pictures.headers.header import Header
 from mediasvc.core.records import image_messages
 from mediasvc.core.records.image_messages import PictureRequest, PictureResult
+from mediasvc.effects.imaging import engines
 from mediasvc.errors import MediaError, StoreFailed, Undecodable
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38

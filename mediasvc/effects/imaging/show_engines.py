@@ -3,8 +3,8 @@
 import json
 import sys
 
-from mediasvc.core.pictures import engines
 from mediasvc.core.pictures.engine import forbid
+from mediasvc.effects.imaging import engines
 from mediasvc.engines import event_loop
 
 
