@@ -1,1 +1,1 @@
-"""What an operator may set: how values are written, the settings themselves, and the policies they make."""
+"""Settings: how their values are written, the settings themselves, and the policies made from them."""

@@ -1,4 +1,4 @@
-"""Settings in the words of the core: what may be fetched, how, for how long, and up to which size."""
+"""Turns settings into the values that the core uses: what may be fetched, how, for how long, up to which size."""
 
 import hashlib
 import socket
@@ -23,7 +23,7 @@ from mediasvc.errors import InvalidSettings, MediaError
 
 
 def make_addresses(settings: Settings) -> Addresses:
-    """What resolves and checks addresses; needs nothing open. InvalidSettings."""
+    """The parts that resolve and check addresses; they need no open files. Raises InvalidSettings."""
     rules = urls.parse_rules(_packaged("addresses/wrappers", "wrappers.toml"), "built-in wrappers.toml")
     return Addresses(urls.Resolver(_own_wrappers(settings) + rules), _policy(settings))
 
@@ -34,9 +34,9 @@ def _policy(settings: Settings) -> FetchPolicy:
     prefixes: tuple[str, ...] = ()
     if public.netloc and public.path in {"", "/"}:
         own.add(public.netloc.rpartition("@")[2])
-    elif public.netloc:  # under a path of another site's host, whose own images are nobody's loop
-        place = _own_place(settings)
-        prefixes = tuple(f"{place}/{route}/" for route in ("img", "v1"))
+    elif public.netloc:  # below a path of another site, whose own images may be fetched
+        prefix = _public_prefix(settings)
+        prefixes = tuple(f"{prefix}/{route}/" for route in ("img", "v1"))
     return FetchPolicy(
         allowed_ports=settings.allowed_ports,
         allowed_hosts=settings.allowed_hosts,
@@ -48,22 +48,22 @@ def _policy(settings: Settings) -> FetchPolicy:
     )
 
 
-def _own_place(settings: Settings) -> str:
-    """PUBLIC_URL normalised, without user and slash at its end; "" where it is not set. InvalidSettings."""
+def _public_prefix(settings: Settings) -> str:
+    """PUBLIC_URL normalised, without user and final slash; "" where it is not set. Raises InvalidSettings."""
     if not settings.public_url:
         return ""
     public = urlsplit(settings.public_url)
     try:
-        place = urls.normalise(f"{public.scheme}://{public.netloc.rpartition('@')[2]}{public.path}")
+        prefix = urls.normalise(f"{public.scheme}://{public.netloc.rpartition('@')[2]}{public.path}")
     except MediaError as error:
         raise InvalidSettings(f"PUBLIC_URL: {error}") from error
-    return place.rstrip("/")
+    return prefix.rstrip("/")
 
 
 def find_problems(settings: Settings) -> Iterator[str]:
-    """What is wrong with settings that only their readers can tell: rules, tables, certificates, addresses."""
+    """The problems of settings that need a parser: rules, tables, certificates, addresses."""
     read: Mapping[str, Callable[[], object]] = {
-        "public_url": lambda: _own_place(settings),
+        "public_url": lambda: _public_prefix(settings),
         "connect_to": lambda: parse_connect_to(settings.connect_to),
         "allowed_hosts": lambda: FetchPolicy(allowed_hosts=settings.allowed_hosts),
         "denied_hosts": lambda: FetchPolicy(denied_hosts=settings.denied_hosts),
@@ -115,7 +115,7 @@ def _text_of(path: Path) -> str:
 
 
 def host_headers(settings: Settings) -> HostHeaders:
-    """What requests to each host carry. InvalidSettings."""
+    """The request headers of each host. Raises InvalidSettings."""
     rules = parse_host_rules(_packaged("http", "hotlink.toml"), "hotlink.toml")
     return HostHeaders(_own_headers(settings) + rules)
 
@@ -135,7 +135,7 @@ def fetch_rules(settings: Settings) -> FetchRules:
 
 
 def cache_rules(settings: Settings) -> CacheRules:
-    """How long what was fetched, or could not be, stands."""
+    """How long originals and failures are kept."""
     return CacheRules(
         min_ttl=timedelta(seconds=settings.min_ttl),
         default_ttl=timedelta(seconds=settings.default_ttl),
@@ -146,7 +146,7 @@ def cache_rules(settings: Settings) -> CacheRules:
 
 
 def limits(settings: Settings) -> Limits:
-    """Which pictures are worked on."""
+    """Limits of the pictures that are processed."""
     return Limits(
         max_pixels=settings.max_pixels,
         max_frames_pixels=settings.max_frames_pixels,
@@ -155,7 +155,7 @@ def limits(settings: Settings) -> Limits:
 
 
 def via_name(settings: Settings) -> str:
-    """Our name in Via: the same in all replicas of a deployment, another one in the next deployment of a chain."""
+    """Our name in Via: equal in all replicas of a deployment, different in another deployment."""
     keys = b"".join(settings.signing_keys)
     own = keys or (settings.public_url or f"{socket.gethostname()}:{settings.data_dir}").encode()
     return f"mediasvc-{hashlib.sha256(b'via ' + own).hexdigest()[:12]}"

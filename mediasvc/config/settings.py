@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 PREFIX = "MEDIASVC_"
-# Of which only their readers in config/policies.py can tell whether they are well written.
+# Settings whose syntax is checked in config/policies.py instead of here.
 READ_FURTHER = (
     "public_url",
     "connect_to",
@@ -45,13 +45,13 @@ def _about(read: Callable[[object], object], purpose: str, *, is_secret: bool = 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What one run of mediasvc goes by. Sizes in bytes, durations in seconds, all addresses as text."""
+    """All settings of one run. Sizes are in bytes, durations in seconds, addresses are text."""
 
     host: str = _setting("127.0.0.1", values.text, "Address to listen on")
     port: int = _setting(8080, values.whole(0, 65535), "Port to listen on; 0 takes a free one")
     workers: int = _setting(0, values.whole(0, 256), "Server processes; 0 is one for each core")
     public_url: str = _setting(
-        "", values.public_url, "Address by which readers reach the service; stands before /img paths"
+        "", values.public_url, "Address by which readers reach the service; prefix of /img paths"
     )
     data_dir: Path = field(
         default_factory=places.default_data_dir,
@@ -64,11 +64,11 @@ class Settings:
     )
     index_url: str = _setting("", values.redis_url, "Redis for index and locks; empty: SQLite in DATA_DIR")
     queue_url: str = _setting(
-        "", values.redis_url, "Redis for batch work on many machines; empty: in process"
+        "", values.redis_url, "Redis for batch work on many machines; empty: the command does the work itself"
     )
     cache_max_bytes: int = _setting(10 * 1024**3, values.size(1024**2), "Most bytes kept in DATA_DIR")
     memory_cache_bytes: int = _setting(
-        128 * 1024**2, values.size(), "Most bytes of ready replies kept in memory, per process"
+        128 * 1024**2, values.size(), "Most bytes of replies kept in memory, per server process"
     )
     signing_keys: tuple[bytes, ...] = _setting(
         (), values.keys, "Hexadecimal keys, comma separated; the first signs, all verify", is_secret=True
@@ -105,11 +105,13 @@ class Settings:
     fetch_timeout: float = _setting(20.0, values.deadline, "Deadline of a fetch, retries included")
     fetch_connect_timeout: float = _setting(5.0, values.deadline, "Deadline of one connect")
     fetch_min_speed: int = _setting(
-        1024, values.speed, "Slowest transfer allowed over 10 s, a second; 0: any"
+        1024, values.speed, "Slowest transfer allowed, bytes per second over 10 s; 0: any"
     )
-    fetch_retries: int = _setting(2, values.whole(0, 20), "Further tries for failures that may pass")
-    fetch_concurrency: int = _setting(64, values.whole(1, 4096), "Fetches at once, per process")
-    fetch_per_host: int = _setting(8, values.whole(1, 4096), "Fetches at once from one host, per process")
+    fetch_retries: int = _setting(2, values.whole(0, 20), "Further tries after temporary failures")
+    fetch_concurrency: int = _setting(64, values.whole(1, 4096), "Fetches at once, per server process")
+    fetch_per_host: int = _setting(
+        8, values.whole(1, 4096), "Fetches at once from one host, per server process"
+    )
     max_redirects: int = _setting(5, values.whole(0, 20), "Redirects followed")
     max_source_bytes: int = _setting(32 * 1024**2, values.size(1), "Largest original")
     max_pixels: int = _setting(64_000_000, values.count, "Most pixels of a picture")
@@ -119,23 +121,25 @@ class Settings:
     max_article_bytes: int = _setting(8 * 1024**2, values.size(1), "Largest article")
     image_timeout: float = _setting(20.0, values.deadline, "Deadline of the work on one picture")
     queue_depth: int = _setting(
-        256, values.whole(1, 1_000_000), "Requests waiting for image work, per process"
+        256, values.whole(1, 1_000_000), "Requests that wait for image work, per server process"
     )
     min_ttl: float = _setting(
-        3600.0, values.seconds, "Shortest time that an original is served without asking again"
+        3600.0, values.seconds, "Shortest time that an original is served without asking its origin again"
     )
-    default_ttl: float = _setting(86400.0, values.seconds, "The same where the origin says nothing")
+    default_ttl: float = _setting(86400.0, values.seconds, "The same, where the origin states no time")
     stale_if_error: float = _setting(
-        7 * 86400.0, values.seconds, "How long a stale original serves while its origin fails"
+        7 * 86400.0, values.seconds, "How long a stale original is served while its origin fails"
     )
-    error_ttl: float = _setting(60.0, values.seconds, "How long a failure that may pass is remembered")
+    error_ttl: float = _setting(60.0, values.seconds, "How long a temporary failure is remembered")
     missing_ttl: float = _setting(600.0, values.seconds, "How long a missing or unusable image is remembered")
     allow_svg: bool = _setting(False, values.claim, "Pass SVG through, sanitised")
     redirect_assets: bool = _setting(
         False, values.claim, "Answer /assets with a redirect into the object store"
     )
-    log_format: Literal["text", "json"] = _setting("text", values.choice("text", "json"), "Form of log lines")
-    log_level: values.Level = _setting("info", values.level, "Least grave line that is logged")
+    log_format: Literal["text", "json"] = _setting(
+        "text", values.choice("text", "json"), "Format of log lines"
+    )
+    log_level: values.Level = _setting("info", values.level, "Lowest level that is logged")
 
     @property
     def listens_on_loopback(self) -> bool:
@@ -162,36 +166,36 @@ def read_settings(
     looks_around: bool = True,
     checks: Sequence[Callable[[Settings], Iterable[str]]] = (),
 ) -> Settings:
-    """Flags beat environment beats `*_FILE` twins beats the TOML file beats defaults.
+    """Reads all settings: flags beat the environment, which beats `*_FILE` twins, the TOML file and the defaults.
 
     environ: the environment; empty values count as not given.
     config: a TOML file; None: MEDIASVC_CONFIG, else mediasvc.toml in the current folder, else the user's file.
     flags: values given on the command line, by setting name; None values count as not given.
-    defaults: in the place of a setting's own, by its name.
+    defaults: values that replace a setting's own default, by its name.
     looks_around: whether mediasvc.toml or the user's file is read when `config` is None.
-    checks: what else can be wrong with settings; each gives its problems, with the variable first.
-    InvalidSettings names every problem at once, one a line, each with its variable.
+    checks: further checks; each yields its problems, with the variable first.
+    Raises InvalidSettings with every problem, one a line, each with its variable.
     """
     problems: list[str] = []
     known = {one.name for one in fields(Settings)}
-    told = dict(defaults or {})
+    given = dict(defaults or {})
     if config is not None or looks_around:
-        told.update(_from_toml(environ, config, known, problems))
-    told.update(_from_environment(environ, known, problems))
-    told.update((name, value) for name, value in (flags or {}).items() if value is not None)
-    values: dict[str, Any] = {}  # Any: each of its setting's type
+        given.update(_from_toml(environ, config, known, problems))
+    given.update(_from_environment(environ, known, problems))
+    given.update((name, value) for name, value in (flags or {}).items() if value is not None)
+    accepted: dict[str, Any] = {}  # Any: each of its setting's type
     wrong: set[str] = set()
     for one in fields(Settings):
-        if one.name in told:
+        if one.name in given:
             try:
-                values[one.name] = one.metadata["read"](told[one.name])
+                accepted[one.name] = one.metadata["read"](given[one.name])
             except ValueError as error:
-                # The rest is looked at all the same, with the default for this one, so that everything is told at once.
+                # The others are checked too, with the default for this one, so that all problems are reported together.
                 wrong.add(one.name)
-                shown = _OPTIONS.sub(r"\1hidden", _CREDENTIALS.sub("hidden@", str(told[one.name])))[:80]
+                shown = _OPTIONS.sub(r"\1hidden", _CREDENTIALS.sub("hidden@", str(given[one.name])))[:80]
                 got = "" if one.metadata["is_secret"] else f" (got {shown!r})"
                 problems.append(f"{PREFIX}{one.name.upper()}: {error}{got}")
-    settings = Settings(**values)
+    settings = Settings(**accepted)
     for check in (_find_problems, *checks):
         problems.extend(line for line in check(settings) if not _is_about(line, wrong))
     if problems:
@@ -226,8 +230,8 @@ def _from_environment(environ: Mapping[str, str], known: set[str], problems: lis
                 problems.append(f"{variable}: cannot read the file {environ[variable]}")
                 continue
             if not twins[target]:
-                # A secret that got lost on its way here must not open the door that it was to close.
-                problems.append(f"{variable}: there is nothing in the file {environ[variable]}")
+                # An empty secret would leave open what it should protect.
+                problems.append(f"{variable}: the file {environ[variable]} is empty")
         else:
             problems.append(f"{variable}: no such setting{_nearest(name, known)}")
     return twins | given
@@ -250,16 +254,16 @@ def _from_toml(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         problems.append(f"{path}: not valid TOML: {error}")
         return {}
-    values: dict[str, object] = {}
+    found: dict[str, object] = {}
     for key, value in table.items():
         name = key.lower().removeprefix(PREFIX.lower())
-        if name in values:
-            problems.append(f"{path}: {key}: stands there twice; keep one of them")
+        if name in found:
+            problems.append(f"{path}: {key}: is set twice; keep one of them")
         elif name in known:
-            values[name] = value
+            found[name] = value
         else:
             problems.append(f"{path}: {key}: no such setting{_nearest(name, known)}")
-    return values
+    return found
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
@@ -277,7 +281,7 @@ def _find_problems(settings: Settings) -> Iterator[str]:
 
 
 def find_exposure(settings: Settings) -> Iterator[str]:
-    """A problem where the service would answer strangers without any protection."""
+    """A problem where the service would answer strangers without protection."""
     if not settings.listens_on_loopback and not settings.signing_keys and settings.allow_unsigned is not True:
         yield (
             f"{PREFIX}HOST: {settings.host} can be reached from outside, and no signing key is set; "
@@ -316,7 +320,7 @@ def _bytes(count: int) -> str:
 
 
 def check_serving(settings: Settings) -> None:
-    """InvalidSettings where the service would answer strangers without any protection."""
+    """Raises InvalidSettings where the service would answer strangers without protection."""
     for problem in find_exposure(settings):
         raise InvalidSettings(problem)
 
@@ -344,7 +348,7 @@ def _is_ours_alone(folder: Path) -> bool:
 
 
 def pack(settings: Settings) -> dict[str, object]:
-    """Every value in a form that JSON holds, secrets included; unpack brings them back."""
+    """Every value in a form that JSON can store, secrets included; `unpack` reads it."""
     packed: dict[str, object] = {}
     for one in fields(Settings):
         value = getattr(settings, one.name)
@@ -360,12 +364,12 @@ def pack(settings: Settings) -> dict[str, object]:
 
 
 def unpack(packed: Mapping[str, object]) -> Settings:
-    """What pack made; nothing is read from the environment or from files. ValueError, KeyError on anything else."""
+    """The settings that `pack` wrote; reads no environment and no files. ValueError, KeyError for anything else."""
     read = {one.name: one.metadata["read"] for one in fields(Settings)}
-    values: dict[str, Any] = {  # Any: each of its setting's type
+    accepted: dict[str, Any] = {  # Any: each of its setting's type
         name: read[name](value) for name, value in packed.items() if value is not None
     }
-    return Settings(**values)
+    return Settings(**accepted)
 
 
 def describe(settings: Settings) -> dict[str, object]:

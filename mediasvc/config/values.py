@@ -1,6 +1,6 @@
-"""What may be written for a setting, and what it is then.
+"""Readers of setting values: each takes a value of the command line, the environment or TOML.
 
-A reader takes what the command line, the environment or TOML gave, and raises ValueError that says what to write.
+A reader returns the value in the setting's type, or raises ValueError with a message that says what to write.
 """
 
 import math
@@ -30,24 +30,27 @@ _LONGEST_S = 10 * 365 * 86400
 
 
 def text(value: object) -> str:
-    """As it stands."""
+    """The text unchanged."""
     if isinstance(value, str):
         return value
     raise ValueError("write a text")
 
 
 def url(*schemes: str, must_name_host: bool = True) -> Callable[[object], str]:
-    """A text that begins with one of the schemes, or is empty. must_name_host: or bucket, or container."""
+    """A reader of URLs with one of the schemes; an empty text is allowed.
+
+    must_name_host: whether a URL without host (bucket, container) is refused.
+    """
     begins = tuple(f"{scheme}://" for scheme in schemes)
 
     def read(value: object) -> str:
-        told = text(value)
-        if told and not told.startswith(begins):
+        given = text(value)
+        if given and not given.startswith(begins):
             raise ValueError(f"write a URL that begins with {' or '.join(begins)}")
-        host = _host(told) if told else None
+        host = _host(given) if given else None
         if host == "" and must_name_host:
             raise ValueError(f"write a URL with a name behind {' or '.join(begins)}")
-        return told
+        return given
 
     return read
 
@@ -56,9 +59,9 @@ _redis_url = url("redis", "rediss", "unix", must_name_host=False)
 
 
 def redis_url(value: object) -> str:
-    """The address of a Redis, or empty."""
-    told = _redis_url(value)
-    parts = urlsplit(told)
+    """The URL of a Redis, or empty."""
+    given = _redis_url(value)
+    parts = urlsplit(given)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     in_path = "" if parts.scheme == "unix" else parts.path.strip("/")
     if not re.fullmatch(r"[0-9]+", in_path or options.get("db", "0")) or parts.fragment:
@@ -67,26 +70,26 @@ def redis_url(value: object) -> str:
         )
     if unknown := sorted(options.keys() - _REDIS_OPTIONS):
         raise ValueError(f"{unknown[0]} is none of {', '.join(sorted(_REDIS_OPTIONS))}")
-    return told
+    return given
 
 
 def public_url(value: object) -> str:
-    """An address without a slash at its end, or empty. It goes into articles, where nothing in it may end it."""
-    told = text(value)
-    if told:
-        parts = urlsplit(told)
+    """An address without a slash at its end, or empty. Articles contain it, so it has no character that could end a value."""
+    given = text(value)
+    if given:
+        parts = urlsplit(given)
         is_whole = (
-            parts.scheme in {"http", "https"} and _host(told) and not parts.query and not parts.fragment
+            parts.scheme in {"http", "https"} and _host(given) and not parts.query and not parts.fragment
         )
-        if not is_whole or not told.isprintable() or _ENDS_A_URL.search(told):
+        if not is_whole or not given.isprintable() or _ENDS_A_URL.search(given):
             raise ValueError("write an address such as https://media.example.org, without query")
-    return told.rstrip("/")
+    return given.rstrip("/")
 
 
-def _host(told: str) -> str:
-    """ "" where the URL has none. ValueError where host or port cannot be read, as when a password is not encoded."""
+def _host(given: str) -> str:
+    """The host of a URL, "" without one. ValueError where it cannot be read, as when a password is not percent-encoded."""
     try:
-        parts = urlsplit(told)
+        parts = urlsplit(given)
         _ = parts.port  # reads it
     except ValueError:
         raise ValueError(
@@ -96,15 +99,15 @@ def _host(told: str) -> str:
 
 
 def token(value: object) -> str:
-    """A text that a header can carry, or empty; blanks at its ends are dropped, as they are from the header."""
-    told = text(value)
-    if told and not (told.strip() and told.strip().isprintable()):
+    """A text that a header can contain, or empty; blanks at its ends are dropped, as HTTP drops them."""
+    given = text(value)
+    if given and not (given.strip() and given.strip().isprintable()):
         raise ValueError("write a token of visible characters, such as the output of openssl rand -hex 24")
-    return told.strip()
+    return given.strip()
 
 
 def path(value: object) -> Path:
-    """Of a file or a folder; `~` is the user's own."""
+    """The path of a file or folder; `~` is the home folder."""
     if isinstance(value, str | Path) and "\0" not in str(value):
         try:
             return Path(value).expanduser()
@@ -114,7 +117,7 @@ def path(value: object) -> Path:
 
 
 def whole(least: int, most: int | None = None) -> Callable[[object], int]:
-    """A whole number within bounds."""
+    """A reader of whole numbers within bounds."""
     bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
     highest = math.inf if most is None else most
 
@@ -133,23 +136,23 @@ def whole(least: int, most: int | None = None) -> Callable[[object], int]:
 
 
 def size(least: int = 0) -> Callable[[object], int]:
-    """Bytes, of which "10MiB" has many."""
+    """A reader of sizes in bytes, such as "10MiB"."""
     read = whole(least)
     return lambda value: read(parse_bytes(value))
 
 
 def speed(value: object) -> int:
-    """Bytes a second, such as "1KiB/s"."""
+    """Bytes per second, such as "1KiB/s"."""
     return whole(0)(parse_speed(value))
 
 
 def count(value: object) -> int:
-    """At least one; "64M" are millions."""
+    """A number of at least 1; "64M" means millions."""
     return whole(1)(parse_count(value))
 
 
 def seconds(value: object) -> float:
-    """A duration such as "30s", of ten years at most; 0 is one."""
+    """A duration such as "30s", from 0 to ten years."""
     number = parse_duration(value)
     if isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number <= _LONGEST_S:
         return float(number)
@@ -165,15 +168,15 @@ def deadline(value: object) -> float:
 
 
 def claim(value: object) -> bool:
-    """Yes or no, as people write them."""
-    told = str(value).lower() if isinstance(value, str | int) else ""
-    if told in _TRUE or told in _FALSE:
-        return told in _TRUE
+    """True or false, also as yes and no, on and off, 1 and 0."""
+    given = str(value).lower() if isinstance(value, str | int) else ""
+    if given in _TRUE or given in _FALSE:
+        return given in _TRUE
     raise ValueError("write true or false")
 
 
 def choice(*words: Word) -> Callable[[object], Word]:
-    """One of some words."""
+    """A reader of one of these words."""
 
     def read(value: object) -> Word:
         for word in words:
@@ -185,7 +188,7 @@ def choice(*words: Word) -> Callable[[object], Word]:
 
 
 def level(value: object) -> Level:
-    """Of log lines, in small letters or large ones."""
+    """A log level, in lower or upper case."""
     read: Callable[[object], Level] = choice("debug", "info", "warning", "error")
     return read(value.lower() if isinstance(value, str) else value)
 
@@ -209,7 +212,7 @@ def networks(value: object) -> tuple[Network, ...]:
 
 
 def keys(value: object) -> tuple[bytes, ...]:
-    """Secrets in hexadecimal, comma separated; what is wrong is not repeated."""
+    """Secrets in hexadecimal, comma separated; the error does not repeat them."""
     try:
         return tuple(bytes.fromhex(text(part)) for part in _parts(value))
     except ValueError:

@@ -213,7 +213,10 @@ def test_a_secret_that_got_lost_does_not_count_as_none(
     with pytest.raises(InvalidSettings) as caught:
         read_settings(os.environ)
 
-    assert str(caught.value).startswith("MEDIASVC_API_TOKEN_FILE: there is nothing in the file ")
+    assert (
+        str(caught.value)
+        == f"MEDIASVC_API_TOKEN_FILE: the file {os.environ['MEDIASVC_API_TOKEN_FILE']} is empty"
+    )
 
 
 @pytest.mark.parametrize(
@@ -328,7 +331,7 @@ def test_a_settings_file_that_is_named_must_be_there() -> None:
 def test_a_setting_that_stands_twice_in_the_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "mediasvc.toml").write_text("port = 1\nMEDIASVC_PORT = 2\n")
 
-    with pytest.raises(InvalidSettings, match="MEDIASVC_PORT: stands there twice"):
+    with pytest.raises(InvalidSettings, match="MEDIASVC_PORT: is set twice"):
         read_settings(os.environ)
 
 
