@@ -1,4 +1,4 @@
-"""A stream of small notes in Redis that every process of every machine follows."""
+"""A stream of small notes in Redis, followed by every process of every machine."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,16 +9,16 @@ from redis.exceptions import ResponseError
 _KEPT: Final = 10_000
 _TTL_S: Final = 30 * 24 * 3600
 _READ: Final = 1000
-# The ids of a stream are two numbers of so many bits: milliseconds of Redis's clock, and a count within one.
+# An id of a stream is two numbers of 64 bits: milliseconds of Redis's clock, and a count within one.
 _BITS: Final = 64
-# What nothing can be added to: a key of another type, and a stream whose last id is the last there is.
+# Errors of a key that takes no note: it has another type, or is a stream with the last possible id.
 _SPOILT: Final = ("WRONGTYPE", "exhausted")
 
 Note = Mapping[Any, Any]  # bytes to bytes; the library's types allow for more
 
 
-async def tell(client: Redis, key: str, note: dict[Any, Any]) -> None:  # Any: as Note
-    """Adds a note; what is no stream, or can take none, makes room."""
+async def add(client: Redis, key: str, note: dict[Any, Any]) -> None:  # Any: as Note
+    """Adds a note. A key that is no stream, or takes no more notes, is replaced."""
     try:
         await client.xadd(key, note, maxlen=_KEPT, approximate=True)
     except ResponseError as error:
@@ -30,10 +30,10 @@ async def tell(client: Redis, key: str, note: dict[Any, Any]) -> None:  # Any: a
 
 
 async def since(client: Redis, key: str, cursor: int | None) -> tuple[int, list[Note]]:
-    """A new cursor, and what was told since the cursor; None: since now.
+    """(new cursor, notes added since the cursor).
 
-    Cursors are of the clock of Redis, so that they still count after it was emptied; where that clock was set back
-    meanwhile, all that is there is told again.
+    cursor: from an earlier call; None: from now on. A cursor is a time of Redis's clock, so it still holds after Redis
+    was emptied. Where that clock was set back, all notes are given again.
     """
     if cursor is None:
         last = await client.xrevrange(key, count=1)
@@ -48,7 +48,7 @@ async def since(client: Redis, key: str, cursor: int | None) -> tuple[int, list[
 
 
 async def _after(client: Redis, key: str, cursor: int) -> tuple[list[tuple[int, Note]], int | None]:
-    """The next ones, and the id of the last one there is."""
+    """The next notes, and the id of the last note in the stream."""
     milliseconds, count = divmod(cursor, 1 << _BITS)
     async with client.pipeline(transaction=False) as pipe:
         pipe.xrange(key, min=f"{milliseconds}-{count}", count=_READ)  # with that one, if it is there

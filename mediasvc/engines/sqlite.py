@@ -36,11 +36,11 @@ class _Write:
 
 
 class Database:
-    """A file that is never fatal: a damaged one is set aside and begun anew, trouble is StoreFailed until it ends.
+    """A file whose trouble never ends the program: a damaged one is set aside and made anew, other trouble is StoreFailed.
 
     migrations: SQL scripts; the file's user_version says how many of them it has seen.
     durable: a write has reached the disk, not only the system, when it returns (fsync per group).
-    Nothing is opened before the first use. Safe for several processes, and after kill -9 of any.
+    Opens nothing before the first use. Safe for several processes, and after kill -9 of any of them.
     """
 
     def __init__(self, path: Path, migrations: Sequence[str], *, name: str, durable: bool) -> None:
@@ -60,7 +60,7 @@ class Database:
         self.trouble: str | None = None
 
     async def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Every row. Runs on the caller's thread: only for look-ups by key and small pages.
+        """Every row. Runs on the caller's thread, so only for look-ups by key and small pages.
 
         Raises StoreFailed.
         """
@@ -76,11 +76,11 @@ class Database:
             self._close_reader()
             if not (_is_busy(error) or _is_damage(error)):
                 raise self._failed(error, "read") from error
-        # Busy or damaged: the writer's thread can wait, and knows how to begin anew.
+        # Busy or damaged: the writer's thread can wait, and can replace a damaged file.
         return await self.write(lambda connection: connection.execute(sql, parameters).fetchall())
 
     async def survey(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """As read, for what looks at many rows: on a thread and a connection of its own. Raises StoreFailed."""
+        """As read, for queries over many rows: on a thread and a connection of its own. Raises StoreFailed."""
 
         def look() -> list[Row]:
             connection, _ = self._open(_WRITE_BUSY_S)
@@ -95,10 +95,11 @@ class Database:
             raise self._failed(error, "read") from error
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What work returned, once its group is committed.
+        """The result of work, once its group is committed.
 
-        work: run on the writer's thread inside a transaction, perhaps more than once; an exception of its own
-        undoes only itself. Raises StoreFailed.
+        work: runs on the writer's thread inside a transaction, perhaps more than once. Its own exception undoes only
+        its own changes.
+        Raises StoreFailed.
         """
         if self._closed:
             raise StoreFailed(f"the {self._name} is closed")
@@ -121,7 +122,7 @@ class Database:
         return None
 
     async def close(self) -> None:
-        """Ends after everything asked before is committed."""
+        """Returns when all earlier writes are committed."""
         self._closed = True
         if self._thread is not None:
             self._queue.put(None)
@@ -132,7 +133,7 @@ class Database:
     # In the caller's thread.
 
     async def _look_at_file(self) -> None:
-        """Opens the reader, anew when the path now holds another file than the one that is open."""
+        """Opens the reader, again where the path now has another file."""
         self._look_again_at = time.monotonic() + _LOOK_AGAIN_S
         if self._reader is not None and _inode(self._path) == self._reader_inode:
             return
@@ -140,7 +141,7 @@ class Database:
         reader, inode = await asyncio.to_thread(self._open, _READ_BUSY_S)
         if self._reader is None and not self._closed:
             self._reader, self._reader_inode = reader, inode
-        else:  # somebody else was quicker
+        else:  # another task was quicker
             reader.close()
 
     def _close_reader(self) -> None:
@@ -292,7 +293,7 @@ def _deliver(writes: list[_Write], outcomes: list[Any]) -> None:
     for write, outcome in zip(writes, outcomes, strict=True):
         by_loop.setdefault(write.loop, []).append((write.future, outcome))
     for loop, settled in by_loop.items():
-        with suppress(RuntimeError):  # that loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # that loop is closed, and no caller waits
             loop.call_soon_threadsafe(_settle, settled)
 
 

@@ -32,7 +32,7 @@ _SMALL_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class ImageInfo:
+class OriginalInfo:
     """What is known of an original; sizes in pixels as shown, after orientation."""
 
     origin: SourceUrl
@@ -254,10 +254,10 @@ class Images:
             return None
         return asset_name(record.digest, record.format) if isinstance(record, IndexedThumbnail) else None
 
-    async def info(self, address: str) -> ImageInfo:
+    async def info(self, address: str) -> OriginalInfo:
         """What there is to know of the image behind an address; fetches it where needed."""
         original = await self.obtain(address)
-        return ImageInfo(
+        return OriginalInfo(
             origin=original.url,
             digest=original.digest,
             format=original.picture.format,

@@ -22,7 +22,7 @@ _ZSTD_WINDOW_LOG: Final = 23
 """8 MiB, the most that the content coding may ask for (RFC 9659)."""
 
 
-class _Engine(Protocol):
+class _Decompressor(Protocol):
     """One decompressor. decode raises one of `errors` for a broken stream.
 
     is_whole: the stream has ended.
@@ -50,7 +50,7 @@ class Decoder:
     can.
     """
 
-    def __init__(self, engine: _Engine, max_bytes: int) -> None:
+    def __init__(self, engine: _Decompressor, max_bytes: int) -> None:
         self._engine = engine
         self._max_bytes = max_bytes
         self._arrived = 0
@@ -164,7 +164,7 @@ class _Zstd:
         return self._inner.decompress(piece, _STEP_BYTES), self._inner.unused_data
 
 
-_ENGINES: Final[Mapping[str, Callable[[], _Engine]]] = {
+_ENGINES: Final[Mapping[str, Callable[[], _Decompressor]]] = {
     "gzip": lambda: _Zlib(is_gzip=True),
     "x-gzip": lambda: _Zlib(is_gzip=True),
     "deflate": lambda: _Zlib(is_gzip=False),

@@ -73,7 +73,7 @@ class RedisIndex:
     """
 
     def __init__(self, link: RedisLink) -> None:
-        """link: closed by whoever made it."""
+        """link: closed by the caller."""
         self._link = link
         self._samples = Samples(link, self._key("s", ""), self._key("r", ""), _PLACEHOLDER)
 
@@ -107,7 +107,7 @@ class RedisIndex:
     ) -> None:
         """See Index. Thumbnails of a blob that no URL has any more end with their own time.
 
-        since: looked up and stored in two steps; a purge between them is seen by whoever watches for purges.
+        since: looked up and stored in two steps; processes that follow purges see one between the steps.
         """
         if since is not None and await self._was_purged(entry.url, since):
             return
@@ -178,7 +178,7 @@ class RedisIndex:
         if entry is not None and entry.digest is not None:
             freed = await self._drop(entry.digest, key)
         note: dict[Any, Any] = {"url": url.encode("utf-8", "surrogatepass"), "digests": " ".join(freed)}
-        await self._link.ask("write", lambda client: redis_stream.tell(client, self._key("news"), note))
+        await self._link.ask("write", lambda client: redis_stream.add(client, self._key("news"), note))
         return freed
 
     async def purges(self, cursor: int | None) -> tuple[int, tuple[Purged, ...]]:
@@ -198,7 +198,7 @@ class RedisIndex:
             since = following
 
     async def count(self, tally: Tally) -> None:
-        """See Index. Begins anew when nobody has asked for a month."""
+        """See Index. Starts at zero after a month without requests."""
         key = self._key("tally")
 
         def fill(pipe: Pipeline) -> None:
