@@ -33,14 +33,17 @@ ADMISSION = web.AppKey("admission", Admission)
 OBSERVER = web.AppKey("observer", Observer)
 
 _REPORT_EVERY_S = 1.0
-# Hits and misses are told to the index more seldom: that writes to a disk or to Redis.
+# Hits and misses are reported to the index less often, because that writes to a disk or to Redis.
 _REPORTS_A_COUNT = 5
 
 
 def create_app(settings: Settings, parts: Parts, purge_token: PurgeToken) -> web.Application:
-    """Every route over opened parts. The server that runs it takes its fast_path, admission and observer from it."""
+    """The application with every route. The server process takes its fast path, admission and observer from it.
+
+    purge_token: shared with all server processes of the replica.
+    """
     ids = RequestIds()
-    # What waits for image work, and what waits for origins.
+    # As many as may wait for image work, plus as many as may wait for origins.
     admission = Admission(settings.queue_depth + settings.fetch_concurrency)
     memory = Memory(settings.memory_cache_bytes)
     trace = tracing.middleware()
@@ -129,7 +132,10 @@ def _own_hosts(settings: Settings) -> OwnHosts:
 
 
 def _add(app: web.Application, name: str, method: str, path: str, handler: Handler) -> None:
-    """name: of the route in metrics and log. GET brings HEAD with it."""
+    """Adds a route; GET includes HEAD.
+
+    name: of the route in metrics and log.
+    """
     resource = app.router.add_resource(path, name=name)
     for one in ("GET", "HEAD") if method == "GET" else (method,):
         resource.add_route(one, handler, expect_handler=bodies.expect_continue)

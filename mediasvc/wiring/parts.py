@@ -1,4 +1,4 @@
-"""Picks concrete parts and joins them, on top of the records; nobody else does."""
+"""Opens and joins every part, on top of the records."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,7 +29,7 @@ _TRIM_EVERY_S = 2.0
 class Parts:
     """Everything that a door needs, opened.
 
-    begin_work: starts image processes and opens connections, where that was put off; as often as one likes.
+    begin_work: starts image processes and opens connections where `open_parts` did not; further calls do nothing.
     """
 
     images: Images
@@ -49,12 +49,14 @@ async def open_parts(
     image_work: bool = True,
     reports_engines: bool = True,
 ) -> AsyncIterator[Parts]:
-    """Every part, opened in order and closed in reverse.
+    """Opens every part in order, and closes them in reverse.
 
-    records: where the caller has them open already. image_processes: None is one for each core. image_work False, for
-    callers that perhaps only look things up: connections and tidying up wait until work begins, and image processes
-    until there is an image for them. reports_engines: whether libraries that cannot be used are logged.
-    InvalidSettings, StoreFailed.
+    records: given where the caller has opened them already.
+    image_processes: how many; None is one for each core.
+    image_work: False for callers that may only look things up. Connections and tidying up then wait until work begins,
+        and image processes until there is an image for them.
+    reports_engines: whether libraries that cannot be used are logged.
+    Raises InvalidSettings, StoreFailed.
     """
     addresses = policies.make_addresses(settings)
     headers = policies.host_headers(settings)
@@ -85,7 +87,7 @@ async def open_parts(
         fetcher = Fetcher(
             addresses.policy, fetch_rules, headers, connections, via=policies.via_name(settings)
         )
-        # Closed in their turn, however late they were opened.
+        # A stack of its own: what is opened late is closed in its turn all the same.
         at_work = await stack.enter_async_context(AsyncExitStack())
         flights = SingleFlight(records.locks)
         stack.push_async_callback(flights.close)
@@ -135,8 +137,10 @@ def _open_remote_store(url: str) -> RemoteStore:
 
 
 async def _tidy(blobs: Blobs, index: Index) -> None:
-    """Removes leftovers of killed processes and rows past their time, once; then keeps evicting down to the limit,
-    since pinned blobs stay at first. Runs in the background."""
+    """Runs in the background: removes leftovers of killed processes and expired rows once, then evicts again and again.
+
+    Eviction has to be repeated because blobs that are pinned at first stay.
+    """
     try:
         await blobs.sweep()
         await index.prune()

@@ -1,4 +1,4 @@
-"""What is known already, opened: all that a run needs which finds every article done."""
+"""Opens the records: index, locks and journal, which are all that a run needs when it finds every article done."""
 
 import hashlib
 import socket
@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mediasvc import wiring
 from mediasvc.config import places
@@ -17,9 +16,6 @@ from mediasvc.effects.journal import Journal, SqliteJournal
 from mediasvc.effects.locks import Locks
 from mediasvc.effects.locks.files import FileLocks
 from mediasvc.errors import InvalidSettings
-
-if TYPE_CHECKING:
-    from mediasvc.effects.blobs.file_store import FileBlobs
 
 # A change of any of these can turn a permanent failure into a success.
 _FINGERPRINTED = (
@@ -40,8 +36,12 @@ _FINGERPRINTED = (
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """locks: of work on one image, as far as the index reaches. turns: for runs over one folder, of this machine as
-    is the journal."""
+    """The opened records.
+
+    locks: one for each image that is being worked on, shared by all users of the index.
+    journal: finished articles, of this machine.
+    turns: one lock for each folder that runs rewrite in place, of this machine.
+    """
 
     index: Index
     locks: Locks
@@ -60,7 +60,10 @@ def _open_journal_folder(settings: Settings) -> Path:
 
 @asynccontextmanager
 async def open_records(settings: Settings) -> AsyncIterator[Records]:
-    """InvalidSettings where the data folder cannot be made. Files in it are opened when they are first asked."""
+    """Opens the records; their files are opened when they are first used.
+
+    Raises InvalidSettings where the data folder cannot be made.
+    """
     make_data_dir(settings)
     async with AsyncExitStack() as stack:
         index, locks = _shared_or_local(settings, stack)
@@ -72,11 +75,11 @@ async def open_records(settings: Settings) -> AsyncIterator[Records]:
 
 
 @asynccontextmanager
-async def open_local_blobs(settings: Settings) -> "AsyncIterator[FileBlobs]":
-    """The folder of blobs on this machine: all there are, or those of an object store that were used last.
+async def open_local_blobs(settings: Settings) -> "AsyncIterator[wiring.FileBlobs]":
+    """The folder of blobs on this machine: all blobs, or a cache of the object store.
 
-    Every store has one of its own, for what lies in it counts as being in the store.
-    InvalidSettings where the data folder cannot be made.
+    Each object store has a folder of its own, because a blob in the folder counts as stored there.
+    Raises InvalidSettings where the data folder cannot be made.
     """
     make_data_dir(settings)
     of_store = f"-{hashlib.sha256(settings.store_url.encode()).hexdigest()[:8]}" if settings.store_url else ""
@@ -88,7 +91,7 @@ async def open_local_blobs(settings: Settings) -> "AsyncIterator[FileBlobs]":
 
 
 def store_name(settings: Settings) -> str:
-    """Equal for two programs that find each other's blobs."""
+    """A name of the store, equal for two programs that can read each other's blobs."""
     return settings.store_url or f"{socket.gethostname()}:{settings.data_dir.resolve()}"
 
 
@@ -101,7 +104,7 @@ def fetch_fingerprint(settings: Settings) -> str:
 
 
 def _shared_or_local(settings: Settings, stack: AsyncExitStack) -> tuple[Index, Locks]:
-    """Index and locks in Redis, for any number of machines, or in the data folder, for this one."""
+    """Index and locks in Redis, shared by many machines, or in the data folder, for this machine."""
     index: Index
     locks: Locks
     if settings.index_url:

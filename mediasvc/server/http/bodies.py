@@ -12,12 +12,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from mediasvc.errors import BodyTooLarge, InvalidRequest, Overloaded, RequestTimeout
 
-# Long enough for 8 MiB over a poor line.
+# Enough for 8 MiB over a slow line.
 _TIMEOUT_S = 60.0
 
 
 class Bodies:
-    """Reads bodies, and bounds what all that are being read or worked on take together."""
+    """Reads bodies, and bounds the memory of all bodies that are being read or worked on."""
 
     def __init__(self, most_bytes_together: int) -> None:
         self._most = most_bytes_together
@@ -25,7 +25,7 @@ class Bodies:
 
     @asynccontextmanager
     async def read(self, request: web.Request, most_bytes: int) -> AsyncIterator[bytes]:
-        """The whole body; it counts until the block ends.
+        """The whole body, which counts until the block ends.
 
         BodyTooLarge, RequestTimeout, Overloaded; InvalidRequest where it breaks off or comes encoded.
         """
@@ -63,12 +63,12 @@ class Bodies:
         if share.bytes > most_bytes:
             raise _too_large(most_bytes)
         if self._held > self._most:
-            raise Overloaded("too many large bodies at once; ask again", retry_after_s=1)
+            raise Overloaded("too many large bodies at once; try again", retry_after_s=1)
 
 
 @dataclass(slots=True)
 class _Share:
-    """What one body takes of the whole."""
+    """The share of one body in the memory of all."""
 
     bytes: int = 0
 
@@ -79,7 +79,7 @@ def _too_large(most_bytes: int) -> BodyTooLarge:
 
 def parse_object(body: bytes, names: frozenset[str]) -> dict[str, Any]:
     """A JSON object with no other members than these; null counts as not given. InvalidRequest."""
-    # Any: JSON; each member is checked by who asks for it
+    # Any: JSON; callers check each member
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -1,13 +1,13 @@
-"""Ready replies in memory, bounded by their bytes, so that a hit touches no disk and takes no lock."""
+"""The memory cache: whole replies, bounded by their bytes, so that a hit needs no disk and no lock."""
 
 from collections import OrderedDict, defaultdict
 
 from mediasvc.server.http.accept import Accepts
-from mediasvc.server.http.representation import Ready
+from mediasvc.server.http.representation import ReadyReply
 
-# What an entry costs beside its body: two serialised heads, the key, the objects.
+# Overhead of an entry: two serialised heads, the key, the objects.
 _OVERHEAD_BYTES = 2048
-# Larger replies go from file to socket in the kernel; and a few large ones would push out all that is hot.
+# The kernel sends larger replies from file to socket; and a few of them would evict everything else.
 _LARGEST_BYTES = 1024 * 1024
 _LARGEST_SHARE = 8
 
@@ -16,20 +16,19 @@ _Picture = tuple[str, Accepts]
 
 
 class Memory:
-    """Second chance: a reply that was asked for since it was last looked at survives one round of eviction.
+    """A second-chance cache: a reply that was requested since its last check survives one round of eviction.
 
-    That costs a hit one assignment, where least-recently-used would cost it a reordering.
-    Belongs to one event loop.
+    A hit costs one assignment, where least-recently-used would cost a reordering. Belongs to one event loop.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        """max_bytes: of bodies and what they cost beside; 0 keeps nothing."""
+        """max_bytes: of bodies and their overhead; 0 keeps nothing."""
         self.max_bytes = max_bytes
         self.largest = min(_LARGEST_BYTES, max_bytes // _LARGEST_SHARE)
         self.bytes = 0
         self.generation = 0
         self.evictions = 0
-        self._entries: OrderedDict[Key, Ready] = OrderedDict()
+        self._entries: OrderedDict[Key, ReadyReply] = OrderedDict()
         self._keys: defaultdict[str, set[Key]] = defaultdict(set)
         # The one request target under which each picture is kept; the last one that was asked for.
         self._spellings: dict[_Picture, Key] = {}
@@ -37,7 +36,7 @@ class Memory:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, target: bytes, accepts: Accepts, now: float) -> Ready | None:
+    def get(self, target: bytes, accepts: Accepts, now: float) -> ReadyReply | None:
         """The fresh reply to a request target (path and query as sent). now: epoch seconds."""
         ready = self._entries.get(target) or self._entries.get((target, accepts))
         if ready is None:
@@ -48,10 +47,10 @@ class Memory:
         ready.visited = True
         return ready
 
-    def put(self, target: bytes, accepts: Accepts, ready: Ready, generation: int) -> None:
+    def put(self, target: bytes, accepts: Accepts, ready: ReadyReply, generation: int) -> None:
         """Keeps a reply under its request target, instead of the target of the same picture that was spelled otherwise.
 
-        generation: what it was when the work on this reply began; after a purge since then nothing is kept.
+        generation: that of the cache when the work on this reply began; nothing is kept if a purge followed.
         """
         cost = _cost(target, ready)
         if generation != self.generation or cost > self.largest:
@@ -69,7 +68,7 @@ class Memory:
             self._evict()
 
     def forget(self, origin: str) -> None:
-        """Drops every reply made from a source URL that was purged, and all assets: their origin is not known."""
+        """Drops every reply made from a purged source URL, and all assets, because their origin is unknown."""
         self.generation += 1
         for name in (origin, ""):
             for key in tuple(self._keys.get(name, ())):
@@ -105,9 +104,9 @@ class Memory:
             del self._keys[ready.origin]
 
 
-def _name(key: Key, ready: Ready) -> _Picture:
+def _name(key: Key, ready: ReadyReply) -> _Picture:
     return ready.picture, key[1] if isinstance(key, tuple) else None
 
 
-def _cost(target: bytes, ready: Ready) -> int:
+def _cost(target: bytes, ready: ReadyReply) -> int:
     return len(ready.body) + len(target) + _OVERHEAD_BYTES

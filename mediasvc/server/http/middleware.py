@@ -1,4 +1,4 @@
-"""Around every request: its id, its time in the metrics and the log, its failure as a problem, common headers."""
+"""The middleware around every request: its id, metrics and log line, its failure as a problem, common headers."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from mediasvc.server.purges import PurgeFeed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# Routes by name: what their log line is called. Those that machines ask every few seconds are only for debugging.
+# Log events by route name, for success and failure. Routes that machines ask every few seconds are logged as debug.
 _EVENTS = {
     "img": ("image.served", "image.failed"),
     "image": ("image.served", "image.failed"),
@@ -37,7 +37,7 @@ _BUG = "this is a bug in mediasvc; the log has it under the request id"
 
 
 class Observer:
-    """The one middleware. It knows no route by itself; handlers leave `host` and `cache` on the request for the log.
+    """The one middleware. It knows no routes; handlers leave `host` and `cache` on the request for the log.
 
     hosts: the Host headers that are answered.
     purges: what other processes purged is dropped before a request is answered.
@@ -62,14 +62,14 @@ class Observer:
 
     @web.middleware
     async def observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Runs a handler; every expected failure becomes a reply, every other one an entry in the log and a 500."""
+        """Runs a handler. An expected failure becomes its reply, every other one a log entry and a 500."""
         started = time.perf_counter()
         given = request.headers.get("X-Request-ID", "")
         request_id = given if REQUEST_ID.match(given.encode("utf-8", "replace")) else self.ids.next()
         logs.request_id.set(request_id)
         route = request.match_info.route.name or "unknown"
         code = ""
-        status = 499  # the client left: what the log and the metrics say where no reply comes of it
+        status = 499  # logged and counted where the client leaves before the reply
         metrics.http_in_progress.inc()
         try:
             try:
@@ -98,7 +98,7 @@ class Observer:
         return reply
 
     def _measures(self, route: str, status: int) -> tuple[Counter, Histogram]:
-        """The metrics of a route and status; finding them by their labels each time would cost as much as counting."""
+        """The metrics of a route and status, kept because finding them by labels costs as much as counting."""
         found = self._known.get((route, status))
         if found is None:
             found = (metrics.http_requests.labels(route, str(status)), metrics.http_duration_s.labels(route))
@@ -139,7 +139,7 @@ class Observer:
     def _of_router(
         self, request: web.Request, error: web.HTTPException, request_id: str
     ) -> tuple[web.Response, str]:
-        """No such route, no such method, or a preflight, which is what OPTIONS on a known route is."""
+        """The reply where no route or no method matches, and to OPTIONS on a known route, which is a preflight."""
         if isinstance(error, web.HTTPMethodNotAllowed):
             allowed = ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))
             if request.method == "OPTIONS":

@@ -1,11 +1,11 @@
-"""What the headers of an image reply say, and a reply that is ready to be sent again."""
+"""The headers of an image reply, and replies that are kept for sending again."""
 
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
 
 SERVER = "mediasvc"
-# On every reply, whichever route and status. The page and the documentation set a CSP of their own.
+# On every reply of every route and status. The web page and /docs set a CSP of their own.
 COMMON_HEADERS: tuple[tuple[str, str], ...] = (
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "default-src 'none'; sandbox"),
@@ -30,9 +30,10 @@ def http_date(second: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How long others may keep a reply, in epoch seconds; the later moments may equal the first.
+    """How long caches may keep a reply, in epoch seconds; the later moments may equal the first.
 
-    revalidate_until: it may be served stale while it is asked for again. stale_until: while we fail.
+    revalidate_until: until then a stale reply may be served while it is revalidated.
+    stale_until: until then a stale reply may be served while revalidation fails.
     """
 
     expires_at: float
@@ -57,10 +58,13 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """What is known of the bytes that answer, before they are at hand.
+    """Facts about the bytes of a reply, known before they are read.
 
-    etag: with its quotes. filename: content-derived, never the client's. modified_s: epoch seconds.
-    caching: Freshness, or a fixed Cache-Control value. varies: another Accept may get other bytes.
+    etag: with its quotes.
+    filename: derived from the content, never from the request.
+    modified_s: epoch seconds.
+    caching: Freshness, or a fixed Cache-Control value.
+    varies: whether another Accept header may get other bytes.
     """
 
     etag: str
@@ -90,8 +94,8 @@ class Representation:
 
 
 @dataclass(slots=True, eq=False)
-class Ready:
-    """A whole reply in memory, for as long as it is fresh.
+class ReadyReply:
+    """A whole reply that the memory cache keeps while it is fresh.
 
     origin: the source URL it was made from; empty for assets, which are named by their content.
     expires_at: epoch seconds.

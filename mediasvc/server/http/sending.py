@@ -19,7 +19,7 @@ from mediasvc.server.http import problem
 from mediasvc.server.http.representation import Representation
 
 _STEP_BYTES = 4 * 1024 * 1024
-# A client that takes nothing for so long is gone.
+# A client that reads nothing for this long has left.
 _STALL_TIMEOUT_S = 60.0
 
 
@@ -107,7 +107,7 @@ class FileReply(web.StreamResponse):
     ) -> None:
         super().__init__(status=status, headers=headers)
         self._file = file
-        self._place = start
+        self._position = start
         self._left = count
         self.content_length = count
 
@@ -132,7 +132,7 @@ class FileReply(web.StreamResponse):
                 await _writable(loop, socket_fd)
             while self._left:
                 step = loop.run_in_executor(
-                    None, _fill, socket_fd, self._file.fileno(), self._place, min(self._left, _STEP_BYTES)
+                    None, _fill, socket_fd, self._file.fileno(), self._position, min(self._left, _STEP_BYTES)
                 )
                 try:
                     sent = await asyncio.shield(step)
@@ -144,16 +144,16 @@ class FileReply(web.StreamResponse):
                     continue
                 if not sent:
                     raise ConnectionResetError("the file became shorter while it was being sent")
-                self._place += sent
+                self._position += sent
                 self._left -= sent
         finally:
             os.close(socket_fd)
 
 
-def _fill(socket_fd: int, file_fd: int, place: int, count: int) -> int | None:
-    """Bytes sent; None: the socket takes no more at the moment. In a thread, for the disk may be slow."""
+def _fill(socket_fd: int, file_fd: int, position: int, count: int) -> int | None:
+    """The number of bytes sent; None: the socket is full. Runs in a thread, because the disk may be slow."""
     try:
-        return os.sendfile(socket_fd, file_fd, place, count)
+        return os.sendfile(socket_fd, file_fd, position, count)
     except BlockingIOError:
         return None
 

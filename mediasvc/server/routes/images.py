@@ -26,7 +26,7 @@ from mediasvc.server.http import representation, sending
 from mediasvc.server.http.accept import Accepts, parse_accept
 from mediasvc.server.http.admission import Admission
 from mediasvc.server.http.memory import Memory
-from mediasvc.server.http.representation import Freshness, Ready, Representation
+from mediasvc.server.http.representation import Freshness, ReadyReply, Representation
 from mediasvc.server.routes import image_options
 from mediasvc.server.routes.image_options import Guard, ImageRequest
 
@@ -118,7 +118,7 @@ class ImageRoutes:
         chosen = _representation(original, etag, image, asked.options)
         if isinstance(content, bytes) and _may_be_remembered(original):
             expires_at = min(original.entry.expires_at.timestamp(), asked.options.expires or float("inf"))
-            ready = Ready(
+            ready = ReadyReply(
                 representation=chosen,
                 body=content,
                 origin=original.url,
@@ -177,7 +177,7 @@ class ImageRoutes:
                     content.close()
                 raise SourceMissing("no asset has such a name")
         if isinstance(content, bytes) and "?" not in request.raw_path:
-            ready = Ready(
+            ready = ReadyReply(
                 chosen, content, origin="", expires_at=float("inf"), picture=f"assets/{digest}.{form}"
             )
             self.memory.put(target, None, ready, generation)
@@ -199,7 +199,7 @@ def query_pairs(request: web.Request) -> list[tuple[str, str]]:
         raise InvalidRequest("the query cannot be read") from error
 
 
-def _from_memory(request: web.Request, ready: Ready) -> web.StreamResponse:
+def _from_memory(request: web.Request, ready: ReadyReply) -> web.StreamResponse:
     hit = CacheStatus.HIT.value
     request["cache"] = hit
     reply = sending.decided_without_bytes(request, ready.representation, hit)

@@ -21,12 +21,12 @@ from mediasvc.server.http.fast_path import FastPath
 
 _CHECK_TIMEOUT_S = 2.0
 _REPLACED_WITHIN_S = 10.0
-# The index counts its rows for the figures, which is not for every visitor of the page.
+# The index counts its rows for these figures: too much work for each visitor of the page.
 _COUNTED_FOR_S = 5.0
 
 
 class OperationRoutes:
-    """What probes, Prometheus and the foot of the page ask for."""
+    """Routes for probes, Prometheus and the foot of the web page."""
 
     def __init__(
         self,
@@ -47,11 +47,11 @@ class OperationRoutes:
         self._without_processes_s = 0.0
 
     async def alive(self, _request: web.Request) -> web.StreamResponse:
-        """The loop turns; nothing else is looked at."""
+        """200 while the event loop runs; checks nothing else."""
         return web.json_response({"status": "alive"})
 
     async def ready(self, _request: web.Request) -> web.StreamResponse:
-        """200 while images are served at all, with what is missing; 503 where they are not."""
+        """200 while images are served, with the names of parts that fail; 503 where none can be served."""
         troubles = await self._troubles()
         fatal = [name for name in ("draining", "image_workers") if name in troubles]
         if "image_workers" not in troubles:
@@ -76,7 +76,7 @@ class OperationRoutes:
         return web.Response(status=error.status, headers=problem.headers(error), body=orjson.dumps(described))
 
     async def _troubles(self) -> dict[str, str]:
-        """What is wrong, in words, by part: an index or a store that is away only costs speed."""
+        """What is wrong, in words, by part. Without index or store the service is slower, but serves."""
         index, store = await asyncio.gather(_checked(self.index.health()), _checked(self.blobs.health()))
         found: Mapping[str, str | None] = {
             "draining": "shutting down" if self.admission.is_draining else None,

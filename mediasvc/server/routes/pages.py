@@ -22,7 +22,7 @@ _TYPES = {
     "svg": "image/svg+xml",
     "woff2": "font/woff2",
 }
-# Of the images of the bundled article; under .example, so that it is nobody's.
+# Of the images of the bundled article; under .example, which belongs to no one.
 _EXAMPLE_HOST = "static.news.example"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -92,11 +92,11 @@ class PageRoutes:
         return self._send(request, "openapi.json")
 
     async def example(self, _request: web.Request) -> web.StreamResponse:
-        """The article that the page offers to those who have none at hand."""
+        """The article that the page offers as an example."""
         return web.Response(body=self._example, content_type="application/json")
 
     async def file(self, request: web.Request) -> web.StreamResponse:
-        """What the pages are made of."""
+        """A script, style sheet or picture of the pages."""
         return self._send(request, request.match_info["file"])
 
     def _send(self, request: web.Request, name: str) -> web.StreamResponse:

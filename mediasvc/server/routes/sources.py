@@ -34,7 +34,7 @@ class SourceRoutes:
     def __init__(
         self, images: Images, memory: Memory, admission: Admission, purges: PurgeFeed, *, queue_depth: int
     ) -> None:
-        """queue_depth: images that may wait to be fetched ahead; a whole request is always taken when none waits."""
+        """queue_depth: images that may wait to be fetched ahead; a whole request is always accepted while none waits."""
         self.images = images
         self.memory = memory
         self.admission = admission
@@ -43,7 +43,7 @@ class SourceRoutes:
         self._ahead: asyncio.Queue[Wanted] = asyncio.Queue(max(queue_depth, _MAX_WARM_IMAGES))
 
     async def resolve(self, request: web.Request) -> web.StreamResponse:
-        """What is left of an address when every wrapper is taken off; no network."""
+        """The origin of an address without its wrappers; uses no network."""
         resolution = self.images.explain(_url(request))
         return _json(
             {
@@ -54,21 +54,21 @@ class SourceRoutes:
         )
 
     async def info(self, request: web.Request) -> web.StreamResponse:
-        """What an original is; fetched where needed."""
+        """Facts about an original, which is fetched where needed."""
         address = _url(request)
         with self.admission.enter():
             info = await self.images.info(address)
         return _json(info.members())
 
     async def warm(self, request: web.Request) -> web.StreamResponse:
-        """Takes all of the images or, with 503, none."""
+        """Accepts all of the images, or none with 503."""
         if request.content_type != "application/json":
             raise InvalidRequest("the body needs a Content-Type that we read: application/json")
         async with self._bodies.read(request, _MAX_WARM_BODY_BYTES) as body:
             wanted = self._wanted(bodies.parse_object(body, frozenset({"images"})).get("images"))
         self.admission.check()
         if self._ahead.qsize() + len(wanted) > self._ahead.maxsize:
-            raise Overloaded("too many images wait to be fetched already; ask again", retry_after_s=5)
+            raise Overloaded("too many images wait to be fetched; try again", retry_after_s=5)
         for one in wanted:
             self._ahead.put_nowait(one)
         return _json({"accepted": len(wanted)}, status=202)
@@ -100,7 +100,7 @@ class SourceRoutes:
 
     @asynccontextmanager
     async def fetching_ahead(self) -> AsyncIterator[None]:
-        """While inside, queued images are fetched, a few at a time; what still waits at the end is dropped."""
+        """Fetches queued images inside the block, a few at a time; images that still wait at its end are dropped."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._fetch_ahead()) for _ in range(_WARM_AT_ONCE)]
             try:
@@ -118,7 +118,7 @@ class SourceRoutes:
             except MediaError as error:
                 logs.get().info("image.not_warmed", code=error.code)
             except Exception as error:
-                # A bug that one image brings out must not end the fetching of all others.
+                # A bug with one image must not end the fetching of all others.
                 logs.get().error("image.not_warmed", exc_info=error)
 
 

@@ -10,7 +10,7 @@ from mediasvc.core.records.cache_news import Tally
 from mediasvc.server.http import fast_path
 from mediasvc.server.http.fast_path import FastPath, RequestIds
 from mediasvc.server.http.memory import Memory
-from mediasvc.server.http.representation import Freshness, Ready, Representation
+from mediasvc.server.http.representation import Freshness, ReadyReply, Representation
 
 ETAG = '"abc"'
 
@@ -24,7 +24,7 @@ def hits() -> FastPath:
         memory.put(
             target,
             None,
-            Ready(Representation(ETAG, "image/png", "x.png", 0, fresh), b"bytes", "", expires_at),
+            ReadyReply(Representation(ETAG, "image/png", "x.png", 0, fresh), b"bytes", "", expires_at),
             0,
         )
     return FastPath(memory, RequestIds(), Tally())
@@ -107,7 +107,9 @@ def test_only_one_whole_request_is_answered(hits: FastPath, data: bytes) -> None
 def test_a_stale_reply_goes_the_long_way() -> None:
     memory = Memory(1_000_000)
     past = time.time() - 1
-    reply = Ready(Representation(ETAG, "image/png", "x.png", 0, Freshness(past, past, past)), b"b", "", past)
+    reply = ReadyReply(
+        Representation(ETAG, "image/png", "x.png", 0, Freshness(past, past, past)), b"b", "", past
+    )
     memory.put(b"/img/unsafe/original/x", None, reply, 0)
 
     assert FastPath(memory, RequestIds(), Tally()).answer(request()) is None

@@ -1,8 +1,8 @@
-"""Ready replies in memory: bounded by bytes, fresh, and gone after a purge."""
+"""ReadyReply replies in memory: bounded by bytes, fresh, and gone after a purge."""
 
 from mediasvc.core.formats import NEGOTIABLE, Format
 from mediasvc.server.http.memory import Memory
-from mediasvc.server.http.representation import Freshness, Ready, Representation
+from mediasvc.server.http.representation import Freshness, ReadyReply, Representation
 
 NOW = 1_800_000_000.0
 NEITHER, WEBP, BOTH = frozenset[Format](), frozenset({Format.WEBP}), frozenset(NEGOTIABLE)
@@ -10,9 +10,9 @@ NEITHER, WEBP, BOTH = frozenset[Format](), frozenset({Format.WEBP}), frozenset(N
 
 def ready(
     body: bytes = b"x", origin: str = "http://a.example/", *, varies: bool = False, lives_s: float = 60
-) -> Ready:
+) -> ReadyReply:
     fresh = Freshness(NOW + lives_s, NOW + lives_s, NOW + lives_s)
-    return Ready(
+    return ReadyReply(
         Representation('"e"', "image/png", "e.png", None, fresh, varies), body, origin, NOW + lives_s
     )
 
