@@ -12,7 +12,8 @@ import click
 
 from mediasvc import logs, wiring
 from mediasvc.cli.paths import PathParameter
-from mediasvc.config.settings import READ_FURTHER, Settings, find_exposure, read_settings
+from mediasvc.config.exposure import find_exposure
+from mediasvc.config.settings import READ_FURTHER, Settings, read_settings
 from mediasvc.wiring import engines
 
 T = TypeVar("T")

@@ -12,7 +12,8 @@ from mediasvc import wiring
 from mediasvc.cli import programs
 from mediasvc.cli.context import Common, common_options, wait_for
 from mediasvc.cli.paths import PathParameter
-from mediasvc.config.settings import check_serving, describe, find_short_secrets
+from mediasvc.config.exposure import check_serving, find_short_secrets
+from mediasvc.config.settings import describe
 from mediasvc.errors import InvalidSettings
 
 _FOLDER_PREFIX = "mediasvc-demo-"

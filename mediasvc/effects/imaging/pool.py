@@ -1,12 +1,8 @@
 """The pool of image processes: a bounded number, a bounded queue, and a deadline that kills."""
 
 import asyncio
-import contextlib
 import math
-import os
 import signal
-import socket
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,34 +10,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import mediasvc
 from mediasvc import logs, metrics
 from mediasvc.core.picture import Limits, Picture, Rendered, ThumbnailSpec
 from mediasvc.core.pictures.engine import OPTIONAL_MODULES
 from mediasvc.core.records import image_messages
 from mediasvc.core.records.image_messages import Engines, PictureRequest, PictureResult
+from mediasvc.effects.imaging.handle import Ended, EndedAtStart, ProcessHandle
 from mediasvc.errors import MediaError, Overloaded, Poisonous, ProcessingTimeout, Undecodable
 
-_MAIN = "mediasvc.effects.imaging.process"
-_START_TIMEOUT_S = 30.0
 # A library that was built for another machine ends the process that loads it.
 _ENDED_BY_LIBRARY = frozenset(
     {-signal.SIGILL, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGFPE}
 )
-_END_TIMEOUT_S = 2.0
-_MAX_ANSWER_BYTES = 1 << 30
-# The only variables that an image process gets: it needs no secrets.
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "SYSTEMROOT", "TMPDIR")
-_TUNED = {
-    # By default glibc returns pixel buffers after every picture, and fresh pages cost more than scaling.
-    "MALLOC_MMAP_THRESHOLD_": "33554432",
-    "MALLOC_TRIM_THRESHOLD_": "134217728",
-    "MALLOC_ARENA_MAX": "1",
-    # One picture uses one thread; the buffers that libraries reserve for more count against the address space.
-    "OPENBLAS_NUM_THREADS": "1",
-    "RAYON_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +37,6 @@ class ProcessedPicture:
     thumbnails: tuple[Rendered | MediaError, ...]
     thumbhash: str | None
     dominant: str | None
-
-
-class _EndedAtStart(OSError):
-    """The process ended before it was ready. exit_code: as asyncio has it, negative for a signal."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(f"the image process ended at its start ({exit_code})")
-        self.exit_code = exit_code
-
-
-class _Ended(Exception):
-    """The process ended. request_taken: it had read the whole request before."""
-
-    def __init__(self, *, request_taken: bool) -> None:
-        super().__init__()
-        self.request_taken = request_taken
 
 
 @dataclass(eq=False, slots=True)
@@ -118,7 +82,7 @@ class ImageProcesses:
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._runners: list[asyncio.Task[None]] = []
         self._pending = 0
-        self._living: set[_Process] = set()
+        self._living: set[ProcessHandle] = set()
         self._closing = False
         self._mean_s = 0.05
         self._without: tuple[str, ...] = ()
@@ -130,7 +94,7 @@ class ImageProcesses:
             return self
         starting = (self._started() for _ in range(self._processes))
         started = await asyncio.gather(*starting, return_exceptions=True)
-        self._living.update(process for process in started if isinstance(process, _Process))
+        self._living.update(process for process in started if isinstance(process, ProcessHandle))
         failure = next((error for error in started if isinstance(error, BaseException)), None)
         if failure is not None:
             for process in tuple(self._living):
@@ -211,7 +175,7 @@ class ImageProcesses:
     def _settled(self, _done: asyncio.Future[PictureResult]) -> None:
         self._pending -= 1
 
-    async def _run(self, process: "_Process | None") -> None:
+    async def _run(self, process: "ProcessHandle | None") -> None:
         """Owns one process at a time and gives it one job after another. None: the first job starts the process."""
         has_begun = process is not None
         waiting: asyncio.Task[_Job | None] | None = None
@@ -242,7 +206,7 @@ class ImageProcesses:
             self._living.discard(process)
             await process.end()
 
-    async def _serve(self, process: "_Process | None", job: _Job) -> "_Process | None":
+    async def _serve(self, process: "ProcessHandle | None", job: _Job) -> "ProcessHandle | None":
         """Does one job. Returns the process for the next one."""
         started = time.monotonic()
         again = True
@@ -263,7 +227,7 @@ class ImageProcesses:
             except (ValueError, OSError):
                 _fail(job, Poisonous("the image could not be read", reason="poison"))
                 return await self._replace(process, "nonsense")
-            except _Ended as ended:
+            except Ended as ended:
                 if again and not ended.request_taken:  # the process was dead before it saw this picture
                     again, process = False, await self._replace(process, "died")
                     continue
@@ -281,12 +245,12 @@ class ImageProcesses:
             return await self._replace(process, "grown")
         return process if process.requests < self._max_requests else await self._replace(process, "old")
 
-    async def _kill(self, process: "_Process") -> None:
+    async def _kill(self, process: "ProcessHandle") -> None:
         self._living.discard(process)
         process.kill()
         await process.end()
 
-    async def _replace(self, process: "_Process | None", reason: str) -> "_Process | None":
+    async def _replace(self, process: "ProcessHandle | None", reason: str) -> "ProcessHandle | None":
         """Ends this process and starts another; None if none can be started."""
         if process is not None:
             await self._kill(process)
@@ -296,7 +260,7 @@ class ImageProcesses:
         log("image_process.replaced", reason=reason)
         return await self._begin()
 
-    async def _begin(self) -> "_Process | None":
+    async def _begin(self) -> "ProcessHandle | None":
         """A new process; None if none can be started."""
         try:
             fresh = await self._started()
@@ -306,17 +270,17 @@ class ImageProcesses:
         self._living.add(fresh)
         return fresh
 
-    async def _started(self) -> "_Process":
+    async def _started(self) -> "ProcessHandle":
         """A new process, without the libraries of the extra `standard` where one of them ended the process.
 
         Raises OSError, TimeoutError.
         """
         try:
-            fresh = await _Process.start(self._settings, self._without)
-        except _EndedAtStart as ended:
+            fresh = await ProcessHandle.start(self._settings, self._without)
+        except EndedAtStart as ended:
             if self._without or ended.exit_code not in _ENDED_BY_LIBRARY:
                 raise
-            fresh = await _Process.start(self._settings, OPTIONAL_MODULES)
+            fresh = await ProcessHandle.start(self._settings, OPTIONAL_MODULES)
             if not self._without:  # no process that started meanwhile has found it out
                 why = f"a library of the extra `standard` ends the process ({ended.exit_code})"
                 self._report("all", "Pillow", why)
@@ -339,98 +303,3 @@ def _going_away() -> Overloaded:
 def _fail(job: _Job, error: MediaError) -> None:
     if not job.done.done():
         job.done.set_exception(error)
-
-
-class _Process:
-    """One image process, and the pool's end of the socket to it."""
-
-    def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
-        self._process = process
-        self._channel = channel
-        self.exit = asyncio.create_task(process.wait())
-        self.pid = process.pid
-        self.requests = 0
-        self.engines: Engines = {}
-
-    @classmethod
-    async def start(cls, settings: str, without: Sequence[str] = ()) -> "_Process":
-        """Starts a process and waits until it is ready.
-
-        settings: as image_messages.pack_settings writes them.
-        without: modules that the process must not import.
-        Raises OSError, TimeoutError.
-        """
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        environment |= _TUNED | {"PYTHONPATH": str(Path(mediasvc.__file__).parents[1])}
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs, contextlib.ExitStack() as unless_started:
-            unless_started.enter_context(ours)
-            ours.setblocking(False)
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-P", "-s", "-W", "ignore", "-m", _MAIN, str(theirs.fileno()), str(os.getpid()), settings),
-                *without,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                env=environment,
-            )
-            unless_started.pop_all()
-        started = cls(process, ours)
-        try:
-            async with asyncio.timeout(_START_TIMEOUT_S):
-                started.engines = await started._receive_engines()
-        except BaseException:
-            started.kill()
-            await started.end()
-            raise
-        return started
-
-    async def _receive_engines(self) -> Engines:
-        """Waits for the message by which the process says that it is ready."""
-        try:
-            text, _ = image_messages.HEAD.unpack(await self._exactly(image_messages.HEAD.size))
-            return image_messages.unpack_engines(await self._exactly(text))
-        except (_Ended, ConnectionResetError):
-            raise _EndedAtStart(await self.exit) from None
-        except ValueError as error:
-            raise OSError("the first message of the image process cannot be read") from error
-
-    async def exchange(self, request: bytes) -> PictureResult:
-        """Sends a request and waits for its result. Raises _Ended; ValueError for a result that cannot be read."""
-        loop = asyncio.get_running_loop()
-        self.requests += 1
-        try:
-            await loop.sock_sendall(self._channel, request)
-            head = await self._exactly(image_messages.HEAD.size)
-            text, blobs = image_messages.HEAD.unpack(head)
-            if text + blobs > _MAX_ANSWER_BYTES:
-                raise ValueError("answer too large")
-            body = await self._exactly(text + blobs)
-        except (BrokenPipeError, ConnectionResetError) as error:
-            # A reset means that the process left a part of the request unread (unix(7)).
-            raise _Ended(request_taken=False) from error
-        return image_messages.unpack_result(body[:text], body[text:])
-
-    async def _exactly(self, length: int) -> bytes:
-        loop = asyncio.get_running_loop()
-        body = bytearray(length)
-        view, position = memoryview(body), 0
-        while position < length:
-            got = await loop.sock_recv_into(self._channel, view[position:])
-            if got == 0:
-                raise _Ended(request_taken=True)
-            position += got
-        return bytes(body)
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-
-    async def end(self) -> None:
-        """Closes the socket, which ends the process; kills a process that does not end."""
-        self._channel.close()
-        done, _ = await asyncio.wait({self.exit}, timeout=_END_TIMEOUT_S)
-        if not done:
-            self.kill()
-            await self.exit

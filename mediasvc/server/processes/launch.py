@@ -7,7 +7,8 @@ import tempfile
 from dataclasses import asdict, replace
 from typing import IO
 
-from mediasvc.config.settings import Settings, check_serving, find_open_doors, make_data_dir, pack
+from mediasvc.config.exposure import check_serving, find_open_doors
+from mediasvc.config.settings import Settings, make_data_dir, pack
 from mediasvc.effects.machine import usable_cores
 from mediasvc.errors import InvalidSettings
 from mediasvc.server.processes import listening, start_message

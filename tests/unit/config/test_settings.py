@@ -8,19 +8,9 @@ from pathlib import Path
 import pytest
 
 from mediasvc.cli.context import Common
+from mediasvc.config.exposure import check_serving, find_exposure, find_open_doors, find_short_secrets
 from mediasvc.config.policies import find_problems
-from mediasvc.config.settings import (
-    Settings,
-    check_serving,
-    describe,
-    find_exposure,
-    find_open_doors,
-    find_short_secrets,
-    make_data_dir,
-    pack,
-    read_settings,
-    unpack,
-)
+from mediasvc.config.settings import Settings, describe, make_data_dir, pack, read_settings, unpack
 from mediasvc.config.values import parse_bytes, parse_count, parse_duration
 from mediasvc.errors import InvalidSettings
 
