@@ -3,24 +3,27 @@
     python -m bench.batch                              # the rows that are kept; needs wget
     python -m bench.batch 300 --rounds 1 --no-save     # a look
 
-The corpus "posts" is like real posts: pages of 6 kB; no image in a tenth of them, one in six tenths, two in two tenths,
-four in a tenth, so that the median is one. Half of the images state no size, a third their own (800x533), the rest a smaller
-one (400x300): only these need thumbnails. "scaled" is the hard one: an image in every page, shown smaller in every one.
-Every image has bytes of its own. A delay is what the origin waits before each answer, as a network would.
+The corpus "posts" is like real posts: pages of 6 kB; no image in a tenth of them, one in six tenths, two in
+two tenths, four in a tenth, so that the median is one. Half of the images state no size, a third their own
+(800x533), the rest a smaller one (400x300): only these need thumbnails. "scaled" is the hard one: an image in
+every page, shown smaller in every one. Every image has bytes of its own. A delay is what the origin waits
+before each answer, as a network would.
 
-cold: nothing is known. known: the same command again. redone: the images are known, and the articles are rewritten anew
-into another folder, which wget has no word for. What a known article costs in a large corpus and in a small one is
-compared in turns: minutes apart, the machine differs by more than that.
+cold: nothing is known. known: the same command again. redone: the images are known, and the articles are
+rewritten anew into another folder, which wget has no word for. What a known article costs in a large corpus
+and in a small one is compared in turns: minutes apart, the machine differs by more than that.
 
-wget fetches pages and images over HTTP, one after another, and makes no thumbnails; mediasvc reads the pages from the
-disk, fetches images side by side and has its image processes beside it. That is the nature of the two, and both
-CPU and wall time are of everything that the command starts; of the one origin, they are of neither. Wait five minutes
-after many files have been deleted: ext4 looks at inodes that were in use until then one by one for each file it makes.
+wget fetches pages and images over HTTP, one after another, and makes no thumbnails; mediasvc reads the pages
+from the disk, fetches images side by side and has its image processes beside it. That is the nature of the
+two, and both CPU and wall time are of everything that the command starts; of the one origin, they are of
+neither. Wait five minutes after many files have been deleted: ext4 looks at inodes that were in use until
+then one by one for each file it makes.
 
-"bare work" is no program: a few processes that do nothing but fetch the images of the articles over a connection of their
-own, hash them, write them into a folder, decode them as small as libjpeg can for their placeholders, and decode and encode
-the thumbnails, without resampling. No article is read, nothing is checked, nothing is remembered. It says how far above
-or below wget a program can come at all that reports what ours reports, on two cores with the origin on them as well.
+"bare work" is no program: a few processes that do nothing but fetch the images of the articles over a
+connection of their own, hash them, write them into a folder, decode them as small as libjpeg can for their
+placeholders, and decode and encode the thumbnails, without resampling. No article is read, nothing is
+checked, nothing is remembered. It says how far above or below wget a program can come at all that reports
+what ours reports, on two cores with the origin on them as well.
 """
 
 import argparse
@@ -90,8 +93,8 @@ def origin(delay_ms: int = 0, quality: int = 85) -> Iterator[str]:
             process.kill()
 
 
-# Starts the command and waits for it: the system counts what the starting process had resident as well, and this bench
-# has much.
+# Starts the command and waits for it: the system counts what the starting process had resident as well, and
+# this bench has much.
 _WATCHER = """
 import resource, subprocess, sys, time
 with open(sys.argv[1], "wb") as out:

@@ -1,4 +1,6 @@
-"""The origin of bench/batch.py: pages as a feed's articles are, and a JPEG with bytes of its own for each image of them."""
+"""The origin of bench/batch.py: pages as a feed's articles are, and a JPEG with bytes of its own for each
+image of them.
+"""
 
 import asyncio
 import io
@@ -12,15 +14,17 @@ from tests.support.pictures import photograph
 
 LAST_MODIFIED = "Mon, 06 Jan 2025 08:00:00 GMT"
 SENTENCE = "秋天到了，湖边的人多了起来，候鸟也从北方飞回这里过冬。"
-# As real posts have them: none to several in an article, one as a rule; half of them state a size, most of those the
-# picture's own. Only one that is shown smaller than it is needs a thumbnail.
+# As real posts have them: none to several in an article, one as a rule; half of them state a size, most of
+# those the picture's own. Only one that is shown smaller than it is needs a thumbnail.
 IMAGES = (0, 1, 1, 1, 1, 1, 1, 2, 2, 4)
 OWN, SMALLER = "800,533", "400,300"
 SIZES = (None,) * 10 + (OWN,) * 7 + (SMALLER,) * 3
 
 
 def images(number: int, corpus: str) -> list[tuple[str, str | None]]:
-    """Name and stated size of each image of an article. corpus: "posts", or "scaled": one image each, shown smaller."""
+    """Name and stated size of each image of an article. corpus: "posts", or "scaled": one image each, shown
+    smaller.
+    """
     if corpus == "scaled":
         return [(f"{number}-0", SMALLER)]
     count = IMAGES[number % len(IMAGES)]

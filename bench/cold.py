@@ -1,13 +1,16 @@
-"""Whole services, cold: fetch an unknown original, fit it into 600x400 as JPEG q80, answer; ours beside thumbor and ipx.
+"""Whole services, cold: fetch an unknown original, fit it into 600x400 as JPEG q80, answer; ours beside
+thumbor and ipx.
 
 .venv/bin/python -m bench.cold [--rounds 3] [--only mediasvc] [--scale 1.0]
 
-Everything is started by this program on loopback: an origin with pictures that all differ in pixels, the peers in
-environments of their own (pip, npm), and `mediasvc serve`. Services take turns row by row, in every round in another
-order; figures are medians over rounds, times over all requests. CPU is of the service's whole process tree.
+Everything is started by this program on loopback: an origin with pictures that all differ in pixels, the
+peers in environments of their own (pip, npm), and `mediasvc serve`. Services take turns row by row, in every
+round in another order; figures are medians over rounds, times over all requests. CPU is of the service's
+whole process tree.
 
-"bare work" is no service: two processes that do nothing but scaled decode, SHA-256 and encode of JPEGs that are in
-their memory already. No service that keeps originals under their digest can be below it; it has no network and no store.
+"bare work" is no service: two processes that do nothing but scaled decode, SHA-256 and encode of JPEGs that
+are in their memory already. No service that keeps originals under their digest can be below it; it has no
+network and no store.
 """
 
 import argparse

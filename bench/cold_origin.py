@@ -1,7 +1,9 @@
-"""An origin with pictures that differ in pixels, so that no service can know one from another, all made beforehand.
+"""An origin with pictures that differ in pixels, so that no service can know one from another, all made
+beforehand.
 
-As a program: `python -m bench.cold_origin jpeg-1280=400 png-1600=50` makes so many of each row, prints its port and
-answers /{row}/{number}/{anything} until its standard input ends. A path with /stale/ in it is never fresh.
+As a program: `python -m bench.cold_origin jpeg-1280=400 png-1600=50` makes so many of each row, prints its
+port and answers /{row}/{number}/{anything} until its standard input ends. A path with /stale/ in it is never
+fresh.
 """
 
 import asyncio

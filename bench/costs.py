@@ -1,10 +1,12 @@
-"""What one request costs at each step of the cluster form: the figures that bench/simulate.py and docs/scaling.md go by.
+"""What one request costs at each step of the cluster form: the figures that bench/simulate.py and
+docs/scaling.md go by.
 
 .venv/bin/python -m bench.costs [--images 240]
 
-Starts the services of docker-compose.yml as tests/support/compose.py does (two replicas, Valkey, SeaweedFS, nginx) and an
-origin with pictures that all differ (JPEG 1280x853), and asks for each image fitted into 600x400. CPU is that
-of each service's process tree, divided by the number of requests; clients and origin are not counted.
+Starts the services of docker-compose.yml as tests/support/compose.py does (two replicas, Valkey, SeaweedFS,
+nginx) and an origin with pictures that all differ (JPEG 1280x853), and asks for each image fitted into
+600x400. CPU is that of each service's process tree, divided by the number of requests; clients and origin are
+not counted.
 """
 
 import argparse

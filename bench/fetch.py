@@ -1,10 +1,11 @@
-"""One fetch with every guard on, hashed and written to a file, beside aiohttp alone and the bare cost of sha256 and write.
+"""One fetch with every guard on, hashed and written to a file, beside aiohttp alone and the bare cost of
+sha256 and write.
 
 .venv/bin/python -m bench.fetch [--rounds 7]
 
-An origin process on loopback; one fetch after another from this process, on one connection. The ways take turns, in
-every round in another order, all under uvloop as the service is; CPU is this process's, user and system; figures are medians over rounds.
-A URL is normalised once, as aiohttp keeps those that it has parsed.
+An origin process on loopback; one fetch after another from this process, on one connection. The ways take
+turns, in every round in another order, all under uvloop as the service is; CPU is this process's, user and
+system; figures are medians over rounds. A URL is normalised once, as aiohttp keeps those that it has parsed.
 """
 
 import argparse
@@ -41,7 +42,10 @@ Way = Callable[[str], Awaitable[None]]
 
 
 class FileSink:
-    """sha256 and a file, written as the bytes come. The file is made once: making files is not what is measured."""
+    """sha256 and a file, written as the bytes come.
+
+    The file is made once: making files is not what is measured.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb", buffering=0)

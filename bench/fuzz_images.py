@@ -1,7 +1,8 @@
-"""Mutated pictures through the real image processes, as many as asked for: what they were answered with, and what it cost.
+"""Mutated pictures through the real image processes, as many as asked for: what they were answered with, and
+what it cost.
 
-Run: `python -m bench.fuzz_images [--count N] [--seed N]`. Ends with 1 if anything but an expected failure came back. The
-same mutations as tests/faults/test_hostile_images.py, whose 2,000 run with every test.
+Run: `python -m bench.fuzz_images [--count N] [--seed N]`. Ends with 1 if anything but an expected failure
+came back. The same mutations as tests/faults/test_hostile_images.py, whose 2,000 run with every test.
 """
 
 import argparse

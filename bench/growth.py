@@ -1,10 +1,11 @@
 """A batch of 100,000 articles beside one of 1,000: what it takes of memory and time, cold and known.
 
-    python -m bench.growth                     # the rows that are kept: a quarter of an hour, 6 GB in the temporary folder
+    python -m bench.growth # the rows that are kept: a quarter of an hour, 6 GB in the temporary folder
     python -m bench.growth 1000 20000 --no-save
 
-The posts are those of bench/batch.py; their images are of the same size in pixels, but of 14 kB, so that 140,000 of them
-find room twice, as originals and as assets. The first count is what the others are compared with.
+The posts are those of bench/batch.py; their images are of the same size in pixels, but of 14 kB, so that
+140,000 of them find room twice, as originals and as assets. The first count is what the others are compared
+with.
 """
 
 import argparse

@@ -1,4 +1,6 @@
-"""Services of the same kind, installed into a temporary folder and started on loopback, for benches to compare with."""
+"""Services of the same kind, installed into a temporary folder and started on loopback, for benches to
+compare with.
+"""
 
 import shutil
 import subprocess
@@ -13,12 +15,12 @@ import { createServer } from "node:http";
 import { createIPX, createIPXNodeServer, ipxHttpStorage } from "ipx";
 const ipx = createIPX({ httpStorage: ipxHttpStorage({ allowAllDomains: true }), storage: { name: "none", getMeta() {}, getData() {} } });
 createServer(createIPXNodeServer(ipx)).listen(Number(process.argv[2]), "127.0.0.1");
-"""
+"""  # noqa: E501
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """How to start a service on a port of 127.0.0.1, and where it answers for a source at 600x400 JPEG q80."""
+    """How to start a service on a port of 127.0.0.1, and where it answers for a source at 600x400 JPEG q80."""  # noqa: E501
 
     name: str
     command: Callable[[int], list[str]]

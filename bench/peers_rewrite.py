@@ -1,10 +1,12 @@
-"""Rewriting by parsing and writing the whole document again, as is usual, beside splicing: speed and needless changes.
+"""Rewriting by parsing and writing the whole document again, as is usual, beside splicing: speed and needless
+changes.
 
     pip install lxml beautifulsoup4
     python -m bench.peers_rewrite
 
-Same HTML page, same new value for every img[src]. Bytes changed needlessly: those that differ from the page in which
-only these values are replaced (by a difference of lines, of the shorter side or the longer one, whichever is more).
+Same HTML page, same new value for every img[src]. Bytes changed needlessly: those that differ from the page
+in which only these values are replaced (by a difference of lines, of the shorter side or the longer one,
+whichever is more).
 """
 
 import difflib
@@ -95,7 +97,7 @@ def main() -> None:
     changed = {name: needless(small, tool(small)) for name, tool in tools.items()}
     for name in tools:
         print(
-            f"{name:28} {median(speeds[name]):7.1f} MB/s   {changed[name]:6,} bytes of {len(small):,} changed needlessly"
+            f"{name:28} {median(speeds[name]):7.1f} MB/s   {changed[name]:6,} bytes of {len(small):,} changed needlessly"  # noqa: E501
         )
     peers = [name for name in tools if name != "mediasvc"]
     save(
@@ -104,7 +106,7 @@ def main() -> None:
         [
             {"name": "HTML page of 1 MB", "unit": "MB/s a core", "ours": round(median(speeds["mediasvc"]), 1),
              "peers": {name: round(median(speeds[name]), 1) for name in peers}, "target": 50},
-            {"name": f"changed needlessly of {len(small):,} bytes", "unit": "bytes", "ours": changed["mediasvc"],
+            {"name": f"changed needlessly of {len(small):,} bytes", "unit": "bytes", "ours": changed["mediasvc"],  # noqa: E501
              "peers": {name: changed[name] for name in peers}, "target": 0},
         ],
     )  # fmt: skip

@@ -1,16 +1,18 @@
-"""Power cuts in the middle of `mediasvc rewrite`, on real file systems: what is torn, and what the next run makes of it.
+"""Power cuts in the middle of `mediasvc rewrite`, on real file systems: what is torn, and what the next run
+makes of it.
 
-    python -m bench.power_cut                                # the rows that are kept; needs root, loop devices, xfsprogs
+    python -m bench.power_cut # the rows that are kept; needs root, loop devices, xfsprogs
     python -m bench.power_cut --cuts 3 --only xfs --no-save  # a look
 
-A file system in a file, over a loop device, has the articles, DATA_DIR, the output and the report. The cut is the shutdown
-ioctl with NOLOGFLUSH: what the file system has not sent to the device by then is lost at once, metadata and data. Then it is
-mounted again, which plays its journal, and looked at; then the same command runs again, and it is looked at once more
-beside a run that nobody disturbed. In place, `mediasvc restore` must lead back to every original, byte for byte.
+A file system in a file, over a loop device, has the articles, DATA_DIR, the output and the report. The cut is
+the shutdown ioctl with NOLOGFLUSH: what the file system has not sent to the device by then is lost at once,
+metadata and data. Then it is mounted again, which plays its journal, and looked at; then the same command
+runs again, and it is looked at once more beside a run that nobody disturbed. In place, `mediasvc restore`
+must lead back to every original, byte for byte.
 
-While the run goes on, the data of random files of it is sent to the device, without their metadata, as the kernel does in
-an order of its own, and ext4 commits its journal every second. What a device has taken is not lost again: a device that
-lies about its cache is not shown here.
+While the run goes on, the data of random files of it is sent to the device, without their metadata, as the
+kernel does in an order of its own, and ext4 commits its journal every second. What a device has taken is not
+lost again: a device that lies about its cache is not shown here.
 """
 
 import argparse

@@ -38,7 +38,10 @@ def stand_alone() -> None:
 
 
 class Disk:
-    """A file system in a file. Context manager: unmounts, which lets go of the loop device, whatever happened."""
+    """A file system in a file.
+
+    Context manager: unmounts, which lets go of the loop device, whatever happened.
+    """
 
     def __init__(self, folder: Path, kind: str) -> None:
         self.mount = folder / "mount"
@@ -82,7 +85,9 @@ class Disk:
 
 
 class Writeback:
-    """Sends the data of random files below a folder to the device, without their metadata, until the end of the context."""
+    """Sends the data of random files below a folder to the device, without their metadata, until the end of
+    the context.
+    """
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder = folder

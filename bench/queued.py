@@ -3,17 +3,19 @@
     python -m bench.queued                                      # the rows that are kept
     python -m bench.queued --articles 200 --rounds 1 --no-save  # a look
 
-In process with files and SQLite; in process with index and locks in Redis and blobs in S3; and through the queue, over the
-same Redis and S3, with 1 and 2 workers. What the queue costs is the difference between the last two and the second: what the
-object store and the index in Redis cost is in all three. The first says what those cost.
+In process with files and SQLite; in process with index and locks in Redis and blobs in S3; and through the
+queue, over the same Redis and S3, with 1 and 2 workers. What the queue costs is the difference between the
+last two and the second: what the object store and the index in Redis cost is in all three. The first says
+what those cost.
 
 With 2 workers twice as many articles are in hand (--jobs 64), as docs/operators.md says.
 
-Each run has articles with an image of their own that nobody has seen, shown smaller than it is, and a store, an index
-and a queue that are empty. The ways take turns, in another order each round, and medians are told. Workers have started
-before the clock does; the command itself starts within it, in every row. CPU: ours is that of the command and the workers
-and all that they start, and beside it stands what Valkey and SeaweedFS burn; the origin is in none.
-(Not named queue.py: a folder that has one hides the standard library's from every program in it.)
+Each run has articles with an image of their own that nobody has seen, shown smaller than it is, and a store,
+an index and a queue that are empty. The ways take turns, in another order each round, and medians are told.
+Workers have started before the clock does; the command itself starts within it, in every row. CPU: ours is
+that of the command and the workers and all that they start, and beside it stands what Valkey and SeaweedFS
+burn; the origin is in none. (Not named queue.py: a folder that has one hides the standard library's from
+every program in it.)
 """
 
 import argparse

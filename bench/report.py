@@ -2,8 +2,8 @@
 
 .venv/bin/python -m bench.report
 
-Reads bench/results/*.json (bench/README.md has the form), writes one SVG beside each, and fills in every place of
-README.md, bench/README.md and docs/ that stands between `<!-- figures: cold, hot -->` (or `all`) and
+Reads bench/results/*.json (bench/README.md has the form), writes one SVG beside each, and fills in every
+place of README.md, bench/README.md and docs/ that stands between `<!-- figures: cold, hot -->` (or `all`) and
 `<!-- end of figures -->`: each plot and table with its command, machine and date.
 """
 
@@ -43,7 +43,7 @@ STYLE = """
     .ours { fill: #3fb98a; } .peer0 { fill: #6e7681; } .peer1 { fill: #565d66; } .peer2 { fill: #444b53; } .peer3 { fill: #363c43; }
     .target { stroke: #f0883e; } .axis { stroke: #3d444d; }
   }
-"""
+"""  # noqa: E501
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def draw(report: dict[str, Any]) -> str:
     for unit, rows in groupby(report["rows"], key=lambda row: row["unit"]):
         y = _draw_axis(parts, list(rows), unit, y)
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y:.0f}" width="{WIDTH}" height="{y:.0f}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y:.0f}" width="{WIDTH}" height="{y:.0f}" '  # noqa: E501
         f'role="img" aria-label="Figures of the bench {escape(report["bench"])}">'
     )
     paper = '<rect class="paper" width="100%" height="100%"/>'
@@ -163,7 +163,9 @@ def number_text(figure: float) -> str:
 
 
 def section(report: dict[str, Any], figures: str) -> str:
-    """The Markdown of one bench: its plot, its table, its command. figures: where the plots lie, from the page."""
+    """The Markdown of one bench: its plot, its table, its command. figures: where the plots lie, from the
+    page.
+    """
     peers = list(dict.fromkeys(name for row in report["rows"] for name in row["peers"]))
     lines = [
         f"### {report['bench']}\n",

@@ -157,10 +157,10 @@ def main() -> None:
         f"vectors, wrapped      {1e6 / median(mix):>9,.0f} resolutions a second a core ({median(mix):.1f} µs)"
     )
     print(
-        f"vectors, plain URLs   {1e6 / median(plain):>9,.0f} resolutions a second a core ({median(plain):.1f} µs)"
+        f"vectors, plain URLs   {1e6 / median(plain):>9,.0f} resolutions a second a core ({median(plain):.1f} µs)"  # noqa: E501
     )
     print(
-        f"100 kB, {len(hostile)} kinds: median {hostile[len(hostile) // 2][0]:.2f} ms, slowest {slowest[0]:.2f} ms"
+        f"100 kB, {len(hostile)} kinds: median {hostile[len(hostile) // 2][0]:.2f} ms, slowest {slowest[0]:.2f} ms"  # noqa: E501
     )
     for milliseconds, start, token in hostile[-5:]:
         print(f"  {milliseconds:6.2f} ms  {start}{token}{token}…")

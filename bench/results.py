@@ -17,8 +17,8 @@ def save(bench: str, command: str, rows: Sequence[Mapping[str, Any]]) -> Path:
     """Write bench/results/{bench}.json and return its path; the file before it is replaced whole.
 
     rows: each {"name", "unit", "ours", "peers": {name: value}, "target"}, in the order in which they are to
-    be drawn; "target" is None, or a number in the row's unit, or a sentence; "ours" may be None (a floor, a peer's
-    own row). ValueError: a row that report.py could not draw.
+    be drawn; "target" is None, or a number in the row's unit, or a sentence; "ours" may be None (a floor, a
+    peer's own row). ValueError: a row that report.py could not draw.
     """
     if re.fullmatch(r"[a-z0-9_]+", bench) is None:
         raise ValueError(f"bench name {bench!r}: lower case letters, digits and _ only")

@@ -2,10 +2,11 @@
 
     python -m bench.rewrite [--hostile]
 
-An article of the usual size and density (6 kB, three images and two front-matter fields), the same kind of text as
-one long page, and, with --hostile, 8 MiB of what means harm. "Addresses never seen": each post is rewritten once, and
-no post before it named one of its images; only their hosts come again, as they do on a site. Every address is
-unwrapped and checked against the policy there. "Seen before": the same post again and again.
+An article of the usual size and density (6 kB, three images and two front-matter fields), the same kind of
+text as one long page, and, with --hostile, 8 MiB of what means harm. "Addresses never seen": each post is
+rewritten once, and no post before it named one of its images; only their hosts come again, as they do on a
+site. Every address is unwrapped and checked against the policy there. "Seen before": the same post again and
+again.
 """
 
 import argparse
@@ -34,12 +35,12 @@ PROSE = (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
-WORDS = "The ferry came late, as it does in autumn, and nobody minded; there was tea, and a dog, and time to look. "
+WORDS = "The ferry came late, as it does in autumn, and nobody minded; there was tea, and a dog, and time to look. "  # noqa: E501
 
 
 def image(number: int) -> str:
     origin = f"http://pics.example/ferry/2023/10/{number:08x}{number * 7919:024x}.jpeg"
-    return f'<p><img src="https://cors.relay.workers.dev/?{origin}" data-size="600,400" referrerpolicy="no-referrer"></p>'
+    return f'<p><img src="https://cors.relay.workers.dev/?{origin}" data-size="600,400" referrerpolicy="no-referrer"></p>'  # noqa: E501
 
 
 def post(edition: int) -> bytes:
@@ -53,7 +54,7 @@ def post(edition: int) -> bytes:
     )
     return (
         f"\n---\ntitle: '渡口的早晨'\ncategories: \n - 随笔\n - 河流\nheadimg: '{cover}'\nauthor: 渡口\n"
-        f"comments: false\ndate: Fri, 20 Oct 2023 06:14:45 GMT\nthumbnail: '{cover}'\n---\n\n<div>   \n{body}  \n</div>\n            "
+        f"comments: false\ndate: Fri, 20 Oct 2023 06:14:45 GMT\nthumbnail: '{cover}'\n---\n\n<div>   \n{body}  \n</div>\n            "  # noqa: E501
     ).encode()
 
 
@@ -63,8 +64,8 @@ def page(megabytes: float) -> bytes:
     size = number = 0
     while size < megabytes * 1e6:
         pieces.append(
-            f'<h2 id="s{number}">{PROSE[:12]}</h2>\n<p class="lead">{WORDS * 2}<a href="https://news.example/{number}">{PROSE[:20]}</a>, <em>{WORDS}</em></p>\n'
-            f"<p>{PROSE * 4}</p>\n{image(number)}\n<ul><li>{PROSE}</li><li><strong>{WORDS}</strong></li></ul>\n<p>{WORDS * 3}</p>\n"
+            f'<h2 id="s{number}">{PROSE[:12]}</h2>\n<p class="lead">{WORDS * 2}<a href="https://news.example/{number}">{PROSE[:20]}</a>, <em>{WORDS}</em></p>\n'  # noqa: E501
+            f"<p>{PROSE * 4}</p>\n{image(number)}\n<ul><li>{PROSE}</li><li><strong>{WORDS}</strong></li></ul>\n<p>{WORDS * 3}</p>\n"  # noqa: E501
         )
         size += len(pieces[-1].encode())
         number += 1
@@ -77,8 +78,8 @@ def markdown(megabytes: float) -> bytes:
     size = number = 0
     while size < megabytes * 1e6:
         pieces.append(
-            f"## {PROSE[:12]}\n\n{WORDS * 2}[{PROSE[:20]}](https://news.example/{number}), *{WORDS.strip()}*\n\n{PROSE * 4}\n\n"
-            f"![ferry {number}](http://pics.example/ferry/{number:08x}.jpeg)\n\n- {PROSE}\n- **{WORDS.strip()}** `code`\n\n{WORDS * 3}\n\n"
+            f"## {PROSE[:12]}\n\n{WORDS * 2}[{PROSE[:20]}](https://news.example/{number}), *{WORDS.strip()}*\n\n{PROSE * 4}\n\n"  # noqa: E501
+            f"![ferry {number}](http://pics.example/ferry/{number:08x}.jpeg)\n\n- {PROSE}\n- **{WORDS.strip()}** `code`\n\n{WORDS * 3}\n\n"  # noqa: E501
         )
         size += len(pieces[-1].encode())
         number += 1
@@ -98,7 +99,7 @@ def whole(article: bytes, kind: ArticleType, addresses: Addresses) -> bytes:
 
 
 def never_seen_us(editions: range, addresses: Addresses) -> float:
-    """CPU microseconds for one post, each of other images; addresses: has not been asked for these editions."""
+    """CPU microseconds for one post, each of other images; addresses: has not been asked for these editions."""  # noqa: E501
     posts = iter([post(edition) for edition in editions])
     return cpu_s(lambda: whole(next(posts), ArticleType.MARKDOWN, addresses), len(editions)) * 1e6
 
@@ -116,17 +117,17 @@ def hostile() -> list[tuple[str, bytes, ArticleType]]:
     full = 8 * MIB
     return [
         ("div, 100,000 deep, an image in each", b"<div>" * n + b"<img src=http://a/b>" * n, ArticleType.HTML),
-        ("100,000 attributes", b"<img " + b" ".join(b"a%d=b" % i for i in range(n)) + b" src=http://a/b>", ArticleType.HTML),
+        ("100,000 attributes", b"<img " + b" ".join(b"a%d=b" % i for i in range(n)) + b" src=http://a/b>", ArticleType.HTML),  # noqa: E501
         ("100,000 images", b'<img src="http://a/b.jpg" data-size="6,4">' * n, ArticleType.HTML),
         ("body tags, 8 MiB", (b"".join(b"<body a%d=b>" % i for i in range(n * 7)))[:full], ArticleType.HTML),
         ("<, 8 MiB", b"<" * full, ArticleType.HTML),
         ("links never closed, 8 MiB", (b"<a href=http://a/b>" * (full // 19)), ArticleType.HTML),
         ("srcset of 8 MiB", b'<img srcset="' + b"http://a/b 1x," * (full // 14) + b'">', ArticleType.HTML),
         ("style sheet of 8 MiB", b"<style>" + b"a{b:url(http://a/b)}" * (full // 20), ArticleType.HTML),
-        ("references in an attribute, 8 MiB", b'<img src="http://a/' + b"&amp;" * (full // 5) + b'">', ArticleType.HTML),
+        ("references in an attribute, 8 MiB", b'<img src="http://a/' + b"&amp;" * (full // 5) + b'">', ArticleType.HTML),  # noqa: E501
         ("![[[[, 8 MiB", b"![[[" * (full // 4), ArticleType.MARKDOWN),
         ("![a](u), 8 MiB", b"![a](http://a/b)" * (full // 16), ArticleType.MARKDOWN),
-        ("runs of `, 8 MiB", b"".join(b"`" * (i % 3000) + b"a" for i in range(full // 1500)), ArticleType.MARKDOWN),
+        ("runs of `, 8 MiB", b"".join(b"`" * (i % 3000) + b"a" for i in range(full // 1500)), ArticleType.MARKDOWN),  # noqa: E501
         ("<a , 8 MiB", b"<a " * (full // 3), ArticleType.MARKDOWN),
         ("Big5, 8 MiB", "渡口的早晨，許功蓋。".encode("big5") * (full // 20), ArticleType.MARKDOWN),
         ("[ in front matter, 8 MiB", b"---\ncover: " + b"[" * full + b"\n---\n", ArticleType.MARKDOWN),
@@ -159,18 +160,18 @@ def main() -> None:
         )
     }
     print(
-        f"post of {len(one):,} bytes, {references['post']} references       {median(posts):8.1f} µs (best {min(posts):.1f})"
+        f"post of {len(one):,} bytes, {references['post']} references       {median(posts):8.1f} µs (best {min(posts):.1f})"  # noqa: E501
     )
     print(f"  resolved, addresses seen before         {median(wholes):8.1f} µs (best {min(wholes):.1f})")
     print(f"  resolved, addresses never seen          {median(unseen):8.1f} µs (best {min(unseen):.1f})")
     print(
-        f"HTML page of 1 MB, {references['page']} references      {median(pages):8.1f} MB/s (best {max(pages):.1f})"
+        f"HTML page of 1 MB, {references['page']} references      {median(pages):8.1f} MB/s (best {max(pages):.1f})"  # noqa: E501
     )
     print(
-        f"  the same, addresses resolved and checked  {median(whole_pages):8.1f} MB/s (best {max(whole_pages):.1f})"
+        f"  the same, addresses resolved and checked  {median(whole_pages):8.1f} MB/s (best {max(whole_pages):.1f})"  # noqa: E501
     )
     print(
-        f"Markdown of 1 MB, {references['text']} references       {median(texts):8.1f} MB/s (best {max(texts):.1f})"
+        f"Markdown of 1 MB, {references['text']} references       {median(texts):8.1f} MB/s (best {max(texts):.1f})"  # noqa: E501
     )
 
     slowest = 0.0

@@ -67,7 +67,7 @@ def main() -> None:
                 )
                 figures[form].append(one)
                 print(
-                    f"round {number + 1}  {form:<5} {one.per_cpu_s:6.0f} a CPU second  {one.per_s:6.0f} a second",
+                    f"round {number + 1}  {form:<5} {one.per_cpu_s:6.0f} a CPU second  {one.per_s:6.0f} a second",  # noqa: E501
                     flush=True,
                 )
     rows = []

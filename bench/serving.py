@@ -36,7 +36,9 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of wrk. p99_ms: of the time to a whole reply. per_cpu_s: requests a second of CPU of the server."""
+    """One run of wrk. p99_ms: of the time to a whole reply. per_cpu_s: requests a second of CPU of the
+    server.
+    """
 
     per_s: float
     p99_ms: float
@@ -53,7 +55,9 @@ def need(program: str) -> str:
 
 
 def wrk(url: str, pid: int, *, seconds: int, connections: int, script: Path | None = None) -> Run:
-    """Loads one URL as fast as it answers; any reply but 2xx ends the bench. pid: of the server's first process."""
+    """Loads one URL as fast as it answers; any reply but 2xx ends the bench. pid: of the server's first
+    process.
+    """
     command = [need("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     command += ["-s", str(script)] if script else []
     before_s = tree.cpu_s(pid)

@@ -2,18 +2,23 @@
 
 .venv/bin/python -m bench.simulate [--exponent 0.8] [--views 2] [--no-cdn] [--check | --verify]
 
-Reads the costs that bench/costs.py measured, and writes what follows into docs/scaling.md. Assumptions, each a flag or a constant of bench/traffic.py:
-- requests are independent, the image of rank r is asked for in proportion to r ** -exponent (published traces of web
+Reads the costs that bench/costs.py measured, and writes what follows into docs/scaling.md. Assumptions, each
+a flag or a constant of bench/traffic.py:
+- requests are independent, the image of rank r is asked for in proportion to r ** -exponent (published traces
+  of web
   proxies lie between 0.64 and 0.83), at all sizes of the collection `views` requests an image a day, three times that
   at the peak;
-- every cache is LRU. Its hit ratio is Che's approximation: an object is in it if it was asked for within the last T
+- every cache is LRU. Its hit ratio is Che's approximation: an object is in it if it was asked for within the
+  last T
   seconds, T being the time in which as many bytes pass as the cache holds; what misses one cache asks the next.
   `--check` holds that against a real LRU fed with drawn requests;
 - the front asks a replica again about what it has kept for a minute (a 304), as deploy/nginx.conf says;
-- 0.3 % of the collection is new each day; what is kept is asked about again at its origin once a day if it is wanted;
-- a machine has 8 cores of the kind that was measured, used to 60 % at the peak; there are never fewer than two. Those of
+- 0.3 % of the collection is new each day; what is kept is asked about again at its origin once a day if it is
+  wanted;
+- a machine has 8 cores of the kind that was measured, used to 60 % at the peak; there are never fewer than
+  two. Those of
   the object store are not counted: the price of its GB holds them.
-"""
+"""  # noqa: E501
 
 import argparse
 from pathlib import Path
@@ -61,7 +66,7 @@ def main() -> None:
     }
     for has_cdn, made in plans.items():
         print(
-            f"\n{'with' if has_cdn else 'without'} a CDN, exponent {chosen.exponent}, {chosen.views} views a day"
+            f"\n{'with' if has_cdn else 'without'} a CDN, exponent {chosen.exponent}, {chosen.views} views a day"  # noqa: E501
         )
         for title, cells in lines(made):
             print(f"{title:34}" + "".join(f"{cell:>16}" for cell in cells))
@@ -119,20 +124,20 @@ def arithmetic(costs: Costs) -> list[str]:
 
     return [
         f"- A **new image** costs {costs.cold_s * 1000:.1f} ms in a replica: {a_core(costs.cold_s)}, "
-        f"{day / costs.cold_s / 1e6:.1f} M a day. The object store spends {costs.object_store_write_s * 1000:.1f} ms on it.",
-        f"- A thumbnail **from a replica's memory** costs {costs.memory_hit_s * 1000:.3f} ms: {a_core(costs.memory_hit_s)}.",
+        f"{day / costs.cold_s / 1e6:.1f} M a day. The object store spends {costs.object_store_write_s * 1000:.1f} ms on it.",  # noqa: E501
+        f"- A thumbnail **from a replica's memory** costs {costs.memory_hit_s * 1000:.3f} ms: {a_core(costs.memory_hit_s)}.",  # noqa: E501
         f"- **From its disk** {costs.disk_hit_s * 1000:.2f} ms: {a_core(costs.disk_hit_s)}; "
-        f"**from the object store** {costs.store_hit_s * 1000:.2f} ms and {costs.object_store_s * 1000:.2f} ms there.",
-        f"- **Not modified** (304, not in memory) costs {costs.not_modified_s * 1000:.2f} ms; asking an **origin again** "
+        f"**from the object store** {costs.store_hit_s * 1000:.2f} ms and {costs.object_store_s * 1000:.2f} ms there.",  # noqa: E501
+        f"- **Not modified** (304, not in memory) costs {costs.not_modified_s * 1000:.2f} ms; asking an **origin again** "  # noqa: E501
         f"{costs.revalidation_s * 1000:.2f} ms.",
-        f"- The **front** answers by itself in {costs.front_hit_s * 1000:.3f} ms of CPU: {a_core(costs.front_hit_s)}.",
+        f"- The **front** answers by itself in {costs.front_hit_s * 1000:.3f} ms of CPU: {a_core(costs.front_hit_s)}.",  # noqa: E501
         f"- **Valkey** spends {costs.redis_s * 1000:.3f} ms on a request that is not in memory, and keeps "
-        f"{costs.redis_bytes:,.0f} bytes an image: {REDIS_BYTES / costs.redis_bytes / 1e6:,.0f} M images in 24 GiB.",
-        f"- An image is {costs.original_bytes / 1000:.0f} kB and its thumbnail {costs.thumbnail_bytes / 1000:.0f} kB: "
+        f"{costs.redis_bytes:,.0f} bytes an image: {REDIS_BYTES / costs.redis_bytes / 1e6:,.0f} M images in 24 GiB.",  # noqa: E501
+        f"- An image is {costs.original_bytes / 1000:.0f} kB and its thumbnail {costs.thumbnail_bytes / 1000:.0f} kB: "  # noqa: E501
         f"{image * 1e6 / 1e12:.2f} TB a million. 10 GiB of front cache hold "
         f"{FRONT_BYTES / costs.thumbnail_bytes / 1e3:,.0f} thousand thumbnails, 128 MiB of memory "
         f"{MEMORY_BYTES / costs.thumbnail_bytes / 1e3:.1f} thousand.",
-        f"- A replica on two cores is {costs.replica_memory_bytes / 2**20:.0f} MiB resident, memory cache included.",
+        f"- A replica on two cores is {costs.replica_memory_bytes / 2**20:.0f} MiB resident, memory cache included.",  # noqa: E501
     ]
 
 

@@ -1,4 +1,5 @@
-"""The service under mixed load for a long time: hot, cold and bad requests; memory stays flat, nothing fails that should not.
+"""The service under mixed load for a long time: hot, cold and bad requests; memory stays flat, nothing fails
+that should not.
 
     python -m bench.soak                   # ten minutes
     python -m bench.soak --seconds 60      # a glance
@@ -118,7 +119,7 @@ def other(chance: random.Random, number: int) -> Ask:
 
 Maker = Callable[[random.Random, int], Ask]
 _MIX: tuple[tuple[int, Maker], ...] = (
-    (55, hot), (8, hot_original), (8, conditional), (4, part), (8, cold), (8, bad), (5, article), (2, eager), (2, other),
+    (55, hot), (8, hot_original), (8, conditional), (4, part), (8, cold), (8, bad), (5, article), (2, eager), (2, other),  # noqa: E501
 )  # fmt: skip
 
 
@@ -213,9 +214,9 @@ def main() -> None:
     if not options.no_save:
         rows = [
             {"name": "requests", "unit": "requests", "ours": total, "peers": {}, "target": None},
-            {"name": "wrong replies", "unit": "replies", "ours": sum(tally.wrong.values()), "peers": {}, "target": 0},
-            {"name": "memory early", "unit": "MB", "ours": round(early / 1e6, 1), "peers": {}, "target": None},
-            {"name": "memory late", "unit": "MB", "ours": round(late / 1e6, 1), "peers": {}, "target": round(early / 1e6 * 1.1, 1)},
+            {"name": "wrong replies", "unit": "replies", "ours": sum(tally.wrong.values()), "peers": {}, "target": 0},  # noqa: E501
+            {"name": "memory early", "unit": "MB", "ours": round(early / 1e6, 1), "peers": {}, "target": None},  # noqa: E501
+            {"name": "memory late", "unit": "MB", "ours": round(late / 1e6, 1), "peers": {}, "target": round(early / 1e6 * 1.1, 1)},  # noqa: E501
         ]  # fmt: skip
         print(results.save("soak", f"python -m bench.soak --seconds {options.seconds}", rows))
     if tally.wrong or growth > 0.1:

@@ -1,9 +1,11 @@
-"""What each store costs: look-ups and writes of the index, blobs, locks and the journal, on one machine and over Redis and S3.
+"""What each store costs: look-ups and writes of the index, blobs, locks and the journal, on one machine and
+over Redis and S3.
 
 .venv/bin/python -m bench.stores [--rounds 5]
 
-CPU of this process for one call, all threads, under uvloop as the service is; Valkey and SeaweedFS are other processes.
-Writes and S3 have 64 callers at once, the rest one. Medians over rounds, in which the stores take turns.
+CPU of this process for one call, all threads, under uvloop as the service is; Valkey and SeaweedFS are other
+processes. Writes and S3 have 64 callers at once, the rest one. Medians over rounds, in which the stores take
+turns.
 """
 
 import argparse

@@ -1,9 +1,10 @@
-"""CPU milliseconds, bytes and SSIM of one thumbnail: ours beside plain Pillow, libvips and the floor, in turns.
+"""CPU milliseconds, bytes and SSIM of one thumbnail: ours beside plain Pillow, libvips and the floor, in
+turns.
 
-Needs what `pip install pyvips pyvips-binary` brings besides the test extra. Run: `python -m bench.thumbnails [--rounds N]
-[--row TEXT] [--save]`. Every contender does one picture, then the next contender, then the next round; medians.
-The reference for SSIM is a full decode scaled by Pillow's LANCZOS. The floor is a scaled decode and an encode with
-nothing between: what no program that uses the same codecs can go below.
+Needs what `pip install pyvips pyvips-binary` brings besides the test extra. Run: `python -m bench.thumbnails
+[--rounds N] [--row TEXT] [--save]`. Every contender does one picture, then the next contender, then the next
+round; medians. The reference for SSIM is a full decode scaled by Pillow's LANCZOS. The floor is a scaled
+decode and an encode with nothing between: what no program that uses the same codecs can go below.
 """
 
 import argparse

@@ -1,4 +1,6 @@
-"""A model of traffic through every cache of the cluster form, and of what it costs; bench/simulate.py says what it assumes."""
+"""A model of traffic through every cache of the cluster form, and of what it costs; bench/simulate.py says
+what it assumes.
+"""
 
 import json
 import math
@@ -26,8 +28,8 @@ DISK_BYTES = 200 * GIB
 REDIS_BYTES = 24 * GIB
 BINS = 4000
 
-# Prices that anybody may put in the place of these: currency units for an hour of a core, a GB of object store for a
-# month, a GB from a CDN.
+# Prices that anybody may put in the place of these: currency units for an hour of a core, a GB of object
+# store for a month, a GB from a CDN.
 CORE_HOUR, STORE_GB_MONTH, CDN_GB = 0.04, 0.02, 0.01
 HOURS_A_MONTH = 730
 

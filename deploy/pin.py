@@ -1,4 +1,6 @@
-"""Writes deploy/constraints.txt anew: exact versions with the hashes of their files, for the image on amd64 and arm64."""
+"""Writes deploy/constraints.txt anew: exact versions with the hashes of their files, for the image on amd64
+and arm64.
+"""
 
 import subprocess
 import sys

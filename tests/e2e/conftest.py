@@ -1,4 +1,7 @@
-"""Fixtures of the tests that run mediasvc as people do. A test module with needs of its own overrides them."""
+"""Fixtures of the tests that run mediasvc as people do.
+
+A test module with needs of its own overrides them.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

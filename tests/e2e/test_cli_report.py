@@ -95,8 +95,8 @@ def test_a_report_shows_no_file_that_is_not_its_runs(tmp_path: Path) -> None:
         '{"out": "a", "status": "x"}',
         '{"out": 5, "status": 5, "path": "a", "error": null, "images": []}',
         '{"out": "a", "status": "x", "path": "a", "error": null, "images": [{}]}',
-        '{"out": "a", "status": "x", "path": "a", "error": null, "images": [{"source": "x", "status": "localised",'
-        ' "origin": "x", "code": null, "original": "x", "thumbnail": "x", "width": 1, "height": 1, "bytes": 1,'
+        '{"out": "a", "status": "x", "path": "a", "error": null, "images": [{"source": "x", "status": "localised",'  # noqa: E501
+        ' "origin": "x", "code": null, "original": "x", "thumbnail": "x", "width": 1, "height": 1, "bytes": 1,'  # noqa: E501
         ' "original_bytes": "many"}]}',
         "[" * 100_000,
     ],

@@ -171,9 +171,9 @@ def test_raw_markdown_takes_its_options_from_the_query(service: Service) -> None
 @pytest.mark.parametrize(
     "value",
     [
-        b"", b"{", b"[]", b"null", b'"x"', b'{"content":"\xff"}', b'{"content":"\\ud800"}', b'{"content":"x"}x',
+        b"", b"{", b"[]", b"null", b'"x"', b'{"content":"\xff"}', b'{"content":"\\ud800"}', b'{"content":"x"}x',  # noqa: E501
         {}, {"content": 5}, {"content": None}, {"content": "x", "type": "pdf"}, {"content": "x", "type": 1},
-        {"content": "x", "mode": "now"}, {"content": "x", "mode": ["lazy"]}, {"content": "x", "base_url": "nonsense"},
+        {"content": "x", "mode": "now"}, {"content": "x", "mode": ["lazy"]}, {"content": "x", "base_url": "nonsense"},  # noqa: E501
         {"content": "x", "base_url": "ftp://a.example/"}, {"content": "x", "base_url": 5},
         {"content": "x", "front_matter": []}, {"content": "x", "front_matter": {"a": "b"}},
         {"content": "x", "front_matter": {"a": ["skip"]}}, {"content": "x", "format": "gif"},
@@ -252,7 +252,7 @@ def test_large_bodies_are_only_so_many_at_once(service: Service) -> None:
     """Each client promises the most that is allowed and sends half of it."""
     largest = 6 * 100 * 1024 + 65536
     head = (
-        f"POST /v1/rewrite HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {largest}\r\n\r\n"
+        f"POST /v1/rewrite HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {largest}\r\n\r\n"  # noqa: E501
     ).encode()
     clients = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(12)]
     for one in clients:

@@ -259,7 +259,7 @@ def _image_work(service: Service) -> float:
 @pytest.mark.parametrize(
     ("field", "form", "status"),
     [
-        ("if_match", "{etag}", 200), ("if_match", "*", 200), ("if_match", '"x", {etag}', 200), ("if_match", '"x"', 412),
+        ("if_match", "{etag}", 200), ("if_match", "*", 200), ("if_match", '"x", {etag}', 200), ("if_match", '"x"', 412),  # noqa: E501
         ("if_match", "W/{etag}", 412), ("if_unmodified_since", LAST_MODIFIED, 200),
         ("if_unmodified_since", "Sun, 05 Jan 2025 08:00:00 GMT", 412), ("if_unmodified_since", "x", 200),
     ],

@@ -79,7 +79,7 @@ def test_metrics_are_those_of_all_processes_together(service: Service) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "mediasvc_http_requests_total", "mediasvc_http_request_duration_seconds", "mediasvc_http_requests_in_progress",
+        "mediasvc_http_requests_total", "mediasvc_http_request_duration_seconds", "mediasvc_http_requests_in_progress",  # noqa: E501
         "mediasvc_fetches_total", "mediasvc_cache_requests_total",
         "mediasvc_singleflight_waiters", "mediasvc_image_duration_seconds", "mediasvc_image_queue_depth",
         "mediasvc_refused_sources_total", "mediasvc_rewritten_references_total",
@@ -139,8 +139,8 @@ def test_the_description_is_openapi_3_1_and_names_every_route(service: Service) 
 
     assert described["openapi"].startswith("3.1.")
     assert set(described["paths"]) == {
-        "/", "/assets/{name}", "/docs", "/healthz", "/img/{signature}/{options}/{source}", "/metrics", "/openapi.json",
-        "/page/{file}", "/readyz", "/v1/cache", "/v1/example", "/v1/image", "/v1/info", "/v1/resolve", "/v1/rewrite",
+        "/", "/assets/{name}", "/docs", "/healthz", "/img/{signature}/{options}/{source}", "/metrics", "/openapi.json",  # noqa: E501
+        "/page/{file}", "/readyz", "/v1/cache", "/v1/example", "/v1/image", "/v1/info", "/v1/resolve", "/v1/rewrite",  # noqa: E501
         "/v1/stats", "/v1/warm",
     }  # fmt: skip
 

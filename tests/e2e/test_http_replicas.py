@@ -1,4 +1,6 @@
-"""Services that share an index and an object store: news of purges, redirects, and the day one of them goes away."""
+"""Services that share an index and an object store: news of purges, redirects, and the day one of them goes
+away.
+"""
 
 import hashlib
 import socket

@@ -110,9 +110,9 @@ def test_one_image_that_fails_does_not_end_the_others(service: Service, world: O
 @pytest.mark.parametrize(
     "value",
     [
-        {}, [], None, {"images": []}, {"images": {}}, {"images": ["x"]}, {"images": [{}]}, {"images": [{"url": 5}]},
-        {"images": [{"url": "nonsense"}]}, {"images": [{"url": URL, "size": "big"}]}, {"images": [{"url": URL, "size": 5}]},
-        {"images": [{"url": URL, "x": 1}]}, {"images": [{"url": URL}], "x": 1}, {"images": [{"url": URL}] * 1001},
+        {}, [], None, {"images": []}, {"images": {}}, {"images": ["x"]}, {"images": [{}]}, {"images": [{"url": 5}]},  # noqa: E501
+        {"images": [{"url": "nonsense"}]}, {"images": [{"url": URL, "size": "big"}]}, {"images": [{"url": URL, "size": 5}]},  # noqa: E501
+        {"images": [{"url": URL, "x": 1}]}, {"images": [{"url": URL}], "x": 1}, {"images": [{"url": URL}] * 1001},  # noqa: E501
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_warms_nothing(service: Service, value: object) -> None:

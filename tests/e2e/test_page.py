@@ -222,7 +222,7 @@ def test_a_dropped_file_is_taken(page: Page) -> None:
           data.items.add(new File(["<p>dropped</p>"], "drop.html", { type: "text/html" }));
           for (const kind of ["dragenter", "dragover", "drop"])
             document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
-        }"""
+        }"""  # noqa: E501
     )
 
     expect(page.get_by_label("Article", exact=True)).to_have_value("<p>dropped</p>")
@@ -339,7 +339,7 @@ def test_the_example_is_ready_where_its_origin_runs_and_says_so_where_it_does_no
 COMPARE = """async ([before, after]) => {
   const { changesBetween } = await import("/page/changes.js");
   return changesBetween(before, after).map((part) => part.same === undefined ? [part.before, part.after] : [part.same]);
-}"""
+}"""  # noqa: E501
 ONE, TWO = f"/assets/{'1' * 64}.jpg", f"https://media.example/m/assets/{'2' * 64}.webp"
 LAZY = "/img/unsafe/600x400/aHR0cDovL2E"
 
@@ -417,7 +417,7 @@ def test_the_outcome_is_announced(page: Page) -> None:
 NAMELESS = """() => [...document.querySelectorAll("button, input, select, textarea, a[href], img, dialog, nav, form, pre")]
   .filter((one) => !(one.labels?.length || one.getAttribute("aria-label") || one.getAttribute("aria-labelledby")
     || one.hasAttribute("alt") || one.textContent.trim() || one.id === "contents"))
-  .map((one) => one.outerHTML)"""
+  .map((one) => one.outerHTML)"""  # noqa: E501
 SKIPPED = """() => {
   const levels = [...document.querySelectorAll("h1, h2, h3, h4")].filter((one) => one.checkVisibility())
     .map((one) => Number(one.tagName[1]));
@@ -456,7 +456,7 @@ FAINT = """() => {
       return [(a + 0.05) / (b + 0.05), large ? 3 : 4.5, one.outerHTML.slice(0, 90)];
     })
     .filter(([ratio, least]) => ratio < least);
-}"""
+}"""  # noqa: E501
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

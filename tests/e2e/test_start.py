@@ -1,4 +1,6 @@
-"""What a command reads in before it does anything: no more than it uses, for that is most of what a short one takes."""
+"""What a command reads in before it does anything: no more than it uses, for that is most of what a short one
+takes.
+"""
 
 import subprocess
 import sys
@@ -13,12 +15,12 @@ from tests.support.service import Service
 
 # What images, articles, fetching, serving, drawing and logging take.
 HEAVY = {
-    "PIL", "aiofiles", "aiohttp", "can_ada", "cykooz", "dramatiq", "kornia_rs", "multidict", "numpy", "obstore",
+    "PIL", "aiofiles", "aiohttp", "can_ada", "cykooz", "dramatiq", "kornia_rs", "multidict", "numpy", "obstore",  # noqa: E501
     "prometheus_client", "pyromark", "redis", "rich", "structlog", "turbohtml", "yaml", "yarl",
 }  # fmt: skip
 WORKING = {
-    "mediasvc.wiring.parts", "mediasvc.config.policies", "mediasvc.images", "mediasvc.articles.walk", "mediasvc.core.text.references",
-    "mediasvc.effects.fetch.fetcher", "mediasvc.effects.fetch.sockets", "mediasvc.effects.imaging.pool", "mediasvc.effects.queue",
+    "mediasvc.wiring.parts", "mediasvc.config.policies", "mediasvc.images", "mediasvc.articles.walk", "mediasvc.core.text.references",  # noqa: E501
+    "mediasvc.effects.fetch.fetcher", "mediasvc.effects.fetch.sockets", "mediasvc.effects.imaging.pool", "mediasvc.effects.queue",  # noqa: E501
     "mediasvc.effects.blobs.file_store", "mediasvc.server", "mediasvc.demo", "mediasvc.queue_worker",
 }  # fmt: skip
 WAITING = {"asyncio", "uvloop", "sqlite3"}

@@ -1,4 +1,6 @@
-"""docker-compose.yml is right: its services, started as it says, serve, cache, purge, fail over and end as they should."""
+"""docker-compose.yml is right: its services, started as it says, serve, cache, purge, fail over and end as
+they should.
+"""
 
 import hashlib
 import http.client
@@ -167,7 +169,7 @@ def test_a_purge_through_the_front_reaches_every_replica(cluster: Topology, orig
 
 def test_the_front_passes_a_body_on_as_it_arrives_and_keeps_none(cluster: Topology) -> None:
     parts = urlsplit(cluster.url("front", "/"))
-    head = f"POST /v1/rewrite HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: text/html\r\nContent-Length: 8000000\r\n"
+    head = f"POST /v1/rewrite HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: text/html\r\nContent-Length: 8000000\r\n"  # noqa: E501
 
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20) as stranger:
         stranger.sendall(head.encode() + b"\r\n" + b"x" * 300_000)

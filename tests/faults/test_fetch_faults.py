@@ -209,7 +209,7 @@ async def test_a_reply_smuggled_behind_another_never_answers_the_next_request(
     origin.on(
         "/a",
         Reply(
-            raw=b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+            raw=b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"  # noqa: E501
         ),
     )
     first, second = Kept(), Kept()

@@ -1,4 +1,6 @@
-"""A service whose disk is full, or becomes read-only: images are served without being kept, and operators hear of it."""
+"""A service whose disk is full, or becomes read-only: images are served without being kept, and operators
+hear of it.
+"""
 
 import subprocess
 from pathlib import Path

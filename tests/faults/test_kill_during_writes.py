@@ -1,4 +1,6 @@
-"""Processes that are killed while they write leave nothing torn, and nothing that they had acknowledged is lost."""
+"""Processes that are killed while they write leave nothing torn, and nothing that they had acknowledged is
+lost.
+"""
 
 import asyncio
 import hashlib

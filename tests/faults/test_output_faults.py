@@ -1,4 +1,6 @@
-"""A batch whose output folder or report is full, read-only or gone, and articles that change while they are read."""
+"""A batch whose output folder or report is full, read-only or gone, and articles that change while they are
+read.
+"""
 
 import hashlib
 import json
@@ -230,7 +232,9 @@ def test_an_asset_of_other_bytes_is_placed_again_by_force(tmp_path: Path, origin
 
 
 def test_what_is_read_is_the_file_at_one_moment_or_nothing(tmp_path: Path) -> None:
-    """A writer lengthens the file all the time; a reading that saw two of its states would not fit its own mark."""
+    """A writer lengthens the file all the time; a reading that saw two of its states would not fit its own
+    mark.
+    """
     path = tmp_path / "a.md"
     path.write_bytes(bytes(2_000_000))
     writer = subprocess.Popen(program("lengthen_file", path), cwd=REPOSITORY)

@@ -1,4 +1,5 @@
-"""What a power cut, or a kill at the worst moment, must find: names only for what is on the disk, and a way back.
+"""What a power cut, or a kill at the worst moment, must find: names only for what is on the disk, and a way
+back.
 
 bench/power_cut.py cuts the power of real file systems; what it needs is not to be had everywhere.
 """

@@ -80,7 +80,9 @@ def last_frame(data: bytes) -> Pixels:
 
 
 def check_same(page: Page, data: bytes, ours: Pixels, tolerance: int, rows: int | None = None) -> None:
-    """Films are compared once Chromium has come to their end. rows: how many from the top are compared; None: all."""
+    """Films are compared once Chromium has come to their end. rows: how many from the top are compared; None:
+    all.
+    """
     ends_at = time.monotonic() + DEADLINE_S
     while True:
         theirs = in_chromium(page, data)
@@ -107,12 +109,12 @@ STILLS = {
 }
 FILMS = {
     "small first": [Part(20, 20, block(20, 20, 0), 1), Part(0, 0, block(15, 15, 2), 1)],
-    "to background": [Part(0, 0, block(60, 50, 0), 1), Part(10, 10, block(30, 30, 2), 2), Part(45, 30, block(9, 9, 3))],
-    "to previous": [Part(0, 0, block(60, 50, 0), 1), Part(10, 10, block(30, 30, 2), 3), Part(45, 30, block(9, 9, 3))],
+    "to background": [Part(0, 0, block(60, 50, 0), 1), Part(10, 10, block(30, 30, 2), 2), Part(45, 30, block(9, 9, 3))],  # noqa: E501
+    "to previous": [Part(0, 0, block(60, 50, 0), 1), Part(10, 10, block(30, 30, 2), 3), Part(45, 30, block(9, 9, 3))],  # noqa: E501
     "first to previous": [Part(0, 0, block(60, 50, 0), 3), Part(10, 10, block(30, 30, 2))],
-    "all to background": [Part(0, 0, np.where(DISC, 1, 3), 2, 3), Part(5, 5, np.where(DISC, 0, 3), 2, 3), Part(9, 0, block(20, 9, 2), 2)],
+    "all to background": [Part(0, 0, np.where(DISC, 1, 3), 2, 3), Part(5, 5, np.where(DISC, 0, 3), 2, 3), Part(9, 0, block(20, 9, 2), 2)],  # noqa: E501
     "black edges": [Part(0, 0, np.where(DISC, 1, 3), 2, 3), Part(0, 0, np.where(DISC, 0, 2), 2, 3)],
-    "beyond the screen": [Part(0, 0, block(60, 50, 0), 1), Part(40, 30, block(60, 50, 1), 2), Part(5, 5, block(80, 4, 3))],
+    "beyond the screen": [Part(0, 0, block(60, 50, 0), 1), Part(40, 30, block(60, 50, 1), 2), Part(5, 5, block(80, 4, 3))],  # noqa: E501
 }  # fmt: skip
 
 

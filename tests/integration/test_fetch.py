@@ -422,7 +422,7 @@ async def test_one_coding_that_we_did_not_ask_for_is_taken_off(
 async def test_a_host_is_asked_as_the_table_says_on_every_hop(origin: Origin) -> None:
     table = HostHeaders(
         parse_rules(
-            '[[host]]\nhosts = ["*.pictures.test"]\nheaders = { Referer = "https://pictures.test/", User-Agent = "X ({agent})", Accept = "" }',
+            '[[host]]\nhosts = ["*.pictures.test"]\nheaders = { Referer = "https://pictures.test/", User-Agent = "X ({agent})", Accept = "" }',  # noqa: E501
             "t",
         )
     )

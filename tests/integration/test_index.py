@@ -621,7 +621,7 @@ async def test_news_of_purges_are_heard_though_the_clock_of_redis_was_set_back(
 
 async def test_news_of_purges_do_not_grow_for_ever(redis_index: RedisIndex, valkey: Valkey) -> None:
     await redis_index.purge("https://a.example/first.jpg")
-    again = "local one = redis.call('XRANGE', KEYS[1], '-', '+')[1][2]; for _ = 1, 12000 do redis.call('XADD', KEYS[1], '*', unpack(one)) end"
+    again = "local one = redis.call('XRANGE', KEYS[1], '-', '+')[1][2]; for _ = 1, 12000 do redis.call('XADD', KEYS[1], '*', unpack(one)) end"  # noqa: E501
     valkey.ask("EVAL", again, "1", "mediasvc:news")
     assert valkey.ask("XLEN", "mediasvc:news") == ":12001\r\n"
 

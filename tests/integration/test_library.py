@@ -199,7 +199,7 @@ async def test_lines_go_to_the_programs_logging_and_nothing_is_printed(
 
 
 def test_importing_reads_in_nothing_heavy() -> None:
-    program = "import sys, mediasvc; print([name for name in sys.modules if 'mediasvc.' in name], 'asyncio' in sys.modules)"
+    program = "import sys, mediasvc; print([name for name in sys.modules if 'mediasvc.' in name], 'asyncio' in sys.modules)"  # noqa: E501
 
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 

@@ -83,8 +83,8 @@ def test_the_sdist_holds_what_builds_tests_and_documents_it(sdist: Path) -> None
     assert tracked("mediasvc", "docs") <= names
     assert "tests/conftest.py" in names
     assert {name.partition("/")[0] for name in names} <= {
-        "mediasvc", "tests", "docs", "deploy", "clients", "pyproject.toml", "LICENSE", "README.md", "PKG-INFO",
-        "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "Dockerfile", "docker-compose.yml", "Makefile", ".gitignore",
+        "mediasvc", "tests", "docs", "deploy", "clients", "pyproject.toml", "LICENSE", "README.md", "PKG-INFO",  # noqa: E501
+        "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "Dockerfile", "docker-compose.yml", "Makefile", ".gitignore",  # noqa: E501
     }  # fmt: skip
 
 

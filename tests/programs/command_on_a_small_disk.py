@@ -1,7 +1,8 @@
 """Runs a command where a folder is a file system of its own: `command_on_a_small_disk DISK SIZE COMMAND...`.
 
-Needs the right to mount: root, or a user namespace. Prints "running", then obeys one order a line of stdin and
-prints "done" after each: `remount OPTIONS`; `wait` prints the exit code of the command; `again` starts it anew.
+Needs the right to mount: root, or a user namespace. Prints "running", then obeys one order a line of stdin
+and prints "done" after each: `remount OPTIONS`; `wait` prints the exit code of the command; `again` starts it
+anew.
 """
 
 import subprocess

@@ -1,4 +1,5 @@
-"""Takes a lock, prints "held" and keeps it until it is killed: `lock_holder file|redis PLACE LEASE_S KEY [fork]`.
+"""Takes a lock, prints "held" and keeps it until it is killed: `lock_holder file|redis PLACE LEASE_S KEY
+[fork]`.
 
 fork: a child process, which does nothing, inherits what is open.
 """

@@ -1,4 +1,6 @@
-"""Runs a command, which must succeed, and prints the peak resident memory of its largest process in KiB: `peak_memory COMMAND...`."""
+"""Runs a command, which must succeed, and prints the peak resident memory of its largest process in KiB:
+`peak_memory COMMAND...`.
+"""
 
 import resource
 import subprocess

@@ -1,6 +1,8 @@
-"""A service on a disk of 16 MiB that fills up or becomes read-only: `service_on_a_small_disk DISK full|read-only`.
+"""A service on a disk of 16 MiB that fills up or becomes read-only: `service_on_a_small_disk DISK
+full|read-only`.
 
-Needs the right to mount: root, or a user namespace. Ends with 0 if the service answered and reported as it should.
+Needs the right to mount: root, or a user namespace. Ends with 0 if the service answered and reported as it
+should.
 """
 
 import subprocess

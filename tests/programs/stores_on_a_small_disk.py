@@ -1,6 +1,7 @@
 """Stores on a disk of 8 MiB that fills up or becomes read-only: `stores_on_a_small_disk DISK full|read-only`.
 
-Needs the right to mount: root, or a user namespace. Ends with 0 if every store failed and recovered as it should.
+Needs the right to mount: root, or a user namespace. Ends with 0 if every store failed and recovered as it
+should.
 """
 
 import asyncio

@@ -1,8 +1,9 @@
-"""Runs mediasvc and notes in which order it makes, syncs and names files: `traced_mediasvc LOG DEADLY ARGUMENTS...`.
+"""Runs mediasvc and notes in which order it makes, syncs and names files: `traced_mediasvc LOG DEADLY
+ARGUMENTS...`.
 
 LOG: gets a line for each event: `made TEMPORARY`, `synced`, `named TEMPORARY NAME`.
-DEADLY: the process dies just before it names the article of this number; 0: it lives; -1: it lives, and every sync
-fails as on a broken disk.
+DEADLY: the process dies just before it names the article of this number; 0: it lives; -1: it lives, and every
+sync fails as on a broken disk.
 """
 
 import errno

@@ -1,4 +1,6 @@
-"""Prints PONG if Valkey answers, as `valkey-cli ping` does: `valkey_ping PORT ...`, password in REDISCLI_AUTH."""
+"""Prints PONG if Valkey answers, as `valkey-cli ping` does: `valkey_ping PORT ...`, password in
+REDISCLI_AUTH.
+"""
 
 import os
 import sys

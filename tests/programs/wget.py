@@ -1,4 +1,7 @@
-"""Fetches its last argument, as the health checks of containers do with wget. Ends with an error unless the reply is a success."""
+"""Fetches its last argument, as the health checks of containers do with wget.
+
+Ends with an error unless the reply is a success.
+"""
 
 import sys
 import urllib.request

@@ -28,39 +28,39 @@ from mediasvc.errors import InvalidRequest
 P = "http://pics.example/"
 html_pieces = st.sampled_from(
     [
-        f'<img src="{P}a.jpg">', f"<img src='{P}b.jpg' data-size='60,40'>", f"<img alt=x src={P}c.jpg>", f"<IMG SRC={P}d/>",
-        f'<img alt="x"src="{P}e.jpg"onclick>', f'<img srcset="{P}f,1.jpg 1x, {P}g.jpg 2x">', f"<img data-original='{P}h?a=1&amp;b=2'>",
-        f'<video poster="{P}i.jpg"></video>', f"<svg><image xlink:href='{P}j.jpg'/></svg>", f'<p style="background:url(&quot;{P}k.jpg&quot;)">',
-        f"<style>a{{b:url({P}l.jpg)}}</style>", f'<a href="{P}a.jpg">', "</a>", f'<input type=image src="{P}m.jpg">',
-        f"<noscript><img src={P}n.jpg></noscript>", f"<template><img src={P}o.jpg></template>", f"<!-- <img src={P}no.jpg> -->",
-        f"<textarea><img src={P}no.jpg></textarea>", f"<script>'<img src={P}no.jpg>'</script>", f"<title><img src={P}no.jpg></title>",
-        "<p>", "</p>", "<div>", "</div>", "<table>", "<td>", "</table>", "<b>", "</b>", "<i><p>", "</i>", "<li>", "<h1>", "<svg>", "</svg>",
-        "<body class=x>", "<head>", "<br/>", "text", "é中", "&amp;", "&", "<", ">", "<3", "\n", "\r\n", "\0", " ", "'", '"', "<img", "<img src='",
+        f'<img src="{P}a.jpg">', f"<img src='{P}b.jpg' data-size='60,40'>", f"<img alt=x src={P}c.jpg>", f"<IMG SRC={P}d/>",  # noqa: E501
+        f'<img alt="x"src="{P}e.jpg"onclick>', f'<img srcset="{P}f,1.jpg 1x, {P}g.jpg 2x">', f"<img data-original='{P}h?a=1&amp;b=2'>",  # noqa: E501
+        f'<video poster="{P}i.jpg"></video>', f"<svg><image xlink:href='{P}j.jpg'/></svg>", f'<p style="background:url(&quot;{P}k.jpg&quot;)">',  # noqa: E501
+        f"<style>a{{b:url({P}l.jpg)}}</style>", f'<a href="{P}a.jpg">', "</a>", f'<input type=image src="{P}m.jpg">',  # noqa: E501
+        f"<noscript><img src={P}n.jpg></noscript>", f"<template><img src={P}o.jpg></template>", f"<!-- <img src={P}no.jpg> -->",  # noqa: E501
+        f"<textarea><img src={P}no.jpg></textarea>", f"<script>'<img src={P}no.jpg>'</script>", f"<title><img src={P}no.jpg></title>",  # noqa: E501
+        "<p>", "</p>", "<div>", "</div>", "<table>", "<td>", "</table>", "<b>", "</b>", "<i><p>", "</i>", "<li>", "<h1>", "<svg>", "</svg>",  # noqa: E501
+        "<body class=x>", "<head>", "<br/>", "text", "é中", "&amp;", "&", "<", ">", "<3", "\n", "\r\n", "\0", " ", "'", '"', "<img", "<img src='",  # noqa: E501
         "=", "<!doctype html>", "<!--", "-->", "<math>", "<title>", "</title>", "<style>", "</style>", "`",
     ]
 )  # fmt: skip
 markdown_pieces = st.sampled_from(
     [
-        f"![x]({P}a.jpg)", f"![x](<{P}b.jpg> 't')", f"[![x]({P}c.jpg)]({P}c.jpg)", "![x][ref]", "![ref]", f"\n\n[ref]: {P}d.jpg\n\n",
-        f'<img src="{P}e.jpg">', f"<img src='{P}f.jpg' width=3 height=2>", f"\n\n<div>\n<img src={P}g.jpg>\n", "\n</div>\n", "\n\n",
-        f"`![x]({P}no.jpg)`", f"\n```\n![x]({P}no.jpg)\n```\n", f"\n\n    ![x]({P}no.jpg)\n\n", f"\\![x]({P}h.jpg)", "`", "``",
-        "\n", "\r\n", "\n> ", "\n- ", "\n1. ", "\n# ", "\n|a|b|\n|-|-|\n|", "|", "**", "_", "[", "]", "(", ")", "![", "](", "<", ">", "<b>", "</b>",
-        "<!--", "-->", "<textarea>", "</textarea>", "text", "é中", "&", "\\", "\n---\n", "\t", " ", f"<{P}i.jpg>", f"<a href='{P}a.jpg'>", "</a>",
-        f"\n\n<p>\n<img alt='x'src={P}j.jpg>\n\n", f"<p style='background:url({P}k.jpg)'>", "![x](", f"{P}l.jpg)",
+        f"![x]({P}a.jpg)", f"![x](<{P}b.jpg> 't')", f"[![x]({P}c.jpg)]({P}c.jpg)", "![x][ref]", "![ref]", f"\n\n[ref]: {P}d.jpg\n\n",  # noqa: E501
+        f'<img src="{P}e.jpg">', f"<img src='{P}f.jpg' width=3 height=2>", f"\n\n<div>\n<img src={P}g.jpg>\n", "\n</div>\n", "\n\n",  # noqa: E501
+        f"`![x]({P}no.jpg)`", f"\n```\n![x]({P}no.jpg)\n```\n", f"\n\n    ![x]({P}no.jpg)\n\n", f"\\![x]({P}h.jpg)", "`", "``",  # noqa: E501
+        "\n", "\r\n", "\n> ", "\n- ", "\n1. ", "\n# ", "\n|a|b|\n|-|-|\n|", "|", "**", "_", "[", "]", "(", ")", "![", "](", "<", ">", "<b>", "</b>",  # noqa: E501
+        "<!--", "-->", "<textarea>", "</textarea>", "text", "é中", "&", "\\", "\n---\n", "\t", " ", f"<{P}i.jpg>", f"<a href='{P}a.jpg'>", "</a>",  # noqa: E501
+        f"\n\n<p>\n<img alt='x'src={P}j.jpg>\n\n", f"<p style='background:url({P}k.jpg)'>", "![x](", f"{P}l.jpg)",  # noqa: E501
     ]
 )  # fmt: skip
 FRONT_MATTER = {
     "YAML": [
-        f"\n---\ntitle: 'x'\ncover: '{P}fm.jpg'\n---\n", f"---\nthumbnail: {P}a.jpg\n---\n", f"---\nt: 'it's'\ncover: \"{P}fm.jpg\"\n---\n",
-        f"---\r\ncover: {P}fm.jpg\r\n---\r\n", f"---\ncover:\n  image: {P}a.jpg\nimages: [{P}b.jpg, '{P}c.jpg']\n...\n",
+        f"\n---\ntitle: 'x'\ncover: '{P}fm.jpg'\n---\n", f"---\nthumbnail: {P}a.jpg\n---\n", f"---\nt: 'it's'\ncover: \"{P}fm.jpg\"\n---\n",  # noqa: E501
+        f"---\r\ncover: {P}fm.jpg\r\n---\r\n", f"---\ncover:\n  image: {P}a.jpg\nimages: [{P}b.jpg, '{P}c.jpg']\n...\n",  # noqa: E501
         f"---\nphotos:\n- {P}a.jpg {P}b.jpg \"t\"\n- >-\n  {P}c.jpg\n  {P}d.jpg\n---\n",
     ],
     "TOML": [
-        f"+++\nimage = \"{P}fm.jpg\"\n[cover]\nimage = '{P}a.jpg'\n+++\n", f"\r\n+++\r\nimages = [\"{P}a.jpg\",\r\n'{P}b.jpg']\r\n+++\r\n",
+        f"+++\nimage = \"{P}fm.jpg\"\n[cover]\nimage = '{P}a.jpg'\n+++\n", f"\r\n+++\r\nimages = [\"{P}a.jpg\",\r\n'{P}b.jpg']\r\n+++\r\n",  # noqa: E501
         f"+++\ncover = {{ image = \"{P}a.jpg\" }}\n[[gallery]]\nurl = '{P}b.jpg'\n+++\n",
     ],
     "JSON": [
-        f'{{"image": "{P}fm.jpg", "images": ["{P}a.jpg", "{P}b.jpg"]}}\n', f'{{\n"cover": {{"image": "{P}fm.jpg"}}\n}}\n\n',
+        f'{{"image": "{P}fm.jpg", "images": ["{P}a.jpg", "{P}b.jpg"]}}\n', f'{{\n"cover": {{"image": "{P}fm.jpg"}}\n}}\n\n',  # noqa: E501
     ],
 }  # fmt: skip
 front_matter = st.sampled_from(["", "+++\n", *(text for texts in FRONT_MATTER.values() for text in texts)])

@@ -1,8 +1,8 @@
 """Seeded damage to sample articles, and the laws that a rewrite of any article keeps.
 
-Each article is a sample of tests/samples/articles (or a hostile seed) after one to six mutations: bytes flipped,
-cut, doubled, moved between articles, runs of markup put in. Checked of each, as HTML and as Markdown by turns: an
-answer, spans in order, an edit at every reference, the bytes between edits, restore, and time.
+Each article is a sample of tests/samples/articles (or a hostile seed) after one to six mutations: bytes
+flipped, cut, doubled, moved between articles, runs of markup put in. Checked of each, as HTML and as Markdown
+by turns: an answer, spans in order, an edit at every reference, the bytes between edits, restore, and time.
 """
 
 import random
@@ -16,12 +16,12 @@ from mediasvc.errors import InvalidRequest
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "articles"
 TOKENS = [
-    b"<img src='", b"<img srcset=\"a 1x, ", b"<!--", b"-->", b"<style>", b"</style>", b"<p style=\"background:url(", b"<svg>",
-    b"<template>", b"<noscript>", b"<textarea>", b"<a href=http://a/b>", b"</a>", b"<table><tr>", b"<select>", b"<frameset>",
-    b"![", b"](", b"![a](http://a/b)", b"[a]: http://a/c\n", b"![a]", b"`", b"```\n", b"    ", b"> ", b"- ", b"|", b"\\",
-    b"---\n", b"cover: ", b"thumbnail: '", b"x: [", b"x: {", b"&a ", b"*a", b"? ", b"\xef\xbb\xbf", b"\0", b"\r", b"\r\n", b"\n\n",
-    b"\xff", b"\x81\x5c", b"\xa4\x7c", b"\x1b$B", b"&", b"&amp;", b"&#x", b"<", b">", b"\"", b"'", b"(", b")", b"=",
-    b"<meta charset=gbk>", b"<meta charset=big5>", b"<meta charset=iso-2022-jp>", b"<base href=x>", b"<body style='a:url(x)'>",
+    b"<img src='", b"<img srcset=\"a 1x, ", b"<!--", b"-->", b"<style>", b"</style>", b"<p style=\"background:url(", b"<svg>",  # noqa: E501
+    b"<template>", b"<noscript>", b"<textarea>", b"<a href=http://a/b>", b"</a>", b"<table><tr>", b"<select>", b"<frameset>",  # noqa: E501
+    b"![", b"](", b"![a](http://a/b)", b"[a]: http://a/c\n", b"![a]", b"`", b"```\n", b"    ", b"> ", b"- ", b"|", b"\\",  # noqa: E501
+    b"---\n", b"cover: ", b"thumbnail: '", b"x: [", b"x: {", b"&a ", b"*a", b"? ", b"\xef\xbb\xbf", b"\0", b"\r", b"\r\n", b"\n\n",  # noqa: E501
+    b"\xff", b"\x81\x5c", b"\xa4\x7c", b"\x1b$B", b"&", b"&amp;", b"&#x", b"<", b">", b"\"", b"'", b"(", b")", b"=",  # noqa: E501
+    b"<meta charset=gbk>", b"<meta charset=big5>", b"<meta charset=iso-2022-jp>", b"<base href=x>", b"<body style='a:url(x)'>",  # noqa: E501
 ]  # fmt: skip
 
 

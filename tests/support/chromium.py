@@ -24,7 +24,10 @@ _FLAGS = (
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """A browser without a window. Fails the test, with what to type, where there is none and none can be had."""
+    """A browser without a window.
+
+    Fails the test, with what to type, where there is none and none can be had.
+    """
     with sync_playwright() as playwright:
         path = _found(playwright.chromium.executable_path) or _installed()
         browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))

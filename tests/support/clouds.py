@@ -1,11 +1,12 @@
-"""Servers that speak as Azure's and Google's object stores do, on free loopback ports, beside the S3 of tests/support/servers.py.
+"""Servers that speak as Azure's and Google's object stores do, on free loopback ports, beside the S3 of
+tests/support/servers.py.
 
     with Azurite() as az:       # az.url("prefix"), az.environment for obstore and for programs
     with FakeGcs() as gs:
 
-Azurite is Microsoft's emulator; npm, which a wheel brings, installs it once into the cache folder. fake-gcs-server is
-what users of Google's clients test with. As fixtures: `az` and `gs` are shared by the whole run, `own_gs` belongs to one
-test; `store` is each of the three stores in turn.
+Azurite is Microsoft's emulator; npm, which a wheel brings, installs it once into the cache folder.
+fake-gcs-server is what users of Google's clients test with. As fixtures: `az` and `gs` are shared by the
+whole run, `own_gs` belongs to one test; `store` is each of the three stores in turn.
 """
 
 import base64
@@ -101,8 +102,9 @@ def _azurite() -> Path:
 class FakeGcs(Server):
     """fake-gcs-server in memory, one bucket named "blobs", behind a front that adds what it lacks.
 
-    It knows uploads and copies by Google's JSON API only, but obstore asks for them by the XML API. The front says them
-    in JSON, and wants either the right token or a signature, which it does not check. All else goes through untouched.
+    It knows uploads and copies by Google's JSON API only, but obstore asks for them by the XML API. The front
+    says them in JSON, and wants either the right token or a signature, which it does not check. All else goes
+    through untouched.
     """
 
     bucket = "blobs"

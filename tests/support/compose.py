@@ -1,7 +1,8 @@
-"""Starts the services of docker-compose.yml as plain processes: same commands, settings, health checks and order.
+"""Starts the services of docker-compose.yml as plain processes: same commands, settings, health checks and
+order.
 
-What a container gives is stood in for: its address becomes a free port of 127.0.0.1, its volumes, secrets and /tmp
-become folders, and the programs of its image are those of this environment (pip) or of Debian (nginx).
+What a container gives is stood in for: its address becomes a free port of 127.0.0.1, its volumes, secrets and
+/tmp become folders, and the programs of its image are those of this environment (pip) or of Debian (nginx).
 """
 
 import os
@@ -290,7 +291,9 @@ class Topology:
         return f"http://127.0.0.1:{self.ports[name, port]}{path}"
 
     def _end(self, services: Iterable[Started]) -> None:
-        """Ours politely, while they can still reach the stores; the rest holds nothing that anybody wants again."""
+        """Ours politely, while they can still reach the stores; the rest holds nothing that anybody wants
+        again.
+        """
         ours = [started for started in services if _image(self.all_services[started.name]) == "mediasvc"]
         for started in ours:
             if started.process.poll() is None:

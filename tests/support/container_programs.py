@@ -33,7 +33,9 @@ def free_port() -> int:
 
 
 def nginx(folder: Path) -> Path:
-    """Debian's nginx: the one that is installed, else unpacked into the folder, so that nothing of it is started."""
+    """Debian's nginx: the one that is installed, else unpacked into the folder, so that nothing of it is
+    started.
+    """
     found = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if found is not None:
         return Path(found)

@@ -21,7 +21,9 @@ from dnslib import AAAA, CNAME, QTYPE, RCODE, RR, A, DNSRecord
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Addresses of both families, mixed as they come. cname: an alias in front of them. hang: no answer at all."""
+    """Addresses of both families, mixed as they come. cname: an alias in front of them. hang: no answer at
+    all.
+    """
 
     addresses: tuple[str, ...] = ()
     cname: str = ""
@@ -36,7 +38,10 @@ class Answer:
 
 
 class Dns:
-    """The server. Names that no test spoke of do not exist. An answer counts for one lookup of A and AAAA together."""
+    """The server. Names that no test spoke of do not exist.
+
+    An answer counts for one lookup of A and AAAA together.
+    """
 
     def __init__(self) -> None:
         self._scripts: dict[str, list[Answer]] = {}

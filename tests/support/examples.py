@@ -79,7 +79,10 @@ class Example:
 
 
 def remote_addresses(public: Path) -> dict[str, set[str]]:
-    """Addresses of the news site and of wrappers that pages and feeds still name, by file. Those in code are text."""
+    """Addresses of the news site and of wrappers that pages and feeds still name, by file.
+
+    Those in code are text.
+    """
     left = {}
     for path in public.rglob("*"):
         if path.suffix in _TEXTS:

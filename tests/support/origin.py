@@ -7,7 +7,8 @@ In a test (sync or async; it runs in a thread of its own, so programs started as
         ...
         assert origin.hits("/a.jpg") == 2
 
-As a process: `python -m tests.support.origin` prints its port and then answers the paths of `EVERYDAY`; see `main`.
+As a process: `python -m tests.support.origin` prints its port and then answers the paths of `EVERYDAY`; see
+`main`.
 """
 
 import argparse
@@ -136,7 +137,8 @@ class _Reset(Exception):
 class Origin:
     """The server. Context manager; `on` and the look-ups may be called at any time, from any thread.
 
-    Unless told otherwise `/pictures/NAME` answers with the JPEG of that name, with ETag and a day of freshness.
+    Unless told otherwise `/pictures/NAME` answers with the JPEG of that name, with ETag and a day of
+    freshness.
     """
 
     def __init__(
@@ -164,8 +166,8 @@ class Origin:
     def on(self, path: str, *replies: Scripted) -> str:
         """Answers `path` with these replies in turn, the last one for ever. Returns the URL.
 
-        path: "/a.jpg?b=c" for every host; "example.com/a.jpg" for that Host alone. Without a query it stands for
-        all queries. A callable gets the request and returns the reply.
+        path: "/a.jpg?b=c" for every host; "example.com/a.jpg" for that Host alone. Without a query it stands
+        for all queries. A callable gets the request and returns the reply.
         """
         with self._changed:
             self._scripts[path] = list(replies)
@@ -258,8 +260,8 @@ class Origin:
             return
         started.set_result(server.sockets[0].getsockname()[1])
         await self._stopping.wait()
-        # No more are accepted, and what is being accepted at this very moment gets its transport, before the server is
-        # closed: Python 3.11 leaves the socket of one that comes after it half made and open.
+        # No more are accepted, and what is being accepted at this very moment gets its transport, before the
+        # server is closed: Python 3.11 leaves the socket of one that comes after it half made and open.
         for listener in server.sockets:
             self._loop.remove_reader(listener.fileno())
         for _ in range(3):
@@ -319,7 +321,7 @@ class Origin:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        """CONNECT, as a proxy answers it: bytes go to and fro to the port that is named, always on loopback."""
+        """CONNECT, as a proxy answers it: bytes go to and fro to the port that is named, always on loopback."""  # noqa: E501
         with self._changed:
             self._requests.append(Request("CONNECT", target, headers, number))
         far_reader, far_writer = await asyncio.open_connection(self.host, int(target.rpartition(":")[2]))
@@ -358,7 +360,9 @@ class Origin:
         return everyday(request) if self._everyday else _NO_SUCH
 
     async def _control(self, request: Request, body: bytes, writer: asyncio.StreamWriter) -> None:
-        """For origins that run as a process: GET /-/requests, POST /-/forget, POST /-/on?path=… with Reply's fields."""
+        """For origins that run as a process: GET /-/requests, POST /-/forget, POST /-/on?path=… with Reply's
+        fields.
+        """
         answer: object = {}
         if request.path == "/-/requests":
             answer = [
@@ -483,7 +487,9 @@ def origin() -> Iterator[Origin]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """`python -m tests.support.origin [--port N] [--body /PATH=BYTES]`: prints the port, serves until stdin is closed."""
+    """`python -m tests.support.origin [--port N] [--body /PATH=BYTES]`: prints the port, serves until stdin
+    is closed.
+    """
     parser = argparse.ArgumentParser(description="A scripted origin for tests and benchmarks.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument(

@@ -1,4 +1,6 @@
-"""Makes the test pictures: deterministic, photograph-like, in every format and oddity that tests and benchmarks need."""
+"""Makes the test pictures: deterministic, photograph-like, in every format and oddity that tests and
+benchmarks need.
+"""
 
 import io
 import random
@@ -14,7 +16,7 @@ _OCTAVES = (2, 5, 11, 23, 53, 127, 307)
 
 @lru_cache(maxsize=16)
 def photograph(width: int, height: int, seed: int = 1) -> Image.Image:
-    """An RGB picture with the statistics of a photograph: broad light, falling spectrum, edges, sensor noise."""
+    """An RGB picture with the statistics of a photograph: broad light, falling spectrum, edges, sensor noise."""  # noqa: E501
     rng = np.random.default_rng(seed)
     canvas = np.zeros((height, width, 3), np.float32)
     for octave in _OCTAVES:
@@ -158,7 +160,7 @@ def bomb_png(width: int, height: int) -> bytes:
 
 
 def wide_gamut_profile() -> bytes:
-    """A small valid ICC profile whose primaries are those of Display P3: matrix and a curve near to sRGB's."""
+    """A small valid ICC profile whose primaries are those of Display P3: matrix and a curve near to sRGB's."""  # noqa: E501
     return _matrix_profile(
         b"Display P3",
         ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
@@ -231,7 +233,7 @@ def _profile(kind: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def cmyk_profile() -> bytes:
-    """A small valid CMYK output profile: a table of the 16 corners, in which full cyan is a deep blue-green."""
+    """A small valid CMYK output profile: a table of the 16 corners, in which full cyan is a deep blue-green."""  # noqa: E501
     table = bytearray()
     for corner in range(16):
         cyan, magenta, yellow, black = (corner >> shift & 1 for shift in (3, 2, 1, 0))

@@ -24,7 +24,7 @@ thumbnail: 'https://cors.zfour.workers.dev/?http://static.news.example/a/lake.jp
 <div>   
 <p>秋天到了，湖边的人多了起来。</p><p><img src="https://cors.zfour.workers.dev/?http://static.news.example/a/lake.jpeg" data-size="600,400" referrerpolicy="no-referrer"></p><p>湖。</p><p><img src="https://cors.zfour.workers.dev/?http://static.news.example/a/hill.jpeg?x=1&amp;y=2" data-size="300x300" referrerpolicy="no-referrer"></p>  
 </div>
-            """
+            """  # noqa: E501
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,12 @@ def mediasvc(
 
 
 def peak_rss(arguments: Sequence[str | Path], env: Mapping[str, str]) -> int:
-    """Runs one command, which must succeed. Peak resident memory of it or of any process that it started, bytes.
+    """Runs one command, which must succeed.
 
-    A small program starts it: the kernel counts the memory of the starting process as well, and pytest has much.
+    Peak resident memory of it or of any process that it started, bytes.
+
+    A small program starts it: the kernel counts the memory of the starting process as well, and pytest has
+    much.
     """
     command = program("peak_memory", sys.executable, "-m", "mediasvc", *arguments)
     output = subprocess.run(

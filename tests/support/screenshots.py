@@ -1,6 +1,7 @@
 """Takes the picture of the web page that README.md shows: `python -m tests.support.screenshots`.
 
-Needs a font with Chinese characters on the machine (Debian: fonts-wqy-zenhei), since the example article is in Chinese.
+Needs a font with Chinese characters on the machine (Debian: fonts-wqy-zenhei), since the example article is
+in Chinese.
 """
 
 import os

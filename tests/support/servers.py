@@ -5,8 +5,8 @@
         valkey.kill(); valkey.start()   # gone, and back on the same port, empty
     with SeaweedS3() as s3:             # s3.url("prefix"), s3.environment for obstore and for programs
 
-As fixtures: `valkey` and `s3` are shared by the whole run (`valkey` is emptied for each test); `own_valkey` and
-`own_s3` belong to one test, which may end them.
+As fixtures: `valkey` and `s3` are shared by the whole run (`valkey` is emptied for each test); `own_valkey`
+and `own_s3` belong to one test, which may end them.
 """
 
 import json
@@ -140,7 +140,7 @@ class Valkey(Server):
         return self.ask("PING").startswith("+PONG")
 
     def ask(self, *words: str) -> str:
-        """The raw reply to one command, for what a test does behind the service's back; empty: no connection."""
+        """The raw reply to one command, for what a test does behind the service's back; empty: no connection."""  # noqa: E501
         request = f"*{len(words)}\r\n" + "".join(f"${len(w.encode())}\r\n{w}\r\n" for w in words)
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
@@ -242,7 +242,9 @@ def own_s3() -> Iterator[SeaweedS3]:
 
 
 def main() -> None:
-    """`python -m tests.support.servers`: both servers, their addresses as shell variables on stdout, until it is ended."""
+    """`python -m tests.support.servers`: both servers, their addresses as shell variables on stdout, until it
+    is ended.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with Valkey() as valkey, SeaweedS3() as s3:
         for name, value in {**s3.environment, "REDIS_URL": valkey.url, "STORE_URL": s3.url("try")}.items():

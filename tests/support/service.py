@@ -59,7 +59,10 @@ class Reply:
 
 
 class Service:
-    """`mediasvc serve` on a free loopback port with a data folder of its own. Settings by name without prefix."""
+    """`mediasvc serve` on a free loopback port with a data folder of its own.
+
+    Settings by name without prefix.
+    """
 
     def __init__(self, origin: Origin | None = None, **settings: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mediasvc-test-"))
@@ -191,7 +194,9 @@ def ask(
 
 
 def received(connection: socket.socket, silence_s: float = 0.15, first_s: float = 10.0) -> bytes:
-    """All that comes until the connection ends or is silent for so long. first_s: patience for the first byte."""
+    """All that comes until the connection ends or is silent for so long. first_s: patience for the first
+    byte.
+    """
     connection.settimeout(first_s)
     pieces = []
     try:

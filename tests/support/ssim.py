@@ -1,4 +1,6 @@
-"""Structural similarity of two pictures, as Wang et al. 2004 define it, on luma, over 8x8 windows at every pixel."""
+"""Structural similarity of two pictures, as Wang et al. 2004 define it, on luma, over 8x8 windows at every
+pixel.
+"""
 
 import io
 

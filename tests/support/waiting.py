@@ -1,4 +1,6 @@
-"""Waiting for what another process or thread does and announces to no one: ask until it is so, or fail in time."""
+"""Waiting for what another process or thread does and announces to no one: ask until it is so, or fail in
+time.
+"""
 
 import asyncio
 import inspect
@@ -7,7 +9,10 @@ from collections.abc import Awaitable, Callable
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float, otherwise: str) -> None:
-    """Returns as soon as the condition holds; looks every 10 ms. AssertionError, with the text, where it never does."""
+    """Returns as soon as the condition holds; looks every 10 ms.
+
+    AssertionError, with the text, where it never does.
+    """
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, otherwise
@@ -15,7 +20,10 @@ def wait_for(condition: Callable[[], bool], timeout_s: float, otherwise: str) ->
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], timeout_s: float = 15.0) -> None:
-    """The same without blocking the event loop. condition: a function or a coroutine function. Raises TimeoutError."""
+    """The same without blocking the event loop. condition: a function or a coroutine function.
+
+    Raises TimeoutError.
+    """
     async with asyncio.timeout(timeout_s):
         while True:
             found = condition()

@@ -107,7 +107,7 @@ def test_the_summary_says_what_was_unwrapped_fetched_and_made() -> None:
         "   original    1200x800, 160 kB  assets/aa.jpg",
         "   thumbnail   600x400, 38 kB  assets/bb.jpg",
         "",
-        "2 of 2 places lead to local files now: 1 original (160 kB) and 1 thumbnail (38 kB); 1 request to the origin.",
+        "2 of 2 places lead to local files now: 1 original (160 kB) and 1 thumbnail (38 kB); 1 request to the origin.",  # noqa: E501
     ]
 
 

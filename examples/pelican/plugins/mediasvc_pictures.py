@@ -1,7 +1,7 @@
 """Pictures of articles and pages by mediasvc: fetched during the build, published with the site.
 
-The plugin runs when Pelican has read everything and written nothing, so pages, summaries and feeds are all made
-of the rewritten content.
+The plugin runs when Pelican has read everything and written nothing, so pages, summaries and feeds are all
+made of the rewritten content.
 """
 
 import json

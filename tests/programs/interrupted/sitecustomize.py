@@ -1,6 +1,7 @@
 """Python reads this module at start where its folder is in PYTHONPATH.
 
-The first module that is executed once mediasvc handles SIGTERM sends the signal of INTERRUPT to the process instead.
+The first module that is executed once mediasvc handles SIGTERM sends the signal of INTERRUPT to the process
+instead.
 """
 
 import builtins

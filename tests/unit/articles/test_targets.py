@@ -184,9 +184,9 @@ def test_code_and_known_tags_in_markdown_are_not_told_of(addresses: Addresses) -
 @pytest.mark.parametrize(
     ("links", "expected"),
     [
-        (Links.PICTURE, {"1.jpg": None, "2.jpg": None, "3": "absent", "4.jpg": Why.LINK, "File:5.jpg": Why.NO_PICTURE}),
-        (Links.SAME, {"1.jpg": None, "2.jpg": Why.LINKS, "3": "absent", "4.jpg": Why.LINK, "File:5.jpg": Why.LINKS}),
-        (Links.NONE, {"1.jpg": Why.LINKS, "2.jpg": Why.LINKS, "3": "absent", "4.jpg": Why.LINKS, "File:5.jpg": Why.LINKS}),
+        (Links.PICTURE, {"1.jpg": None, "2.jpg": None, "3": "absent", "4.jpg": Why.LINK, "File:5.jpg": Why.NO_PICTURE}),  # noqa: E501
+        (Links.SAME, {"1.jpg": None, "2.jpg": Why.LINKS, "3": "absent", "4.jpg": Why.LINK, "File:5.jpg": Why.LINKS}),  # noqa: E501
+        (Links.NONE, {"1.jpg": Why.LINKS, "2.jpg": Why.LINKS, "3": "absent", "4.jpg": Why.LINKS, "File:5.jpg": Why.LINKS}),  # noqa: E501
     ],
 )  # fmt: skip
 def test_links_around_pictures_follow_the_choice(
@@ -232,11 +232,11 @@ def test_of_too_many_references_the_first_are_handled(addresses: Addresses) -> N
 @pytest.mark.parametrize(
     ("address", "looks_so"),
     [
-        ("https://a.example/b.jpg", True), ("https://a.example/b.JPEG!custom", True), ("https://a.example/b.webp/640", True),
-        ("https://a.example/b?wx_fmt=png", True), ("https://a.example/b?x=1&format=webp", True), ("https://a.example/b?fm=jpg&w=3", True),
+        ("https://a.example/b.jpg", True), ("https://a.example/b.JPEG!custom", True), ("https://a.example/b.webp/640", True),  # noqa: E501
+        ("https://a.example/b?wx_fmt=png", True), ("https://a.example/b?x=1&format=webp", True), ("https://a.example/b?fm=jpg&w=3", True),  # noqa: E501
         ("https://a.example/s1600-h/IMG_1", True), ("https://a.example/x=w640-h400", True),
-        ("https://a.example/b", False), ("https://photo.png.example/b", False), ("https://a.example/b?next=c.jpg", False),
-        ("https://a.example/b.jpgs", False), ("https://a.example/s12/e3", False), ("https://a.example/b#c.jpg", False),
+        ("https://a.example/b", False), ("https://photo.png.example/b", False), ("https://a.example/b?next=c.jpg", False),  # noqa: E501
+        ("https://a.example/b.jpgs", False), ("https://a.example/s12/e3", False), ("https://a.example/b#c.jpg", False),  # noqa: E501
     ],
 )  # fmt: skip
 def test_an_address_looks_like_a_pictures_by_its_path_or_query(address: str, looks_so: bool) -> None:
@@ -246,8 +246,8 @@ def test_an_address_looks_like_a_pictures_by_its_path_or_query(address: str, loo
 @pytest.mark.parametrize(
     ("address", "is_one"),
     [
-        ("http://a/${x}", True), ("http://a/{{ x }}", True), ("{% asset x %}", True), ("http://a/{width}/b", True), ("http://a/%7Bwidth%7D", True),
-        ("http://a/%7B%7Bx%7D%7D", True), ("http://a/{Width}", False), ("http://a/{1a-2b}", False), ("http://a/%7B%20%7D", False), ("http://a/{a-b}", False),
+        ("http://a/${x}", True), ("http://a/{{ x }}", True), ("{% asset x %}", True), ("http://a/{width}/b", True), ("http://a/%7Bwidth%7D", True),  # noqa: E501
+        ("http://a/%7B%7Bx%7D%7D", True), ("http://a/{Width}", False), ("http://a/{1a-2b}", False), ("http://a/%7B%20%7D", False), ("http://a/{a-b}", False),  # noqa: E501
     ],
 )  # fmt: skip
 def test_templates_are_told_from_braces(address: str, is_one: bool) -> None:

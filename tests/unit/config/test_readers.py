@@ -65,7 +65,7 @@ BAD: list[tuple[Read, object]] = [
     (values.url("s3"), "s3:///prefix"),
     *((values.url("http"), value) for value in ("http://[", "http://a:b", "http://a:99999", "http://:80")),
     (values.url("redis", must_name_host=False), "redis://:not/encoded@a.test"),
-    *((values.public_url, f"https://{value}") for value in ("a b.test", "a.test/b c", "a\"b", "a.test/<b>", "a\n")),
+    *((values.public_url, f"https://{value}") for value in ("a b.test", "a.test/b c", "a\"b", "a.test/<b>", "a\n")),  # noqa: E501
     *((values.public_url, f"https://{value}") for value in (":443/", "[", "a.test:99999")),
     *((values.token, word) for word in (" ", "a\x00b", "a\nb", "\udcff", 5)),
     (values.public_url, "ftp://a.test"),
@@ -75,7 +75,7 @@ BAD: list[tuple[Read, object]] = [
     (values.path, 5),
     (values.path, "a\0b"),
     (values.path, "~no-such-user/a"),
-    *((values.whole(0, 9), value) for value in ("", " ", "a", "-1", "10", "5.5", "5.", ".5", "1e0", "0x1", "_1")),
+    *((values.whole(0, 9), value) for value in ("", " ", "a", "-1", "10", "5.5", "5.", ".5", "1e0", "0x1", "_1")),  # noqa: E501
     *((values.whole(0, 9), value) for value in ("\u0665", "nan", 5.5, math.inf, math.nan, True, None, [5])),
     (values.size(1024), "1023"),
     (values.size(), "ten"),

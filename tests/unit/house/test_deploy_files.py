@@ -1,4 +1,6 @@
-"""What the deployment files promise: hardened containers, pinned images, secrets from files, settings that exist."""
+"""What the deployment files promise: hardened containers, pinned images, secrets from files, settings that
+exist.
+"""
 
 import os
 import re

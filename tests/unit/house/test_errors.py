@@ -72,7 +72,7 @@ def test_codes_and_sentences_are_written_in_the_table_only() -> None:
 
 
 def _texts() -> Iterator[tuple[Path, str]]:
-    """Every string of the package's Python files, docstrings apart, and every name and string of its scripts."""
+    """Every string of the package's Python files, docstrings apart, and every name and string of its scripts."""  # noqa: E501
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.name != "errors.py":
             yield from ((path, text) for text in _constants(path))

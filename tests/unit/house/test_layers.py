@@ -52,7 +52,8 @@ PEERS = (
     "config.*",
     "wiring.*",
 )
-# Sub-packages of core, with what each of them may import beside itself. The modules of core itself are shared words.
+# Sub-packages of core, with what each of them may import beside itself. The modules of core itself are shared
+# words.
 SHARED = {"formats", "geometry", "picture"}
 CORE = {
     "addresses": SHARED,

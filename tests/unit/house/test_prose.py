@@ -1,4 +1,4 @@
-"""Words that make docstrings and comments hard to read become fewer: each has a ceiling that only goes down."""
+"""Words that make docstrings and comments hard to read become fewer: each has a ceiling that only goes down."""  # noqa: E501
 
 import ast
 import io

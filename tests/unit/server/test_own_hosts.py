@@ -11,7 +11,7 @@ LOOPBACK = OwnHosts(frozenset({"media.example.org"}))
     "host",
     [
         "localhost", "localhost:8080", "LOCALHOST", "a.localhost:1", "127.0.0.1:8080", "[::1]:8080", "[::1]",
-        "192.0.2.1", "media.example.org", "Media.Example.Org:443", " media.example.org ", "mediasvc-1:8080", "",
+        "192.0.2.1", "media.example.org", "Media.Example.Org:443", " media.example.org ", "mediasvc-1:8080", "",  # noqa: E501
     ],
 )  # fmt: skip
 def test_own_names_and_addresses_are_answered(host: str) -> None:
@@ -21,7 +21,7 @@ def test_own_names_and_addresses_are_answered(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "evil.example", "evil.example:8080", "media.example.org.evil.example", "xmedia.example.org", "127.0.0.1.evil.example",
+        "evil.example", "evil.example:8080", "media.example.org.evil.example", "xmedia.example.org", "127.0.0.1.evil.example",  # noqa: E501
         "localhost.evil.example", "evil.", "localhost@evil.example", "\xff.example", "1.2.3.4.5",
     ],
 )  # fmt: skip

@@ -113,10 +113,10 @@ def test_options_are_read(text: str, options: ImageOptions) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", ",", "original,", "600x400,", "webp", "fit,600x400", "600", "x", "0x", "x0", "x8193", "0x400", "600x0", "-1x5",
+        "", ",", "original,", "600x400,", "webp", "fit,600x400", "600", "x", "0x", "x0", "x8193", "0x400", "600x0", "-1x5",  # noqa: E501
         "600x400x2", "06x4", "600,400", "8193x1", "1x8193", "600X400", " 600x400", "600x400,fit,cover",
-        "600x400,q0", "600x400,q101", "600x400,q", "600x400,q08", "600x400,dpr0", "600x400,dpr5", "600x400,dpr", "600x400,dpr4.1", "600x400,dpr0.5", "600x400,dpr1.", "600x400,dpr1.2345",
-        "600x400,exp", "600x400,exp0", "600x400,exp-1", "600x400,exp1.5", "600x400,exp1,exp2", "600x400,jpg,jpeg",
+        "600x400,q0", "600x400,q101", "600x400,q", "600x400,q08", "600x400,dpr0", "600x400,dpr5", "600x400,dpr", "600x400,dpr4.1", "600x400,dpr0.5", "600x400,dpr1.", "600x400,dpr1.2345",  # noqa: E501
+        "600x400,exp", "600x400,exp0", "600x400,exp-1", "600x400,exp1.5", "600x400,exp1,exp2", "600x400,jpg,jpeg",  # noqa: E501
         "600x400,webp,webp", "600x400,gif", "600x400,JPEG", "600x400,original", "original,original",
         "٦٠٠x400", "600x400,q٨", "600x400\n",
     ],

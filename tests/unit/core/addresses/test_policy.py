@@ -413,8 +413,8 @@ def test_connect_to_is_read_like_curls() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["ex.com", "ex.com:80", "ex.com:80=", "ex.com:80=a", "ex.com=a:1", "ex.com:0=a:1", "ex.com:80=a:65536",
-             "ex.com:80=*:80", "*.ex.com:80=a:1", "ex.com:80=a:*", "ex.com:x=a:1", "a b:80=a:1", "ex.com:٣=a:1", ":80=a:1"]
+    "text", ["ex.com", "ex.com:80", "ex.com:80=", "ex.com:80=a", "ex.com=a:1", "ex.com:0=a:1", "ex.com:80=a:65536",  # noqa: E501
+             "ex.com:80=*:80", "*.ex.com:80=a:1", "ex.com:80=a:*", "ex.com:x=a:1", "a b:80=a:1", "ex.com:٣=a:1", ":80=a:1"]  # noqa: E501
 )  # fmt: skip
 def test_a_connect_to_that_cannot_be_read_is_refused_at_start(text: str) -> None:
     with pytest.raises(InvalidSettings):

@@ -1,4 +1,6 @@
-"""The table of wrappers and its grammar: every entry does what it says, every broken one is named with its line."""
+"""The table of wrappers and its grammar: every entry does what it says, every broken one is named with its
+line.
+"""
 
 import base64
 import re
@@ -285,8 +287,8 @@ def _own(body: str) -> str:
             "https://ex.com/a",
         ),
         (
-            'place = "template"\nhosts = ["*.m.ex"]\nhost = \'(?P<host>[^.]+)\\.m\\.ex\'\nspelling = "hyphens"\n'
-            'template = "https://{host}{path}"\nscheme_parameter = "s"\ndrop = ["s", "t_*"]\nquery = "carried"',
+            'place = "template"\nhosts = ["*.m.ex"]\nhost = \'(?P<host>[^.]+)\\.m\\.ex\'\nspelling = "hyphens"\n'  # noqa: E501
+            'template = "https://{host}{path}"\nscheme_parameter = "s"\ndrop = ["s", "t_*"]\nquery = "carried"',  # noqa: E501
             "https://a--b-ex-com.m.ex/x/y?t_1=1&v=2&s=http&t_2",
             "http://a-b.ex.com/x/y?v=2",
         ),

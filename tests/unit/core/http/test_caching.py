@@ -412,7 +412,7 @@ def test_a_placeholder_survives_json(placeholder: Placeholder) -> None:
 
 def test_a_failure_that_the_last_version_wrote_is_read() -> None:
     written = {
-        "form": 1, "digest": None, "format": "jpeg", "width": 0, "height": 0, "bytes": 0, "failure": "undecodable",
+        "form": 1, "digest": None, "format": "jpeg", "width": 0, "height": 0, "bytes": 0, "failure": "undecodable",  # noqa: E501
         "expires_at": NOW.timestamp(), "thumbhash": None, "dominant": None,
     }  # fmt: skip
 

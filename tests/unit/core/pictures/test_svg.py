@@ -83,7 +83,7 @@ def test_what_only_contains_svg_is_no_svg(data: bytes) -> None:
 @pytest.mark.parametrize(
     "inner",
     [
-        '<g id="a" transform="rotate(3)"><circle cx="1" cy="2" r="3" fill="#fff" stroke-width="2"></circle></g>',
+        '<g id="a" transform="rotate(3)"><circle cx="1" cy="2" r="3" fill="#fff" stroke-width="2"></circle></g>',  # noqa: E501
         '<defs><linearGradient id="g"><stop offset="0" stop-color="red"></stop></linearGradient></defs>',
         '<rect fill="url(#g)" style="fill:url(#g);opacity:.5"></rect>',
         '<use xlink:href="#a"></use>',
@@ -104,7 +104,7 @@ def test_what_draws_stays_as_it_is(inner: str) -> None:
         "<script href='data:text/javascript,alert(1)'/>",
         "<SCRIPT>alert(1)</SCRIPT>",
         "<g onload='alert(1)' OnClick='alert(1)' onbegin='alert(1)'/>",
-        "<foreignObject><body xmlns='http://www.w3.org/1999/xhtml'><iframe src='//evil'/></body></foreignObject>",
+        "<foreignObject><body xmlns='http://www.w3.org/1999/xhtml'><iframe src='//evil'/></body></foreignObject>",  # noqa: E501
         "<iframe xmlns='http://www.w3.org/1999/xhtml' src='javascript:alert(1)'/>",
         "<a xlink:href='javascript:alert(1)'><text>x</text></a>",
         "<a href='&#x6a;avascript:alert(1)'><text>x</text></a>",

@@ -44,7 +44,7 @@ def test_the_values_that_may_name_pictures_are_found(text: str, values: list[str
 
 @pytest.mark.parametrize(
     ("written", "value"),
-    [("a", "a"), ("\\41", "A"), ("\\41 b", "Ab"), ("\\000041b", "Ab"), ("\\0", "\ufffd"), ("\\d800", "\ufffd"),
+    [("a", "a"), ("\\41", "A"), ("\\41 b", "Ab"), ("\\000041b", "Ab"), ("\\0", "\ufffd"), ("\\d800", "\ufffd"),  # noqa: E501
      ("\\ffffff", "\ufffd"), ("\\\r\nx", "x"), ("\\41\r\nb", "Ab"), ("\\\\", "\\"), ("\\g", "g")],
 )  # fmt: skip
 def test_escapes_are_decoded(written: str, value: str) -> None:

@@ -57,9 +57,9 @@ def test_the_body_begins_behind_the_second_line_of_dashes(article: bytes, body: 
 @pytest.mark.parametrize(
     "article",
     [
-        b"", b"---", b"---\n", b"---\na: b\n", b"text\n---\na: b\n---\n", b" ---\na: b\n---\n", b"----\na: b\n---\n",
+        b"", b"---", b"---\n", b"---\na: b\n", b"text\n---\na: b\n---\n", b" ---\na: b\n---\n", b"----\na: b\n---\n",  # noqa: E501
         b"---\nProse without a key.\n---\n", b"---\n\n- a list\n---\n", b"---\n<p>a: b</p\n---\n",
-        b"+++\na = 1\n", b"a\n+++\na = 1\n+++\n", b"{% img http://a/b %}\n", b"{{< figure >}}\n", b'{"a": 1} text\n', b'{"a": 1\n', b"{/* x */}\n",
+        b"+++\na = 1\n", b"a\n+++\na = 1\n+++\n", b"{% img http://a/b %}\n", b"{{< figure >}}\n", b'{"a": 1} text\n', b'{"a": 1\n', b"{/* x */}\n",  # noqa: E501
     ],
 )  # fmt: skip
 def test_what_is_no_front_matter_is_body(article: bytes) -> None:
@@ -140,24 +140,24 @@ A, B, C, D = "http://a/1", "http://a/2?x=1,2", "http://a/3", "http://a/4"
         (f"---\ncover: {{alt: '', image: '{A}'}}\n---\n", {"cover.image": [A]}),
         (f"---\nimages:\n- {A}\n- '{B}'\nx: {C}\n---\n", {"images[]": [A, B], "x": [C]}),
         (f'---\nimages: ["{A}", {C}]\n---\n', {"images[]": [A, C]}),
-        (f"---\ngallery:\n  - url: {A}\n    alt: x\n  - alt: y\n    url: {B}\n---\n", {"gallery[].url": [A, B]}),
-        (f"---\nresources:\n- params: {{src: {A}}}\n- params:\n    src: {C}\n---\n", {"resources[].params.src": [A, C]}),
-        (f"---\nimages:\n  - >-\n    {A}\n    {B}\n    \"title\"\n  - {C} {D} a title\n---\n", {"images[]": [A, B, C, D]}),
+        (f"---\ngallery:\n  - url: {A}\n    alt: x\n  - alt: y\n    url: {B}\n---\n", {"gallery[].url": [A, B]}),  # noqa: E501
+        (f"---\nresources:\n- params: {{src: {A}}}\n- params:\n    src: {C}\n---\n", {"resources[].params.src": [A, C]}),  # noqa: E501
+        (f"---\nimages:\n  - >-\n    {A}\n    {B}\n    \"title\"\n  - {C} {D} a title\n---\n", {"images[]": [A, B, C, D]}),  # noqa: E501
         (f"---\nimages:\n- '{A} {B} x'\n- [{C}]\n---\n", {"images[]": [A, B]}),
         (f"---\nt: 'it's'\ncover:\n  image: {A}\nimages:\n- {B}\n- '{C}'\nx: {D}\n---\n",
          {"cover.image": [A], "images[]": [B, C], "x": [D]}),
-        (f"---\nt: 'it's'\ngallery:\n  - alt: x\n    url: {A}\n  - url: {B}\nresources:\n  - params:\n      src: {C}\n---\n",
+        (f"---\nt: 'it's'\ngallery:\n  - alt: x\n    url: {A}\n  - url: {B}\nresources:\n  - params:\n      src: {C}\n---\n",  # noqa: E501
          {"gallery[].url": [A, B], "resources[].params.src": [C]}),
-        (f"---\ny:\n  images:\n    - {A}\n  cover:\n    image: {A}\nimages:\n  y: {A}\ncover: {A}\n---\n", {}),
+        (f"---\ny:\n  images:\n    - {A}\n  cover:\n    image: {A}\nimages:\n  y: {A}\ncover: {A}\n---\n", {}),  # noqa: E501
         (f'+++\nx = "{A}"\n[cover]\nimage = \'{B}\'\n+++\n', {"x": [A], "cover.image": [B]}),
-        (f'+++\ncover.image = "{A}" # x\nimages = [ # y\n  "{B}",\n  \'{C}\',\n]\n+++\n', {"cover.image": [A], "images[]": [B, C]}),
-        (f'+++\ncover = {{ alt = "x", "image" = "{A}" }}\n[[gallery]]\nurl = """{B}"""\n[[gallery]]\nalt="y"\nurl=\'\'\'{C}\'\'\'\n+++\n',
+        (f'+++\ncover.image = "{A}" # x\nimages = [ # y\n  "{B}",\n  \'{C}\',\n]\n+++\n', {"cover.image": [A], "images[]": [B, C]}),  # noqa: E501
+        (f'+++\ncover = {{ alt = "x", "image" = "{A}" }}\n[[gallery]]\nurl = """{B}"""\n[[gallery]]\nalt="y"\nurl=\'\'\'{C}\'\'\'\n+++\n',  # noqa: E501
          {"cover.image": [A], "gallery[].url": [B, C]}),
-        (f'+++\n[[resources]]\nn = 1979-05-27 07:32:00Z\n[resources.params]\nsrc = "{A}"\n[y]\nx = "{B}"\n+++\n', {}),
-        (f'+++\nbroken = = "\nx = "http:\\u002f/a/1"\nimages = [[1, "{B}"], "{C}"]\n+++\n', {"x": [A], "images[]": [C]}),
-        (f'{{"x": "{A}", "cover": {{"y": [{{"image": "no"}}], "image": "http:\\/\\/a\\/1"}}, "images": ["{B}", ["no"], 1, "{C}"]}}\n',
+        (f'+++\n[[resources]]\nn = 1979-05-27 07:32:00Z\n[resources.params]\nsrc = "{A}"\n[y]\nx = "{B}"\n+++\n', {}),  # noqa: E501
+        (f'+++\nbroken = = "\nx = "http:\\u002f/a/1"\nimages = [[1, "{B}"], "{C}"]\n+++\n', {"x": [A], "images[]": [C]}),  # noqa: E501
+        (f'{{"x": "{A}", "cover": {{"y": [{{"image": "no"}}], "image": "http:\\/\\/a\\/1"}}, "images": ["{B}", ["no"], 1, "{C}"]}}\n',  # noqa: E501
          {"x": [A], "cover.image": [A], "images[]": [B, C]}),
-        (f'{{\n"gallery": [\n{{"url": "{A}"}}, {{"alt": {{"url": "no"}}, "url": "{B}"}}]\n}}\ntext', {"gallery[].url": [A, B]}),
+        (f'{{\n"gallery": [\n{{"url": "{A}"}}, {{"alt": {{"url": "no"}}, "url": "{B}"}}]\n}}\ntext', {"gallery[].url": [A, B]}),  # noqa: E501
     ],
 )  # fmt: skip
 def test_fields_below_others_are_found_in_each_format(article: str, found: dict[str, list[str]]) -> None:
@@ -207,14 +207,14 @@ toml_trees = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
         st.lists(inner, max_size=2).map(lambda items: "[ # x\n" + ",\n".join(items) + "\n]"),
-        st.lists(st.tuples(st.sampled_from(["image", "url", "x"]), inner), max_size=2, unique_by=lambda pair: pair[0]).map(
+        st.lists(st.tuples(st.sampled_from(["image", "url", "x"]), inner), max_size=2, unique_by=lambda pair: pair[0]).map(  # noqa: E501
             lambda pairs: "{" + ", ".join(f"{key} = {value}" for key, value in pairs) + "}"
         ),
     ),
     max_leaves=6,
 )  # fmt: skip
 toml_lines = st.one_of(
-    st.tuples(st.sampled_from(["cover", "images", "gallery", "x", '"cover"', "cover.image", "a.b"]), st.sampled_from([" = ", "="]), toml_trees).map("".join),
+    st.tuples(st.sampled_from(["cover", "images", "gallery", "x", '"cover"', "cover.image", "a.b"]), st.sampled_from([" = ", "="]), toml_trees).map("".join),  # noqa: E501
     st.sampled_from(["[cover]", "[[gallery]]", "[ a . b ]", "# x = 'y'", "", "[gallery.x]"]),
 )  # fmt: skip
 
@@ -246,9 +246,9 @@ def _addresses(document: object) -> list[tuple[str, str]]:
 
 
 json_values = st.recursive(
-    st.sampled_from(["http://a/b", "it's", 'a"\\}b', "é中\U0001f4f7", "\t/"]) | st.integers() | st.booleans() | st.none(),
+    st.sampled_from(["http://a/b", "it's", 'a"\\}b', "é中\U0001f4f7", "\t/"]) | st.integers() | st.booleans() | st.none(),  # noqa: E501
     lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["cover", "image", "images", "gallery", "url", "x", "}"]), inner, max_size=3),
+    | st.dictionaries(st.sampled_from(["cover", "image", "images", "gallery", "url", "x", "}"]), inner, max_size=3),  # noqa: E501
     max_leaves=8,
 )  # fmt: skip
 
@@ -281,7 +281,7 @@ scalars = st.one_of(
     ),
 )
 lines = st.one_of(
-    st.tuples(st.sampled_from(["cover", "thumbnail", "x", "'cover'", "标题", "a b"]), st.sampled_from([": ", ":", ":  ", ":\t"]), scalars).map("".join),
+    st.tuples(st.sampled_from(["cover", "thumbnail", "x", "'cover'", "标题", "a b"]), st.sampled_from([": ", ":", ":  ", ":\t"]), scalars).map("".join),  # noqa: E501
     scalars.map(" - {}".format),
     scalars.map("- {}".format),
     scalars.map("  {}".format),

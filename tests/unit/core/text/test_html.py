@@ -46,7 +46,7 @@ def test_the_span_is_that_of_the_value_and_the_form_its_notation(
 
 
 def test_an_address_is_decoded_once() -> None:
-    article = '<img src="u?a=1&amp;amp;b=&eacute;&copy=2" srcset="x?a&amp;b 1x" style="background:url(&quot;y\\26 amp;&quot;)">'
+    article = '<img src="u?a=1&amp;amp;b=&eacute;&copy=2" srcset="x?a&amp;b 1x" style="background:url(&quot;y\\26 amp;&quot;)">'  # noqa: E501
 
     assert [one.address for one in _images(article)] == ["u?a=1&amp;b=é&copy=2", "x?a&b", "y&amp;"]
 

@@ -62,7 +62,7 @@ def test_offsets_are_those_of_the_article_in_long_texts_that_are_no_utf_8() -> N
 
 fragments = st.sampled_from(
     ["![", "[", "]", "](", "(", ")", "<", ">", "`", "``", "\\", "\n", "\n\n", " ", "a", "中", "u", "http://a/b.jpg",
-     "&amp;", "&", "> ", "- ", "    ", "|", "|-|\n", "# ", "```\n", "![a](u)", "[a]: u\n", "![a]", "<b>", "<!--", "-->",
+     "&amp;", "&", "> ", "- ", "    ", "|", "|-|\n", "# ", "```\n", "![a](u)", "[a]: u\n", "![a]", "<b>", "<!--", "-->",  # noqa: E501
      "'t'", '"', "*", "_", "\r\n", "\r", "\t", "\0", "![x](<u v>)", "[^1]: "]
 )  # fmt: skip
 
@@ -92,8 +92,8 @@ def test_every_image_of_the_parser_is_found_with_its_address(text: str) -> None:
 
 _PIECES = st.sampled_from(
     [
-        "<div>", "<DIV ", "<p>", "</div>", "<p", "<h1>", "<table\n", "<ul\t", "<!--", "-->", "![a](u)", "[a]: u\n",
-        "`", "```", "    ", "   ", " ", "\t", "\v", "\f", "\r", "\n", "\n\n", "\n \t\n", "- ", "> ", "# ", "---\n",
+        "<div>", "<DIV ", "<p>", "</div>", "<p", "<h1>", "<table\n", "<ul\t", "<!--", "-->", "![a](u)", "[a]: u\n",  # noqa: E501
+        "`", "```", "    ", "   ", " ", "\t", "\v", "\f", "\r", "\n", "\n\n", "\n \t\n", "- ", "> ", "# ", "---\n",  # noqa: E501
         "[^1]: ", "a", "é", "\0", "\x1c", "&#10;", "\\",
     ]
 )  # fmt: skip

@@ -53,7 +53,7 @@ def test_utf_16_is_refused(kind: ArticleType, encoding: str) -> None:
 
 @pytest.mark.parametrize("kind", ArticleType)
 def test_references_come_in_the_order_of_the_article(kind: ArticleType) -> None:
-    article = f"---\ncover: {P}1\n---\n<p style='background:url({P}2)'><a href={P}3><img src={P}3 srcset='{P}4 1x'></a><style>a{{b:url({P}5)}}</style>"
+    article = f"---\ncover: {P}1\n---\n<p style='background:url({P}2)'><a href={P}3><img src={P}3 srcset='{P}4 1x'></a><style>a{{b:url({P}5)}}</style>"  # noqa: E501
 
     found = find_references(article.encode(), kind)
 
@@ -68,7 +68,7 @@ def test_a_base_address_in_markdown_counts_where_it_is_html() -> None:
 
 
 def test_a_default_box_is_for_body_images_that_declare_none() -> None:
-    article = f"---\nthumbnail: {P}1\n---\n![]({P}1) <img src={P}2> <img src={P}3 width=3 height=2 srcset='{P}4 2x'>"
+    article = f"---\nthumbnail: {P}1\n---\n![]({P}1) <img src={P}2> <img src={P}3 width=3 height=2 srcset='{P}4 2x'>"  # noqa: E501
 
     found = find_references(article.encode(), ArticleType.MARKDOWN, FindOptions(default_size=Size(9, 6)))
 

@@ -1,8 +1,9 @@
 """Every file in samples/articles: a remark, options, an article, and what becomes of it.
 
-The pretend world of these files: an image's original is `assets/NAME.jpg`, its thumbnail `assets/NAME-WxH.jpg`,
-NAME being the last name in the address; what stands behind a wrapper's `?` is the origin; nothing fails; there is
-no base address. `prefix: https://cdn.example/` in the options is what stands before names instead of `assets/`.
+The pretend world of these files: an image's original is `assets/NAME.jpg`, its thumbnail
+`assets/NAME-WxH.jpg`, NAME being the last name in the address; what stands behind a wrapper's `?` is the
+origin; nothing fails; there is no base address. `prefix: https://cdn.example/` in the options is what stands
+before names instead of `assets/`.
 """
 
 import re
