@@ -13,10 +13,14 @@ from mediasvc.errors import Failure
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One article to rewrite. prefix: the text before asset names in it."""
+    """One article to rewrite.
+
+    type: how it is read; None: its content decides.
+    prefix: the text before asset names in it.
+    """
 
     content: bytes
-    type: ArticleType
+    type: ArticleType | None
     prefix: str
 
 
@@ -27,6 +31,7 @@ class Chunk:
     report_prefix: the text before asset names in the report.
     store: name of the store in which the run looks for blobs.
     began: start of the run; failures of images remembered from before it are retried.
+    base_url: the address against which relative addresses are resolved; None leaves them alone.
     """
 
     tasks: tuple[Task, ...]
@@ -37,6 +42,7 @@ class Chunk:
     placeholder: bool
     store: str = ""
     began: datetime | None = None
+    base_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

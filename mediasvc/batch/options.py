@@ -20,6 +20,7 @@ class Options:
     force: rewrite finished articles again.
     settings: fingerprint of the settings that decide whether an image can be fetched. A run with another
         fingerprint retries images that failed.
+    base_url: the address against which relative addresses are resolved; None leaves them alone.
     """
 
     front_matter: Mapping[str, FrontMatterUse]
@@ -31,10 +32,12 @@ class Options:
     force: bool
     max_article_bytes: int
     settings: str = ""
+    base_url: str | None = None
 
     def fingerprint(self, where: Plan) -> str:
         """A word that changes whenever the same article would be rewritten differently."""
         assets = self.asset_url if self.asset_url is not None else os.path.relpath(where.assets, where.root)
         size = self.default_size and (self.default_size.width, self.default_size.height)
         values = (sorted(self.front_matter.items()), self.format, size, assets, self.placeholder, "2")
-        return hashlib.sha256(repr(values).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        more = [value for value in (self.base_url, where.selection.type) if value is not None]
+        return hashlib.sha256(repr((*values, *more)).encode("utf-8", "surrogatepass")).hexdigest()[:16]

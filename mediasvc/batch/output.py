@@ -315,7 +315,7 @@ class Output:
     def _stage_article(self, one: Read, content: bytes) -> files.Staged | None:
         """The staged article; None where the output file has this content already."""
         item = one.item
-        if not self.where.in_place and not _leads_inside(item.out, item.root):
+        if not self.where.in_place and not leads_inside(item.out, item.root):
             raise StoreFailed(f"{files.shown(item.out)} is behind a link that leads out of the output folder")
         if not self.where.in_place and _holds(item.out, content):
             return None
@@ -324,7 +324,7 @@ class Output:
     def copy_unread(self, item: Item) -> None:
         """Copies an article that is too large to rewrite: with --out, the output tree is complete."""
         try:
-            if not _leads_inside(item.out, item.root):
+            if not leads_inside(item.out, item.root):
                 raise StoreFailed(
                     f"{files.shown(item.out)} is behind a link that leads out of the output folder"
                 )
@@ -349,7 +349,8 @@ def quoted(path: str) -> str:
     return quote(os.fsencode(path), safe="/")
 
 
-def _leads_inside(path: Path, real_root: str) -> bool:
+def leads_inside(path: Path, real_root: str) -> bool:
+    """Whether a path is below a folder once links are followed."""
     return os.path.commonpath([os.path.realpath(path.parent), real_root]) == real_root
 
 

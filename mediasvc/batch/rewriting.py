@@ -44,6 +44,7 @@ async def _rewrite(articles: "Articles", chunk: Chunk, task: Task) -> Done:
 def _options(chunk: Chunk, task: Task) -> ArticleOptions:
     return ArticleOptions(
         type=task.type,
+        base_url=chunk.base_url,
         front_matter=chunk.front_matter,
         format=chunk.format,
         default_size=chunk.default_size,

@@ -156,6 +156,7 @@ class Batch:
             placeholder=self.options.placeholder,
             store=self.store,
             began=self.began,
+            base_url=self.options.base_url,
         )
 
     def _finish(self, done: list[ArticleRow], *, known: bool = False) -> None:

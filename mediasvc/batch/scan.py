@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from pathlib import Path
 
+from mediasvc.batch.selection import ENDINGS, Selection
 from mediasvc.core.text.reference import ArticleType
 from mediasvc.errors import InvalidRequest
 
-MARKDOWN_ENDINGS = frozenset({".md", ".markdown"})
-HTML_ENDINGS = frozenset({".html", ".htm"})
+# Folders of version control: no other program looks for them in a tree of articles.
+_PRIVATE = frozenset({".git", ".hg", ".svn"})
 _FOLDERS_AT_ONCE = 16
 
 Named = tuple[os.DirEntry[str], str]  # a file, and its name below the path that was given
 Unread = Callable[[Path, OSError], None]  # a folder, and why it cannot be read
+_USUAL = Selection()
 
 
 def _pass_over(_folder: Path, _error: OSError) -> None:
@@ -30,13 +32,14 @@ class Item:
     path: the input file.
     out: the output file.
     name: out relative to the output folder, with "/" between its parts.
+    type: how it is read; None: its content decides.
     root: the output folder, absolute.
     """
 
     path: Path
     out: Path
     name: str
-    type: ArticleType
+    type: ArticleType | None
     root: str
 
 
@@ -48,6 +51,7 @@ class Plan:
     root: the output folder; the report's paths are relative to it.
     assets: the folder for images.
     others: real paths that belong to other plans of the run, even where they are below this plan's paths.
+    selection: the files that are articles.
     """
 
     paths: tuple[Path, ...]
@@ -55,9 +59,12 @@ class Plan:
     assets: Path
     in_place: bool
     others: frozenset[str] = frozenset()
+    selection: Selection = _USUAL
 
 
-def plans(paths: Sequence[Path], out: Path | None, assets: Path | None) -> list[Plan]:
+def plans(
+    paths: Sequence[Path], out: Path | None, assets: Path | None, selection: Selection = _USUAL
+) -> list[Plan]:
     """The plans of a command: one with --out; in place (out None) one for each folder, with assets inside it.
 
     Raises InvalidRequest where a path does not exist, or the output folder is the input.
@@ -65,14 +72,14 @@ def plans(paths: Sequence[Path], out: Path | None, assets: Path | None) -> list[
     for path in paths:
         if not path.exists():
             raise InvalidRequest(f"{path}: no such file or folder")
-        if path.is_file() and type_of(path.name) is None:
+        if path.is_file() and not selection.has_named(path.name):
             raise InvalidRequest(
-                f"{path}: not an article; its name should end in .md, .markdown, .html or .htm"
+                f"{path}: not an article ({ENDINGS}); if it is one, say how to read it with --type"
             )
     if out is not None:
         if any(path.is_dir() and path.resolve() == out.resolve() for path in paths):
             raise InvalidRequest(f"{out} is the input too; to overwrite the input, use --in-place")
-        return [Plan(tuple(paths), out, assets or out / "assets", in_place=False)]
+        return [Plan(tuple(paths), out, assets or out / "assets", in_place=False, selection=selection)]
     # Grouped by real folder: a path that is given in several spellings is rewritten once.
     by_root: dict[str, tuple[Path, dict[str, Path]]] = {}
     for path in paths:
@@ -83,7 +90,12 @@ def plans(paths: Sequence[Path], out: Path | None, assets: Path | None) -> list[
     all_paths = frozenset(real for _, some in by_root.values() for real in some)
     return [
         Plan(
-            tuple(some.values()), root, assets or root / "assets", in_place=True, others=all_paths - set(some)
+            tuple(some.values()),
+            root,
+            assets or root / "assets",
+            in_place=True,
+            others=all_paths - set(some),
+            selection=selection,
         )
         for root, some in by_root.values()
     ]
@@ -99,7 +111,7 @@ def check(where: Plan) -> int:
     count = _count(where)
     if count == 0:
         names = ", ".join(str(path) for path in where.paths)
-        raise InvalidRequest(f"no articles (*.md, *.markdown, *.html, *.htm) in {names}")
+        raise InvalidRequest(f"no articles ({ENDINGS}) in {names}")
     return count
 
 
@@ -145,14 +157,6 @@ def _check_apart(where: Plan, item: Item) -> None:
         )
 
 
-def type_of(name: str) -> ArticleType | None:
-    """The type of an article by the ending of its name; None for other files."""
-    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122  # a Path for each of 100,000 names costs more than the rest
-    if ending in MARKDOWN_ENDINGS:
-        return ArticleType.MARKDOWN
-    return ArticleType.HTML if ending in HTML_ENDINGS else None
-
-
 def scan(where: Plan, *, spread: bool = False, unread: Unread = _pass_over) -> Iterator[Item]:
     """Every article below the plan's paths, once, folder by folder in name order, found as the caller asks for it.
 
@@ -189,20 +193,40 @@ def _scan(where: Plan, spread: bool, unread: Unread) -> Iterator[Item]:
             yield Item(path, where.root / relative, relative, kind, root)
 
 
-def _found(where: Plan, spread: bool, unread: Unread) -> Iterator[tuple[str, str, ArticleType]]:
+def _found(where: Plan, spread: bool, unread: Unread) -> Iterator[tuple[str, str, ArticleType | None]]:
     """The path of each article, its name relative to the plan's path, and its type."""
     left_out = {where.assets.resolve()} | (set() if where.in_place else {where.root.resolve()})
     left_out |= set(map(Path, where.others))
     for path in where.paths:
         if path.is_file():
-            yield str(path), path.name, type_of(path.name) or ArticleType.HTML
+            yield str(path), path.name, where.selection.type_of(path.name)
             continue
         for entry, relative in _below(path, left_out, spread, unread):
-            kind = type_of(entry.name)
-            if kind is None or (where.in_place and entry.is_symlink()):
+            if not where.selection.has(relative) or (where.in_place and entry.is_symlink()):
                 continue
             if not where.others or os.path.realpath(entry.path) not in where.others:
-                yield entry.path, relative, kind
+                yield entry.path, relative, where.selection.type_of(relative)
+
+
+def other_files(where: Plan) -> Iterator[tuple[Path, str]]:
+    """Every file below the plan's folders that is no article, and its path below the folder.
+
+    Includes hidden files and folders, except folders of version control. Skips what scan() skips otherwise.
+    """
+    left_out = {where.assets.resolve(), where.root.resolve()}
+    for top in where.paths:
+        if not top.is_dir():
+            continue
+        for entry, relative in chain.from_iterable(
+            _folders(top, left_out, spread=False, unread=_pass_over, hidden=True)
+        ):
+            if not where.selection.has(relative) or _is_hidden(relative):
+                yield Path(entry.path), relative
+
+
+def _is_hidden(relative: str) -> bool:
+    """Whether a folder of a path is hidden: scan() does not enter such folders."""
+    return any(part.startswith(".") for part in relative.split("/")[:-1])
 
 
 def _name(path: Path, root: Path) -> str:
@@ -217,7 +241,9 @@ def _below(top: Path, left_out: set[Path], spread: bool, unread: Unread) -> Iter
     return _in_turns(folders) if spread else chain.from_iterable(folders)
 
 
-def _folders(top: Path, left_out: set[Path], spread: bool, unread: Unread) -> Iterator[Iterator[Named]]:
+def _folders(
+    top: Path, left_out: set[Path], spread: bool, unread: Unread, *, hidden: bool = False
+) -> Iterator[Iterator[Named]]:
     """The files of each folder, one folder after the other."""
     real_top = os.path.realpath(top)
     folders = [("", top)]
@@ -235,7 +261,9 @@ def _folders(top: Path, left_out: set[Path], spread: bool, unread: Unread) -> It
         folders += [
             (f"{prefix}{entry.name}/", Path(entry.path))
             for entry in reversed(deeper)
-            if not entry.name.startswith(".") and Path(entry.path).resolve() not in left_out
+            if (hidden or not entry.name.startswith("."))
+            and entry.name not in _PRIVATE
+            and Path(entry.path).resolve() not in left_out
         ]
         yield _files(entries, prefix, real_top)
 

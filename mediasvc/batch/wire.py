@@ -37,6 +37,7 @@ def chunk_to_bytes(chunk: Chunk) -> bytes:
             "placeholder": chunk.placeholder,
             "store": chunk.store,
             "began": chunk.began and chunk.began.isoformat(),
+            "base_url": chunk.base_url,
         }
     )
 
@@ -47,7 +48,11 @@ def chunk_from_bytes(message: bytes) -> Chunk:
     size = members["default_size"]
     return Chunk(
         tasks=tuple(
-            Task(base64.b64decode(task["content"]), ArticleType(task["type"]), task["prefix"])
+            Task(
+                base64.b64decode(task["content"]),
+                ArticleType(task["type"]) if task["type"] else None,
+                task["prefix"],
+            )
             for task in members["tasks"]
         ),
         front_matter=members["front_matter"],
@@ -57,6 +62,7 @@ def chunk_from_bytes(message: bytes) -> Chunk:
         placeholder=bool(members["placeholder"]),
         store=members["store"],
         began=datetime.fromisoformat(members["began"]) if members["began"] else None,
+        base_url=members["base_url"],
     )
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mediasvc.batch.restore import restore as restore
     from mediasvc.cli.rewrite.bar import Bar as Bar
     from mediasvc.cli.rewrite.files import rewrite_all as rewrite_all
+    from mediasvc.cli.rewrite.preview import Look as Look
     from mediasvc.cli.rewrite.preview import preview_all as preview_all
     from mediasvc.cli.rewrite.stdin import rewrite_stdin as rewrite_stdin
     from mediasvc.demo.run import demo_settings as demo_settings
@@ -27,7 +28,7 @@ else:
             "mediasvc.batch.restore": ["restore"],
             "mediasvc.cli.rewrite.bar": ["Bar"],
             "mediasvc.cli.rewrite.files": ["rewrite_all"],
-            "mediasvc.cli.rewrite.preview": ["preview_all"],
+            "mediasvc.cli.rewrite.preview": ["Look", "preview_all"],
             "mediasvc.cli.rewrite.stdin": ["rewrite_stdin"],
             "mediasvc.demo.run": ["demo_settings", "origin_in_background", "run_demo"],
             "mediasvc.queue_worker": ["work"],

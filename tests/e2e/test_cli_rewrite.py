@@ -129,7 +129,7 @@ def test_the_tree_is_mirrored_with_unchanged_articles(tmp_path: Path, env: dict[
     assert ended.code == 0, ended.err
     assert (tmp_path / "out" / "plain.markdown").read_bytes() == b"nothing to do\r\n"
     assert "../../assets/" in (tmp_path / "out" / "2024" / "秋 天" / "post.md").read_text()
-    assert not (tmp_path / "out" / "notes.txt").exists()
+    assert (tmp_path / "out" / "notes.txt").read_bytes() == (tmp_path / "posts" / "notes.txt").read_bytes()
 
 
 def test_a_dry_run_prints_a_diff_and_touches_nothing(
@@ -145,6 +145,116 @@ def test_a_dry_run_prints_a_diff_and_touches_nothing(
     assert article.read_bytes() == SEED_SHAPED.encode()
     assert origin.hits() == 0
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "data") == ["posts"]
+
+
+def test_under_out_the_whole_tree_is_there_and_a_second_run_copies_nothing(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    posts = tmp_path / "posts"
+    _article(posts, "no pictures\n", "a.md")
+    for name, mode in {"x/local.jpg": 0o640, ".nojekyll": 0o600, ".well-known/b.md": 0o644}.items():
+        path = posts / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(name.encode())
+        path.chmod(mode)
+        os.utime(path, (1_600_000_000, 1_600_000_000.5))
+    _article(posts / ".git", "private", "config")
+    (posts / "leads-out").symlink_to("/etc/hostname")
+
+    first = mediasvc(["rewrite", "posts", "--out", "out"], env, cwd=tmp_path)
+    second = mediasvc(["rewrite", "posts", "--out", "out"], env, cwd=tmp_path)
+    (posts / "x" / "local.jpg").write_bytes(b"changed")
+    third = mediasvc(["rewrite", "posts", "--out", "out"], env, cwd=tmp_path)
+    only = mediasvc(["rewrite", "posts", "--out", "only", "--articles-only"], env, cwd=tmp_path)
+
+    assert (first.code, second.code, third.code, only.code) == (0, 0, 0, 0), first.err + third.err
+    assert "3 other files copied" in first.err
+    assert "other file" not in second.err
+    assert "1 other file copied" in third.err
+    assert (tmp_path / "out" / "x" / "local.jpg").read_bytes() == b"changed"
+    copy, kept = tmp_path / "out" / ".well-known" / "b.md", posts / ".well-known" / "b.md"
+    assert (copy.stat().st_mode, copy.stat().st_mtime_ns) == (kept.stat().st_mode, kept.stat().st_mtime_ns)
+    assert not (tmp_path / "out" / ".git").exists()
+    assert not (tmp_path / "out" / "leads-out").exists()
+    assert [path.name for path in (tmp_path / "only").iterdir()] == ["a.md"]
+
+
+def test_copied_files_never_go_through_a_link_out_of_the_output_nor_over_the_input(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    posts = tmp_path / "site" / "posts"
+    _article(posts, "no pictures\n", "a.md")
+    _article(posts / "away", "secret", "b.txt")
+    _article(posts / "posts", "other", "c.txt")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "site" / "away").symlink_to(tmp_path / "elsewhere")
+
+    ended = mediasvc(["rewrite", "site/posts", "--out", "site"], env, cwd=tmp_path)
+
+    assert ended.code == 2, ended.err
+    assert "away/b.txt is behind a link" in ended.err
+    assert "posts/c.txt is input" in ended.err
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert not (posts / "c.txt").exists()
+
+
+def test_patterns_and_types_say_which_files_are_articles(
+    tmp_path: Path, env: dict[str, str], origin: Origin
+) -> None:
+    posts = tmp_path / "posts"
+    tag = '<img src="http://static.news.example/a/lake.jpeg">\n'
+    for name in ("layouts/post.liquid", "drafts/b.md", "notes.txt"):
+        _article((posts / name).parent, tag, Path(name).name)
+    _article(posts, '<img src="lake.jpeg">\n', "relative.md")
+    chosen = ["--include", "*.liquid", "--exclude", "drafts", "--base-url", "http://static.news.example/a/"]
+
+    ended = mediasvc(["rewrite", "posts", "--out", "out", *chosen], env, cwd=tmp_path)
+    named = mediasvc(["rewrite", "posts/notes.txt", "--out", "one", "--type", "html"], env, cwd=tmp_path)
+    unread = mediasvc(["rewrite", "posts/notes.txt", "--out", "two"], env, cwd=tmp_path)
+
+    assert (ended.code, named.code, unread.code) == (0, 0, 2), ended.err + named.err
+    out = tmp_path / "out"
+    assert b"../assets/" in (out / "layouts" / "post.liquid").read_bytes()
+    assert b'"assets/' in (out / "relative.md").read_bytes()
+    assert (out / "drafts" / "b.md").read_text() == (out / "notes.txt").read_text() == tag
+    assert b'"assets/' in (tmp_path / "one" / "notes.txt").read_bytes()
+    assert "--type" in unread.err
+
+
+def test_a_dry_run_writes_a_report_where_one_is_asked_for(
+    tmp_path: Path, env: dict[str, str], origin: Origin
+) -> None:
+    article = _article(tmp_path / "posts")
+    plain = _article(tmp_path / "posts", "no pictures\n", "plain.md")
+
+    ended = mediasvc(["rewrite", "posts", "--dry-run", "--report", "r.jsonl"], env, cwd=tmp_path)
+    undone = mediasvc(["restore", "--report", "r.jsonl", "posts"], env, cwd=tmp_path)
+
+    assert (ended.code, undone.code) == (0, 0), ended.err + undone.err
+    rows = {row["out"]: row for row in _report(tmp_path / "r.jsonl")}
+    assert (rows["plain.md"]["status"], rows["post.md"]["status"]) == ("unchanged", "rewritten")
+    assert rows["post.md"]["counts"]["localised"] > 0
+    assert (article.read_bytes(), plain.read_bytes()) == (SEED_SHAPED.encode(), b"no pictures\n")
+    assert origin.hits() == 0
+
+
+def test_a_check_names_the_articles_that_have_pictures_elsewhere(
+    tmp_path: Path, env: dict[str, str], origin: Origin
+) -> None:
+    _article(tmp_path / "posts", "![x](http://static.news.example/a.jpg)\n", "elsewhere.md")
+    _article(tmp_path / "posts", "![x](local.jpg) ![y](data:image/gif;base64,R0lG)\n", "local.md")
+
+    found = mediasvc(["rewrite", "posts", "--check"], env, cwd=tmp_path)
+    (tmp_path / "posts" / "elsewhere.md").unlink()
+    clean = mediasvc(["rewrite", "posts", "--check"], env, cwd=tmp_path)
+    piped = mediasvc(
+        ["rewrite", "-", "--check"], env, cwd=tmp_path, stdin=b'<img src="http://a.example/b.png">'
+    )
+
+    assert (found.code, found.out) == (3, b"posts/elsewhere.md: 1 reference to pictures elsewhere\n")
+    assert (clean.code, clean.out) == (0, b"")
+    assert (piped.code, piped.out) == (3, b"stdin: 1 reference to pictures elsewhere\n")
+    assert origin.hits() == 0
 
 
 def test_stdin_becomes_stdout(tmp_path: Path, env: dict[str, str]) -> None:
@@ -204,8 +314,7 @@ def test_private_addresses_are_refused(tmp_path: Path, env: dict[str, str]) -> N
         (["rewrite", "post.md", "--in-place", "--data-dir", ""], "the path is empty"),
         (["rewrite", "empty", "--out", "out"], "no articles"),
         (["rewrite", "post.md"], "--out"),
-        (["rewrite", "post.md", "--out", "out", "--base-url", "http://news.example/"], "--base-url"),
-        (["rewrite", "-", "--dry-run", "--report", "r.jsonl"], "has no report"),
+        (["rewrite", "post.md", "--out", "out", "--base-url", "news.example/a"], "--base-url"),
         (["rewrite", "-", "--base-url", "news.example/a"], "--base-url"),
         (["rewrite", "post.md", "--out", "post.md/x"], "cannot write"),
         (["rewrite", "post.md", "--out", "out", "--assets", "post.md"], "not a folder"),

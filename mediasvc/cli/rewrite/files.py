@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -16,7 +17,8 @@ from mediasvc.batch.report import ReportFile
 from mediasvc.batch.run import Batch
 from mediasvc.batch.scan import Plan, check
 from mediasvc.batch.totals import Totals
-from mediasvc.cli.context import counted
+from mediasvc.batch.tree import Copied, copy_tree
+from mediasvc.cli.context import counted, printable
 from mediasvc.cli.rewrite.progress import Failures, Progress
 from mediasvc.cli.rewrite.work import open_work
 from mediasvc.config.settings import Settings
@@ -26,20 +28,32 @@ from mediasvc.engines import event_loop
 from mediasvc.startup import keep_what_is_loaded
 
 _WAIT_REPORTED_AFTER_S = 1.0
+_COPIES_A_STEP = 64
 
 
-def rewrite_all(settings: Settings, options: Options, wheres: list[Plan], report: Path | None) -> int:
-    """Rewrites every article of some plans. Returns the exit code. Raises InvalidRequest, StoreFailed."""
+def rewrite_all(
+    settings: Settings, options: Options, wheres: list[Plan], report: Path | None, *, articles_only: bool
+) -> int:
+    """Rewrites every article of some plans. Returns the exit code. Raises InvalidRequest, StoreFailed.
+
+    articles_only: with --out, do not copy the files that are no articles.
+    """
     for where in wheres:
         files.check_writable(where.root)
         files.check_folder(where.assets)
     totals = Totals(expected=sum(check(where) for where in wheres))
     event_loop.report()
-    return event_loop.run(_rewrite_all(settings, options, wheres, report, totals))
+    copied = None if articles_only else Copied()
+    return event_loop.run(_rewrite_all(settings, options, wheres, report, totals, copied))
 
 
 async def _rewrite_all(
-    settings: Settings, options: Options, wheres: list[Plan], report: Path | None, totals: Totals
+    settings: Settings,
+    options: Options,
+    wheres: list[Plan],
+    report: Path | None,
+    totals: Totals,
+    copied: Copied | None,
 ) -> int:
     began = datetime.now(UTC)
     keep_what_is_loaded()
@@ -67,11 +81,23 @@ async def _rewrite_all(
                     )
                     async with _turn(records.turns, where, progress):
                         await batch.run()
+                    if copied is not None and not where.in_place:
+                        await _copy_tree(where, copied)
         finally:
             if report_file is not None:
                 report_file.close()
-    _say_totals(totals, wheres)
+    for error in copied.failures if copied is not None else ():
+        totals.note(error.exit_code)
+        click.echo(printable(f"mediasvc: {error}"), err=True)
+    _say_totals(totals, wheres, copied)
     return totals.exit_code
+
+
+async def _copy_tree(where: Plan, copied: Copied) -> None:
+    """Copies in threads, a few files at a time, so that Ctrl-C does not wait for all of them."""
+    steps = copy_tree(where, copied)
+    while await asyncio.to_thread(lambda: sum(1 for _ in islice(steps, _COPIES_A_STEP))):
+        pass
 
 
 @asynccontextmanager
@@ -90,7 +116,7 @@ async def _turn(turns: Locks, where: Plan, progress: Progress) -> AsyncIterator[
         notice.cancel()
 
 
-def _say_totals(totals: Totals, wheres: list[Plan]) -> None:
+def _say_totals(totals: Totals, wheres: list[Plan], copied: Copied | None) -> None:
     done = f"{totals.rewritten} rewritten, {totals.unchanged} unchanged"
     parts = [f"{counted(totals.articles, 'article')}: {done}"]
     if totals.known:
@@ -106,4 +132,8 @@ def _say_totals(totals: Totals, wheres: list[Plan]) -> None:
         )
     if totals.failed:
         parts.append(f"{counted(totals.failed, 'article')} failed")
+    if copied is not None and copied.count:
+        parts.append(f"{counted(copied.count, 'other file')} copied")
+    if copied is not None and copied.failed:
+        parts.append(f"{counted(copied.failed, 'other file')} not copied")
     click.echo("; ".join(parts), err=True)

@@ -6,7 +6,6 @@ import time
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -18,12 +17,11 @@ from mediasvc.batch.rewriting import done_with, failed_with
 from mediasvc.batch.rows import exit_code_of, of_done
 from mediasvc.batch.scan import Item
 from mediasvc.cli.context import printable
-from mediasvc.cli.rewrite.preview import preview_stdin
+from mediasvc.cli.rewrite.preview import Look, preview_stdin
 from mediasvc.config.settings import Settings
-from mediasvc.core.addresses import urls
 from mediasvc.core.text.reference import ArticleType
 from mediasvc.effects.disk import files
-from mediasvc.errors import BodyTooLarge, InvalidRequest, SourceRefused
+from mediasvc.errors import BodyTooLarge, InvalidRequest
 from mediasvc.wiring.parts import open_parts
 
 
@@ -31,20 +29,14 @@ def rewrite_stdin(
     settings: Settings,
     options: Options,
     assets: Path | None,
-    kind: Literal["html", "markdown"] | None,
-    base_url: str | None,
-    dry_run: bool,
+    kind: ArticleType | None,
+    look: Look | None,
     report: Path | None,
 ) -> int:
-    """Rewrites stdin. An article that fails comes out unchanged. Returns the exit code.
+    """Rewrites stdin, or previews it where `look` is given. An article that fails comes out unchanged. Returns the exit code.
 
     Raises BodyTooLarge, StoreFailed.
     """
-    if base_url is not None:
-        try:
-            base_url = urls.normalise(base_url)
-        except (InvalidRequest, SourceRefused) as error:
-            raise click.UsageError("--base-url is an absolute http or https address") from error
     content = sys.stdin.buffer.read(settings.max_article_bytes + 1)
     if len(content) > settings.max_article_bytes:
         raise BodyTooLarge(
@@ -54,8 +46,8 @@ def rewrite_stdin(
     files.check_folder(folder)
     prefix = options.asset_url.rstrip("/") if options.asset_url is not None else quoted(folder.as_posix())
     article = ArticleOptions(
-        type=ArticleType(kind) if kind else None,
-        base_url=base_url,
+        type=kind,
+        base_url=options.base_url,
         front_matter=options.front_matter,
         format=options.format,
         default_size=options.default_size,
@@ -64,8 +56,8 @@ def rewrite_stdin(
         placeholder=options.placeholder,
         failures_since=datetime.now(UTC),
     )
-    if dry_run:
-        return preview_stdin(settings, content, article)
+    if look is not None:
+        return preview_stdin(settings, content, article, look)
     return asyncio.run(_rewrite_one(settings, content, article, folder, report))
 
 

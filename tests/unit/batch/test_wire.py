@@ -53,7 +53,10 @@ def test_results_arrive_as_they_were_sent() -> None:
 
 def test_folders_whose_names_are_not_utf_8_arrive_as_they_were_sent() -> None:
     chunk = Chunk(
-        tasks=(Task(b"\xff", ArticleType.HTML, "as\udcff/"),),
+        tasks=(
+            Task(b"\xff", ArticleType.HTML, "as\udcff/"),
+            Task(b"", None, ""),
+        ),
         front_matter={"cover": "original"},
         format=OutputFormat.WEBP,
         default_size=Size(600, 400),
@@ -61,6 +64,7 @@ def test_folders_whose_names_are_not_utf_8_arrive_as_they_were_sent() -> None:
         placeholder=True,
         store="files",
         began=datetime(2026, 11, 26, 12, 0, 0, 5, tzinfo=UTC),
+        base_url="http://news.example/",
     )
     done = replace(DONE, images=(IMAGE._replace(original="as\udcff/a.jpg"),))
 
