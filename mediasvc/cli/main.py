@@ -19,6 +19,7 @@ from mediasvc.startup import load_module
 _COMMANDS = {
     "cache": ("cache",),
     "lookups": ("info", "verify", "warm"),
+    "prune": ("prune",),
     "reports": ("report", "restore"),
     "rewrite.command": ("rewrite",),
     "service": ("demo", "serve", "settings", "worker"),
