@@ -242,7 +242,8 @@ def test_a_check_names_the_articles_that_have_pictures_elsewhere(
     tmp_path: Path, env: dict[str, str], origin: Origin
 ) -> None:
     _article(tmp_path / "posts", "![x](http://static.news.example/a.jpg)\n", "elsewhere.md")
-    _article(tmp_path / "posts", "![x](local.jpg) ![y](data:image/gif;base64,R0lG)\n", "local.md")
+    left = '<p data-mediasvc="skip"><img src="http://static.news.example/a.jpg"></p>\n'
+    _article(tmp_path / "posts", f"![x](local.jpg) ![y](data:image/gif;base64,R0lG)\n\n{left}", "local.md")
 
     found = mediasvc(["rewrite", "posts", "--check"], env, cwd=tmp_path)
     (tmp_path / "posts" / "elsewhere.md").unlink()

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from mediasvc.articles.options import ArticleOptions
-from mediasvc.articles.rows import Rewritten, Status
+from mediasvc.articles.rows import ImageRow, Rewritten, Status
 from mediasvc.batch import rows
 from mediasvc.batch.options import Options
 from mediasvc.batch.output import quoted
@@ -25,7 +25,7 @@ from mediasvc.batch.rows import ArticleRow
 from mediasvc.batch.scan import Item, Plan, check, scan
 from mediasvc.cli.context import counted, printable
 from mediasvc.config.settings import Settings
-from mediasvc.core.text.reference import ArticleType
+from mediasvc.core.text.reference import ArticleType, Why
 from mediasvc.effects.disk import files
 from mediasvc.errors import ExitCode, Failure, InvalidRequest, MediaError, worst_exit_code
 from mediasvc.wiring.parts import Parts, open_parts
@@ -47,11 +47,18 @@ class Look:
         if not self.check:
             _print_diff(name, before, preview.content)
             return ExitCode.DONE
-        elsewhere = sum(image.status is not Status.LEFT for image in preview.images)
+        elsewhere = sum(map(_is_open, preview.images))
         if not elsewhere:
             return ExitCode.DONE
         click.echo(f"{printable(name)}: {counted(elsewhere, 'reference')} to pictures elsewhere")
         return ExitCode.PERMANENT
+
+
+def _is_open(image: ImageRow) -> bool:
+    """Whether a reference names a picture elsewhere that is not left on purpose."""
+    if image.status is not Status.LEFT:
+        return True
+    return image.why is not None and not Why(image.why).on_purpose
 
 
 def preview_stdin(settings: Settings, content: bytes, article: ArticleOptions, look: Look) -> int:
