@@ -82,10 +82,16 @@ def create_app(settings: Settings, parts: Parts, purge_token: PurgeToken) -> web
             fast_path.report()
 
     app.cleanup_ctx.append(background)
+    _add_routes(app, settings, parts, sources)
+    return app
+
+
+def _add_routes(app: web.Application, settings: Settings, parts: Parts, sources: SourceRoutes) -> None:
+    admission, fast_path = app[ADMISSION], app[FAST_PATH]
     images = ImageRoutes(
         parts.images,
         parts.blobs,
-        memory,
+        fast_path.memory,
         admission,
         guard=Guard(settings.signing_keys, settings.unsigned_allowed),
         redirects_assets=settings.redirect_assets,
@@ -121,7 +127,6 @@ def create_app(settings: Settings, parts: Parts, purge_token: PurgeToken) -> web
     _add(app, "docs", "GET", "/docs", described.docs)
     _add(app, "index", "GET", "/", described.index)
     _add(app, "page", "GET", "/page/{file}", described.file)
-    return app
 
 
 def _own_hosts(settings: Settings) -> OwnHosts:

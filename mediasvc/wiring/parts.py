@@ -63,11 +63,7 @@ async def open_parts(
     async with AsyncExitStack() as stack:
         if records is None:
             records = await stack.enter_async_context(open_records(settings))
-        local_blobs = await stack.enter_async_context(open_local_blobs(settings))
-        blobs: Blobs = local_blobs
-        if settings.store_url:
-            blobs = wiring.FrontedBlobs(_open_remote_store(settings.store_url), local_blobs)
-            stack.push_async_callback(blobs.close)
+        blobs = await _open_blobs(settings, stack)
         pool = ImageProcesses(
             processes=image_processes or usable_cores(),
             queue_depth=settings.queue_depth,
@@ -123,7 +119,24 @@ async def open_parts(
 
         if image_work:
             await begin_work()
-        yield Parts(images, articles, blobs, records, pool, begin_work)
+        yield Parts(
+            images=images,
+            articles=articles,
+            blobs=blobs,
+            records=records,
+            image_processes=pool,
+            begin_work=begin_work,
+        )
+
+
+async def _open_blobs(settings: Settings, stack: AsyncExitStack) -> Blobs:
+    """The folder of blobs, in front of the object store where one is set."""
+    local_blobs = await stack.enter_async_context(open_local_blobs(settings))
+    if not settings.store_url:
+        return local_blobs
+    blobs = wiring.FrontedBlobs(_open_remote_store(settings.store_url), local_blobs)
+    stack.push_async_callback(blobs.close)
+    return blobs
 
 
 def _open_remote_store(url: str) -> RemoteStore:
