@@ -17,6 +17,7 @@ class Format(StrEnum):
     BMP = "bmp"
     TIFF = "tiff"
     HEIC = "heic"
+    ICO = "ico"
     SVG = "svg"
 
 
@@ -159,6 +160,16 @@ _ROWS = (
         brands=frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}),
         decoder="pillow_heif:HeifImageFile",
         decodes_upright=True,
+        keeps_alpha=True,
+    ),
+    FormatInfo(
+        Format.ICO,
+        extension="ico",
+        media_type="image/x-icon",
+        url_endings=("ico",),
+        # The type and a count, and the byte of the first entry that is always 0.
+        signature=re.compile(rb"\x00\x00\x01\x00[^\x00]\x00.{3}\x00", re.DOTALL),
+        decoder="PIL.IcoImagePlugin:IcoImageFile",
         keeps_alpha=True,
     ),
     FormatInfo(

@@ -139,6 +139,7 @@ def test_the_still_of_a_film_is_its_first_frame_as_in_a_browser(page: Page, name
     check_same(page, _gif(FILMS[name][0]), still(data), tolerance=0)
 
 
+ICON = pictures.see_through(48, 48)
 JPEG = pictures.saved(PHOTO, "JPEG", quality=90)
 PNG = pictures.saved(pictures.see_through(60, 50), "PNG")
 AVIF = pictures.saved(PHOTO, "AVIF", quality=80)
@@ -152,6 +153,8 @@ ENDS = {
     "avif": (AVIF + b"\x00\x10\x00\x00skip" + bytes(20), 3),
     "avif with a line": (AVIF + b"\r\n", 3),
     "bmp": (BMP, 0),
+    "icon of bitmaps": (pictures.saved(ICON, "ICO", sizes=[(16, 16), (48, 48)], bitmap_format="bmp"), 0),
+    "icon of png": (pictures.saved(ICON, "ICO", sizes=[(16, 16), (48, 48)], bitmap_format="png"), 0),
     "bmp of os2": (BMP[:10] + b"\x1e\0\0\0\x10\0\0\0" + BMP[18:30] + BMP[54:], 0),
 }
 

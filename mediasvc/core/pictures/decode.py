@@ -10,6 +10,7 @@ from PIL import Image, ImageFile
 
 from mediasvc.core.formats import FORMATS, Format
 from mediasvc.core.pictures import colour, gif, jpeg, png, resample
+from mediasvc.core.pictures.headers import ico
 from mediasvc.core.pictures.headers.chunks import webp_with_alpha, without_png_text
 from mediasvc.core.pictures.headers.gif import covers_canvas
 from mediasvc.core.pictures.headers.header import Header
@@ -61,6 +62,10 @@ def open_picture(data: bytes, header: Header) -> Image.Image:
     """Pillow's image, not yet decoded, never of another size than the header that was checked. Raises Undecodable."""
     if header.repair is not None:
         data = header.repair.of(data)
+    form = header.format
+    if form is Format.ICO:
+        form = Format.PNG if ico.is_png(data) else Format.ICO
+        data = ico.alone(data)
     if header.format is Format.BMP:
         data = with_known_header(data)
     elif header.format is Format.PNG:
@@ -69,7 +74,7 @@ def open_picture(data: bytes, header: Header) -> Image.Image:
         data = webp_with_alpha(data)
     try:
         # The class itself and not Image.open, which would read all pictures of an MPO where the first is wanted.
-        image = _decoder(header.format)(io.BytesIO(data))
+        image = _decoder(form)(io.BytesIO(data))
         if header.format is Format.GIF and not covers_canvas(data):
             image = _with_info(gif.first_shown(data), image)
     except MemoryError:

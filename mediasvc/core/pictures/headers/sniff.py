@@ -8,7 +8,7 @@ from typing import assert_never
 from mediasvc.core.formats import FORMATS, Format
 from mediasvc.core.picture import Limits, Picture
 from mediasvc.core.pictures import svg
-from mediasvc.core.pictures.headers import boxes, chunks, gif, jpeg, tiff
+from mediasvc.core.pictures.headers import boxes, chunks, gif, ico, jpeg, tiff
 from mediasvc.core.pictures.headers.header import Header
 from mediasvc.errors import TooManyPixels, Undecodable, UnsupportedMedia
 
@@ -95,6 +95,8 @@ def _parse(data: bytes, limits: Limits) -> Header:
             return boxes.parse(data, form)
         case Format.BMP:
             return tiff.parse_bmp(data)
+        case Format.ICO:
+            return ico.parse(data)
         case Format.TIFF:
             return tiff.parse_tiff(data)
         case Format.SVG:
