@@ -1,4 +1,4 @@
-"""What a picture is to the rest of the service: its format, its size as shown, and the thumbnails asked of it."""
+"""The words of the service about pictures: their size as shown, their limits, and the thumbnails made of them."""
 
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -21,7 +21,7 @@ class Fit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a picture may ask of us, checked from its header before anything is decoded."""
+    """Limits that are checked from the header of a picture before it is decoded."""
 
     max_pixels: int = 64_000_000
     max_frames_pixels: int = 256_000_000
@@ -30,10 +30,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What the header says.
+    """The facts that the header of a picture states.
 
-    width, height: as shown, after the EXIF orientation; 0 where an SVG states none. upright: no turning needed.
-    tail: how many bytes follow the picture's own last one (an archive, a script, a film).
+    width, height: as shown, after the EXIF orientation; 0 where an SVG states none.
+    bytes: size of the file.
+    frames: at least 1.
+    upright: whether it is stored as it is shown.
+    tail: number of bytes behind the picture's own last one (an archive, a script, a film).
     """
 
     format: Format
@@ -133,15 +136,15 @@ def output_size(picture: Picture, spec: ThumbnailSpec) -> Size:
 
 
 def is_own_thumbnail(picture: Picture, spec: ThumbnailSpec) -> bool:
-    """Whether the original's bytes are the answer, so that nothing has to be decoded.
+    """Whether the original's bytes are the thumbnail, so that nothing is decoded.
 
-    What has a tail is not: its thumbnail is without.
+    A file with a tail is not: its thumbnail leaves the tail out.
     """
     return not picture.tail and shows_itself(picture, spec)
 
 
 def shows_itself(picture: Picture, spec: ThumbnailSpec) -> bool:
-    """Whether the picture as it is stored is what the spec asks for. An SVG always is: it is never rasterised."""
+    """Whether the stored picture already is what the spec asks for. An SVG always is: it is never rasterised."""
     if picture.format is Format.SVG:
         return True
     if (

@@ -1,4 +1,4 @@
-"""Image bytes to image bytes: what is asked for, how large, from which part, in which format."""
+"""Makes thumbnails: chooses the part, the size and the format, and keeps the original where it is the better answer."""
 
 from PIL import Image
 
@@ -24,7 +24,7 @@ def render(data: bytes | memoryview, spec: ThumbnailSpec, limits: Limits) -> Ren
 
 
 def render_known(data: bytes, header: Header, spec: ThumbnailSpec) -> Rendered:
-    """As render, for those who have read the header already. Raises Undecodable."""
+    """As render, for callers that have read the header. Raises Undecodable."""
     picture = describe(header, len(data))
     if shows_itself(picture, spec):
         return _original(data, picture)
@@ -61,7 +61,7 @@ def _still(data: bytes, header: Header, picture: Picture, spec: ThumbnailSpec) -
 
 
 def _smallest(small: Image.Image, wanted: list[Format], quality: int | None, *, palette: bool) -> Rendered:
-    """The first of the formats that is smaller than the one before is good enough: AVIF beats WebP nearly always."""
+    """The first format that gives fewer bytes than the first of the list; otherwise that one."""
     best: bytes | None = None
     chosen = wanted[0]
     for candidate in wanted:
@@ -105,7 +105,7 @@ def cut_for(header: Header, spec: ThumbnailSpec) -> decode.Cut:
 
 
 def _kept_format(format: Format, small: Image.Image) -> Format:
-    """What `keep` means: web formats stay, others become JPEG, or PNG where they are see-through."""
+    """The format for `keep`: web formats stay, others become JPEG, or PNG where they are see-through."""
     if format in WEB_FORMATS:
         return format
     return Format.JPEG if encode.is_opaque(small) else Format.PNG
@@ -125,6 +125,6 @@ def _lighter(data: bytes, picture: Picture, spec: ThumbnailSpec, made: Rendered)
 
 
 def _original(data: bytes, picture: Picture) -> Rendered:
-    """As it is stored, without its tail: what follows a picture is no picture, and nobody asked for it."""
+    """The stored picture without its tail, which is no part of the picture."""
     whole = data[: -picture.tail] if picture.tail else None
     return Rendered(whole, picture.format, picture.width, picture.height)
