@@ -10,6 +10,7 @@ from mediasvc import logs, wiring
 from mediasvc.articles.walk import Articles
 from mediasvc.config import policies
 from mediasvc.config.settings import Settings
+from mediasvc.core.addresses.policy import FetchPolicy
 from mediasvc.effects.blobs import Blobs, RemoteStore
 from mediasvc.effects.fetch.fetcher import Fetcher
 from mediasvc.effects.fetch.names import SystemNames
@@ -59,7 +60,6 @@ async def open_parts(
     Raises InvalidSettings, StoreFailed.
     """
     addresses = policies.make_addresses(settings)
-    headers = policies.host_headers(settings)
     async with AsyncExitStack() as stack:
         if records is None:
             records = await stack.enter_async_context(open_records(settings))
@@ -72,17 +72,7 @@ async def open_parts(
             eager=image_work,
             reports_engines=reports_engines,
         )
-        fetch_rules = policies.fetch_rules(settings)
-        connections = Connections(
-            addresses.policy,
-            fetch_rules,
-            SystemNames(),
-            ca_file=settings.ca_file,
-            proxy=settings.fetch_proxy or None,
-        )
-        fetcher = Fetcher(
-            addresses.policy, fetch_rules, headers, connections, via=policies.via_name(settings)
-        )
+        connections, fetcher = _make_fetcher(settings, addresses.policy)
         # A stack of its own: what is opened late is closed in its turn all the same.
         at_work = await stack.enter_async_context(AsyncExitStack())
         flights = SingleFlight(records.locks)
@@ -127,6 +117,16 @@ async def open_parts(
             image_processes=pool,
             begin_work=begin_work,
         )
+
+
+def _make_fetcher(settings: Settings, policy: FetchPolicy) -> tuple[Connections, Fetcher]:
+    """The fetcher, and the connections that it uses once they are opened."""
+    rules = policies.fetch_rules(settings)
+    headers = policies.host_headers(settings)
+    connections = Connections(
+        policy, rules, SystemNames(), ca_file=settings.ca_file, proxy=settings.fetch_proxy or None
+    )
+    return connections, Fetcher(policy, rules, headers, connections, via=policies.via_name(settings))
 
 
 async def _open_blobs(settings: Settings, stack: AsyncExitStack) -> Blobs:
