@@ -46,7 +46,8 @@ BY_CODE: dict[str, type["MediaError"]] = {}
 
 
 class MediaError(Exception):
-    """An expected failure; as itself, a bug. str(error) is safe to show to strangers: it names no inner address.
+    """An expected failure; as itself, a bug. str(error) is safe to show to strangers: it names no inner
+    address.
 
     status: HTTP status.
     code: stable word for programs.
@@ -55,7 +56,8 @@ class MediaError(Exception):
     title: short sentence for problem documents, the same for every failure with this code.
     explanation: sentence for people who read a report or the web page.
     remembered: how long the index keeps it.
-    default_retry_after_s: what Retry-After says where the failure itself does not know; None: replies have no such header.
+    default_retry_after_s: what Retry-After says where the failure itself does not know; None: replies have no
+    such header.
     """
 
     status: ClassVar[int] = 500

@@ -93,7 +93,8 @@ class ImageInfo:
 class _Engine:
     """Every part, opened in an event loop of its own on a thread of its own.
 
-    The caller's loop thus never waits for parsing, and closing ends all tasks, threads and processes with that loop.
+    The caller's loop thus never waits for parsing, and closing ends all tasks, threads and processes with
+    that loop.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -115,7 +116,7 @@ class _Engine:
             raise
 
     async def stop(self) -> None:
-        """Ends everything; returns when the thread has ended, also where the caller is cancelled meanwhile."""
+        """Ends everything; returns when the thread has ended, also where the caller is cancelled meanwhile."""  # noqa: E501
         self._is_closing = True
         self._opened.add_done_callback(self._request_stop)
         ended = asyncio.wrap_future(self._ended)
@@ -195,7 +196,8 @@ class Media:
         base_url: what relative addresses are relative to; None leaves them alone.
         front_matter: what each field gets: "thumbnail", "original" or "skip".
         options: as `POST /v1/rewrite` takes them (docs/reference.md).
-        Raises InvalidRequest, BodyTooLarge, Undecodable, StoreFailed, Overloaded; TypeError for an unknown option.
+        Raises InvalidRequest, BodyTooLarge, Undecodable, StoreFailed, Overloaded; TypeError for an unknown
+        option.
         """
         article = content if isinstance(content, bytes) else _encoded(content)
         if len(article) > self._settings.max_article_bytes:
@@ -251,7 +253,10 @@ class Media:
         )
 
     async def asset(self, name: str) -> AssetData:
-        """The asset of an immutable name, such as `{sha256}.jpg`. SourceMissing where there is none; StoreFailed."""
+        """The asset of an immutable name, such as `{sha256}.jpg`.
+
+        SourceMissing where there is none; StoreFailed.
+        """
         named = parse_asset_name(name)
         if named is None:
             raise SourceMissing("no asset has such a name")
@@ -265,7 +270,10 @@ class Media:
         return AssetData(data=data, media_type=FORMATS[form].media_type)
 
     def resolve(self, url: str) -> Resolution:
-        """The origin behind a URL, with one layer for each wrapper; needs no network. InvalidRequest, SourceRefused."""
+        """The origin behind a URL, with one layer for each wrapper; needs no network.
+
+        InvalidRequest, SourceRefused.
+        """
         return self._parts.images.explain(url)
 
     async def info(self, url: str) -> ImageInfo:

@@ -32,7 +32,10 @@ def _stamp(_logger: object, method: str, event: "EventDict") -> "EventDict":
 
 
 def _as_json(_logger: object, _method: str, event: "EventDict") -> str:
-    """One line of ASCII, whatever stderr's encoding. A lone surrogate (from a file name) is escaped, not an error."""
+    """One line of ASCII, whatever stderr's encoding.
+
+    A lone surrogate (from a file name) is escaped, not an error.
+    """
     try:
         text = orjson.dumps(event, default=repr).decode()
     except TypeError:
@@ -41,7 +44,9 @@ def _as_json(_logger: object, _method: str, event: "EventDict") -> str:
 
 
 def configure(form: _Form, level: str) -> None:
-    """Sends every line to stderr. form: "text" for people, "json" one object a line. level: of the standard names."""
+    """Sends every line to stderr. form: "text" for people, "json" one object a line. level: of the standard
+    names.
+    """
     global _wanted
     _wanted = (form, level)
     _open.cache_clear()
@@ -78,7 +83,8 @@ def get() -> "FilteringBoundLogger":
 
 @cache
 def _open() -> "FilteringBoundLogger":
-    # Here: with rich behind it, it takes longer to read in than a command that has nothing to log takes in all.
+    # Here: with rich behind it, it takes longer to read in than a command that has nothing to log takes in
+    # all.
     import structlog
 
     if _wanted is None:
@@ -100,7 +106,9 @@ def _open() -> "FilteringBoundLogger":
 
 
 def _of_a_program() -> "FilteringBoundLogger":
-    """The logger where mediasvc is part of a program: lines go to `logging`, and the program decides about them."""
+    """The logger where mediasvc is part of a program: lines go to `logging`, and the program decides about
+    them.
+    """
     import structlog
 
     lines = logging.getLogger("mediasvc")
@@ -118,7 +126,7 @@ def _of_a_program() -> "FilteringBoundLogger":
 
 
 def wants_colour(stream: TextIO) -> bool:
-    """Whether output to a stream is coloured: NO_COLOR and FORCE_COLOR (not empty) beat what the stream is."""
+    """Whether output to a stream is coloured: NO_COLOR and FORCE_COLOR (not empty) beat what the stream is."""  # noqa: E501
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()

@@ -1,4 +1,4 @@
-"""The queue worker: takes chunks of batch work, rewrites them like every other door, and returns the results."""
+"""The queue worker: takes chunks of batch work, rewrites them like every other door, and returns the results."""  # noqa: E501
 
 import asyncio
 import signal
@@ -34,7 +34,10 @@ _DRAIN_MS = 60_000
 
 
 def work(settings: Settings) -> int:
-    """Works until SIGTERM or Ctrl-C, and finishes chunks in hand. Returns the exit code: 0, or 130 for Ctrl-C."""
+    """Works until SIGTERM or Ctrl-C, and finishes chunks in hand.
+
+    Returns the exit code: 0, or 130 for Ctrl-C.
+    """
     event_loop.report()
     return event_loop.run(_work(settings))
 

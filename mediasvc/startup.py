@@ -1,7 +1,9 @@
-"""What keeps the start of a command short: names that are loaded when first used, and a garbage collector that waits.
+"""What keeps the start of a command short: names that are loaded when first used, and a garbage collector
+that waits.
 
 Loading modules takes most of the time of a short command, so packages that join many modules load them late:
-wiring (parts), cli.main (commands), cli.programs (what commands run) and metrics. tests/e2e/test_start.py holds what a command may load.
+wiring (parts), cli.main (commands), cli.programs (what commands run) and metrics. tests/e2e/test_start.py
+holds what a command may load.
 """
 
 import gc
@@ -31,7 +33,9 @@ def lazy_names(package: dict[str, Any], modules: Mapping[str, Sequence[str]]) ->
 
 
 def lazy_module(package: dict[str, Any], module: str) -> Callable[[str], object]:
-    """The `__getattr__` of a package that gives every public name of one module, loaded when the first is used."""
+    """The `__getattr__` of a package that gives every public name of one module, loaded when the first is
+    used.
+    """
 
     def load(name: str) -> object:
         public = {key: value for key, value in vars(load_module(module)).items() if not key.startswith("_")}
@@ -51,7 +55,9 @@ def load_module(module: str) -> ModuleType:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """No garbage collection inside: modules that are being loaded contain no garbage, and looking takes a twentieth."""
+    """No garbage collection inside: modules that are being loaded contain no garbage, and looking takes a
+    twentieth.
+    """
     gc.disable()
     try:
         yield

@@ -158,7 +158,8 @@ class _Looking(NamedTuple):
     def answer_of_link(
         self, reference: Reference, there: urls.Resolution, pictures: set[str]
     ) -> urls.Resolution | Why | None:
-        """What a link leads to where it gets an original; why it is left where it looks like a picture; else None.
+        """What a link leads to where it gets an original; why it is left where it looks like a picture; else
+        None.
 
         pictures: origins of the article's images.
         """
@@ -184,7 +185,7 @@ class _Looking(NamedTuple):
 
 
 def _page_base(href: str, base: str | None) -> str | None:
-    """The base after `<base href>`; None where it cannot be known, as with `/` on a page of unknown address."""
+    """The base after `<base href>`; None where it cannot be known, as with `/` on a page of unknown address."""  # noqa: E501
     try:
         return urls.normalise(href, base)
     except InvalidRequest:
@@ -194,7 +195,9 @@ def _page_base(href: str, base: str | None) -> str | None:
 
 
 def _size(reference: Reference, in_the_body: Size | None, options: ArticleOptions) -> Size | None:
-    """The declared size. in_the_body: the size of the same image in the body, for front matter, which declares none."""
+    """The declared size. in_the_body: the size of the same image in the body, for front matter, which
+    declares none.
+    """
     size = reference.declared_size
     if size is None and reference.wants is Wants.THUMBNAIL and reference.where.startswith("front-matter:"):
         return in_the_body or options.default_size

@@ -102,7 +102,9 @@ class Articles:
         return _finish(article, edits, reports, tuple(assets.values()), found.warnings)
 
     async def preview(self, article: bytes, options: ArticleOptions) -> Rewritten:
-        """The result of rewrite without fetching: images that are not stored yet get a name made of their address."""
+        """The result of rewrite without fetching: images that are not stored yet get a name made of their
+        address.
+        """
         found = self._sort(article, options, options.prefix)
         edits: list[Edit] = []
         reports: list[ImageRow] = []
@@ -163,7 +165,8 @@ class Articles:
 
         async with asyncio.TaskGroup() as group:
             for origin, specs in wanted.items():
-                # Thumbnails first: a thumbnail that is made while fetching needs no second read of the original.
+                # Thumbnails first: a thumbnail that is made while fetching needs no second read of the
+                # original.
                 group.create_task(one(origin, tuple(sorted(specs, key=lambda spec: spec is None))))
         return outcomes
 

@@ -122,7 +122,10 @@ def from_image(image: ImageRow) -> Members:
 
 
 def to_images(objects: object) -> tuple[ImageRow, ...]:
-    """The rows of a list that from_image wrote. Raises ValueError, KeyError or TypeError for any other value."""
+    """The rows of a list that from_image wrote.
+
+    Raises ValueError, KeyError or TypeError for any other value.
+    """
     return tuple(map(_to_image, _of(objects, list)))
 
 

@@ -214,7 +214,9 @@ class Output:
         return mine
 
     def _report(self, ready: Ready, otherwise: str | None = None) -> None:
-        """Reports claimed assets to the chunks that wait for them. otherwise: why they are lost; None: they are there."""
+        """Reports claimed assets to the chunks that wait for them. otherwise: why they are lost; None: they
+        are there.
+        """
         while ready.claimed:
             name = ready.claimed.pop()
             self._placing.pop(name).set_result(ready.lost.get(name, otherwise))

@@ -18,13 +18,17 @@ _BEGINNING = b'{"path":'  # of every report
 
 
 class ReportFile:
-    """A report that is being written. Rows are appended in one write each, so a kill tears at most the last line.
+    """A report that is being written.
 
-    Two runs may write a report of the same name at once: both files are whole, and the later run's has the name.
+    Rows are appended in one write each, so a kill tears at most the last line.
+
+    Two runs may write a report of the same name at once: both files are whole, and the later run's has the
+    name.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises InvalidRequest where the file cannot be written, or has content that is no report, such as an
+        """Raises InvalidRequest where the file cannot be written, or has content that is no report, such as
+        an
         article whose name was given to --report by mistake."""
         self._path = path
         self._whole = 0
@@ -126,7 +130,10 @@ def read_report(path: Path) -> Iterator[ArticleRow]:
 
 
 def inside(root: Path, name: str) -> Path:
-    """The file that a report names below a folder. Raises InvalidRequest where the name leads out of the folder."""
+    """The file that a report names below a folder.
+
+    Raises InvalidRequest where the name leads out of the folder.
+    """
     path = root / name
     real_root = os.path.realpath(root)
     if os.path.isabs(name) or os.path.commonpath([os.path.realpath(path), real_root]) != real_root:  # noqa: PTH117

@@ -89,9 +89,9 @@ class _Summary:
 def make_page(rows: Iterable[ArticleRow], root: Path | None) -> tuple[int, bytes]:
     """The number of articles in a report, and its page.
 
-    root: the run's output folder, for the pictures; None for the folder that the report names for each article.
-    The gallery leaves out pictures whose files are missing.
-    Raises InvalidRequest where the report cannot be read.
+    root: the run's output folder, for the pictures; None for the folder that the report names for each
+    article. The gallery leaves out pictures whose files are missing. Raises InvalidRequest where the report
+    cannot be read.
     """
     summary = _Summary()
     for row in rows:
@@ -108,7 +108,7 @@ def _html(summary: _Summary) -> str:
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>mediasvc report</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<title>mediasvc report</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"  # noqa: E501
     )
 
 

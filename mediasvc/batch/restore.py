@@ -31,8 +31,8 @@ def restore(report_file: Path, roots: Sequence[Path]) -> Iterator[Restored]:
     """Restores every article of a report, one at a time.
 
     roots: output folders of the run.
-    Keeps text that was added since the run. An article in which text of the run was changed or moved stays as it
-    is and counts as failed. Raises InvalidRequest where the report cannot be read.
+    Keeps text that was added since the run. An article in which text of the run was changed or moved stays as
+    it is and counts as failed. Raises InvalidRequest where the report cannot be read.
     """
     for row in read_report(report_file):
         if not row.undo:

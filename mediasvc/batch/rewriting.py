@@ -1,4 +1,4 @@
-"""Rewriting one chunk, in the process of the run or in a queue worker, and the bytes that its results carry."""
+"""Rewriting one chunk, in the process of the run or in a queue worker, and the bytes that its results carry."""  # noqa: E501
 
 import asyncio
 import time
@@ -122,7 +122,8 @@ async def with_all_data(blobs: Blobs, results: Results) -> Results:
 
 
 async def with_local_data(blobs: Blobs, results: Results, most: int) -> Results:
-    """The results with bytes of assets that this machine has, the smallest first: the run then pulls fewer blobs.
+    """The results with bytes of assets that this machine has, the smallest first: the run then pulls fewer
+    blobs.
 
     most: bytes of all of them.
     """

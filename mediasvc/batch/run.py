@@ -50,12 +50,14 @@ class Batch:
         kept_in: Iterable[Path] = (),
     ) -> None:
         """run_chunk: rewrites a chunk, in this process or elsewhere. This class alone reads and writes files.
-        find_blob: where the blob of an asset is. A run that finds every article finished calls neither of the two.
+        find_blob: where the blob of an asset is. A run that finds every article finished calls neither of the
+        two.
         totals: counts of the command so far; this run adds to them.
         began: failures from before this moment are retried.
         store: name of the store that blobs are read from.
         on_failure: called with each row that failed or that has a failed image.
-        kept_in: folders of fetched blobs; synced to the disk, like the output, before an article counts as done.
+        kept_in: folders of fetched blobs; synced to the disk, like the output, before an article counts as
+        done.
         """
         self.where = where
         self.options = options

@@ -104,8 +104,8 @@ def plans(
 def check(where: Plan) -> int:
     """Counts the articles.
 
-    Raises InvalidRequest where there is none, where two have the same output file, or where one would overwrite
-    input.
+    Raises InvalidRequest where there is none, where two have the same output file, or where one would
+    overwrite input.
     """
     _check_input(where)
     count = _count(where)
@@ -129,7 +129,7 @@ def _check_input(where: Plan) -> None:
     for item in scan(where):
         if item.name in files or item.name.startswith(folders):
             raise InvalidRequest(
-                f"{item.path} would be written to {item.out}, which is input too; to overwrite the input, use --in-place"
+                f"{item.path} would be written to {item.out}, which is input too; to overwrite the input, use --in-place"  # noqa: E501
             )
 
 
@@ -153,18 +153,20 @@ def _check_apart(where: Plan, item: Item) -> None:
     other = next(one for one in scan(where) if one.name == item.name)
     if other.path != item.path:
         raise InvalidRequest(
-            f"{other.path} and {item.path} would both become {item.name}; rewrite them into folders of their own"
+            f"{other.path} and {item.path} would both become {item.name}; rewrite them into folders of their own"  # noqa: E501
         )
 
 
 def scan(where: Plan, *, spread: bool = False, unread: Unread = _pass_over) -> Iterator[Item]:
-    """Every article below the plan's paths, once, folder by folder in name order, found as the caller asks for it.
+    """Every article below the plan's paths, once, folder by folder in name order, found as the caller asks
+    for it.
 
-    spread: mix the order instead, so that articles of one site, which are often neighbours, do not load one origin
+    spread: mix the order instead, so that articles of one site, which are often neighbours, do not load one
+    origin
         while the others wait.
     unread: called with each folder that exists and cannot be read.
-    Skips folders behind symbolic links, links that lead out of the tree, hidden folders, the assets folder and the
-    output folder.
+    Skips folders behind symbolic links, links that lead out of the tree, hidden folders, the assets folder
+    and the output folder.
     """
     if not _overlap(where.paths):
         yield from _scan(where, spread, unread)

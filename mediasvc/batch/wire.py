@@ -84,7 +84,10 @@ def results_to_bytes(results: tuple[Done, ...]) -> bytes:
 
 
 def results_from_bytes(message: bytes) -> tuple[Done, ...]:
-    """The results that results_to_bytes wrote. Raises ValueError, KeyError or TypeError for any other message."""
+    """The results that results_to_bytes wrote.
+
+    Raises ValueError, KeyError or TypeError for any other message.
+    """
     try:
         end = _HEAD.size + _HEAD.unpack_from(message)[0]
         members = load(decompress(message[_HEAD.size : end]))

@@ -12,7 +12,8 @@ from mediasvc.system import broken_library, refusal
 def main() -> NoReturn:
     """Runs one command and ends the process with its exit code.
 
-    The program is loaded inside this function, so that signals have their exit codes during that tenth of a second too.
+    The program is loaded inside this function, so that signals have their exit codes during that tenth of a
+    second too.
     """
 
     why = refusal(sys.version_info[:3], sys.platform)
@@ -35,8 +36,8 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     finally:
-        # CPython quirk: after a KeyboardInterrupt inside exec() of a string, which dataclasses use, `python -m` ends
-        # by SIGINT instead of our exit code. Another exec() resets that.
+        # CPython quirk: after a KeyboardInterrupt inside exec() of a string, which dataclasses use, `python
+        # -m` ends by SIGINT instead of our exit code. Another exec() resets that.
         exec("")  # noqa: S102
 
 

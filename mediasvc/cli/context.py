@@ -45,7 +45,9 @@ class Common:
         return settings
 
     def quiet_settings(self, **flags: object) -> Settings:
-        """As settings, for commands that print their result: logs only errors unless the user asks for a level."""
+        """As settings, for commands that print their result: logs only errors unless the user asks for a
+        level.
+        """
         return self.settings(serving=False, defaults={"log_level": "error"}, **flags)
 
 

@@ -14,8 +14,9 @@ from mediasvc.cli.context import Common, common_options, printable
 from mediasvc.errors import ExitCode, InvalidRequest, InvalidSettings, MediaError, StoreFailed
 from mediasvc.startup import load_module
 
-# By the module that has them, which is read in when one of its commands is asked for: a batch has no use for the
-# parts of the service, nor the service for those of a batch, and reading all takes as long as looking at 2,000 articles.
+# By the module that has them, which is read in when one of its commands is asked for: a batch has no use for
+# the parts of the service, nor the service for those of a batch, and reading all takes as long as looking at
+# 2,000 articles.
 _COMMANDS = {
     "cache": ("cache",),
     "lookups": ("info", "verify", "warm"),

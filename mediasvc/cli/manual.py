@@ -75,7 +75,9 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    r"""One line of text: hyphens as minus signs, for they are typed, and no control character at its beginning."""
+    r"""One line of text: hyphens as minus signs, for they are typed, and no control character at its
+    beginning.
+    """
     escaped = " ".join(text.replace("\\", r"\e").replace("-", r"\-").replace('"', r"\(dq").split())
     return rf"\&{escaped}" if escaped.startswith((".", "'")) else escaped
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mediasvc.images.image import Image
 
 _FITS = click.Choice([fit.value for fit in Fit])
-_FIT = "How the picture meets the box: fit keeps it whole, cover fills the box with its middle, attention with its most detailed part"
+_FIT = "How the picture meets the box: fit keeps it whole, cover fills the box with its middle, attention with its most detailed part"  # noqa: E501
 _FORMATS = click.Choice([*(form.value for form in OutputFormat), "jpg"])
 _QUALITIES = click.IntRange(1, MAX_QUALITY)
 _DPRS = DprParameter()
@@ -143,7 +143,7 @@ def sign(
     settings = common.quiet_settings()
     if not settings.signing_keys:
         raise InvalidSettings(
-            "MEDIASVC_SIGNING_KEYS is not set: it has the key to sign with; make one with openssl rand -hex 32"
+            "MEDIASVC_SIGNING_KEYS is not set: it has the key to sign with; make one with openssl rand -hex 32"  # noqa: E501
         )
     if size is None and (fit or form or quality or dpr):
         raise click.UsageError("--fit, --format, --quality and --dpr go with --size")

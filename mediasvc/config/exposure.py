@@ -20,7 +20,7 @@ def find_open_doors(settings: Settings) -> Iterator[str]:
     yield from find_short_secrets(settings)
     if settings.signing_keys and not settings.unsigned_allowed and not settings.api_token:
         yield (
-            f"{PREFIX}API_TOKEN: none is set, so everyone who reaches /v1/rewrite gets signed paths for any address; "
+            f"{PREFIX}API_TOKEN: none is set, so everyone who reaches /v1/rewrite gets signed paths for any address; "  # noqa: E501
             "set one, or keep strangers away from that route"
         )
 

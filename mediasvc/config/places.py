@@ -15,8 +15,8 @@ def default_data_dir() -> Path:
 def journal_path(data_dir: Path) -> Path:
     """Where finished articles and their undo records are kept.
 
-    With the default data_dir, which is a cache folder that people empty, a folder for state; else data_dir. A journal
-    that an earlier version kept in the cache folder stays in use.
+    With the default data_dir, which is a cache folder that people empty, a folder for state; else data_dir. A
+    journal that an earlier version kept in the cache folder stays in use.
     """
     beside = data_dir / _JOURNAL
     if data_dir != default_data_dir() or beside.exists():

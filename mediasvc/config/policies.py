@@ -1,4 +1,6 @@
-"""Turns settings into the values that the core uses: what may be fetched, how, for how long, up to which size."""
+"""Turns settings into the values that the core uses: what may be fetched, how, for how long, up to which
+size.
+"""
 
 import hashlib
 import socket

@@ -166,10 +166,12 @@ def read_settings(
     looks_around: bool = True,
     checks: Sequence[Callable[[Settings], Iterable[str]]] = (),
 ) -> Settings:
-    """Reads all settings: flags beat the environment, which beats `*_FILE` twins, the TOML file and the defaults.
+    """Reads all settings: flags beat the environment, which beats `*_FILE` twins, the TOML file and the
+    defaults.
 
     environ: the environment; empty values count as not given.
-    config: a TOML file; None: MEDIASVC_CONFIG, else mediasvc.toml in the current folder, else the user's file.
+    config: a TOML file; None: MEDIASVC_CONFIG, else mediasvc.toml in the current folder, else the user's
+    file.
     flags: values given on the command line, by setting name; None values count as not given.
     defaults: values that replace a setting's own default, by its name.
     looks_around: whether mediasvc.toml or the user's file is read when `config` is None.
@@ -190,7 +192,8 @@ def read_settings(
             try:
                 accepted[one.name] = one.metadata["read"](given[one.name])
             except ValueError as error:
-                # The others are checked too, with the default for this one, so that all problems are reported together.
+                # The others are checked too, with the default for this one, so that all problems are reported
+                # together.
                 wrong.add(one.name)
                 shown = _OPTIONS.sub(r"\1hidden", _CREDENTIALS.sub("hidden@", str(given[one.name])))[:80]
                 got = "" if one.metadata["is_secret"] else f" (got {shown!r})"
@@ -283,7 +286,8 @@ def _find_problems(settings: Settings) -> Iterator[str]:
 def make_data_dir(settings: Settings) -> None:
     """Makes the folder, and closes it to other users. InvalidSettings where it cannot be made.
 
-    A folder that was there before is closed only if it is empty or has our files: DATA_DIR=/tmp must not close /tmp.
+    A folder that was there before is closed only if it is empty or has our files: DATA_DIR=/tmp must not
+    close /tmp.
     """
     folder = settings.data_dir
     try:
@@ -319,7 +323,10 @@ def pack(settings: Settings) -> dict[str, object]:
 
 
 def unpack(packed: Mapping[str, object]) -> Settings:
-    """The settings that `pack` wrote; reads no environment and no files. ValueError, KeyError for anything else."""
+    """The settings that `pack` wrote; reads no environment and no files.
+
+    ValueError, KeyError for anything else.
+    """
     read = {one.name: one.metadata["read"] for one in fields(Settings)}
     accepted: dict[str, Any] = {  # Any: each of its setting's type
         name: read[name](value) for name, value in packed.items() if value is not None

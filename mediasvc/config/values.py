@@ -74,7 +74,10 @@ def redis_url(value: object) -> str:
 
 
 def public_url(value: object) -> str:
-    """An address without a slash at its end, or empty. Articles contain it, so it has no character that could end a value."""
+    """An address without a slash at its end, or empty.
+
+    Articles contain it, so it has no character that could end a value.
+    """
     given = text(value)
     if given:
         parts = urlsplit(given)
@@ -87,7 +90,10 @@ def public_url(value: object) -> str:
 
 
 def _host(given: str) -> str:
-    """The host of a URL, "" without one. ValueError where it cannot be read, as when a password is not percent-encoded."""
+    """The host of a URL, "" without one.
+
+    ValueError where it cannot be read, as when a password is not percent-encoded.
+    """
     try:
         parts = urlsplit(given)
         _ = parts.port  # reads it

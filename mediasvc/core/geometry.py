@@ -15,7 +15,9 @@ _BLANKS = " \t\r\n\f\u00a0\u3000"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Width and height in pixels, each at least 1; in a box, one of them may be 0: open, the picture's ratio decides."""
+    """Width and height in pixels, each at least 1; in a box, one of them may be 0: open, the picture's ratio
+    decides.
+    """
 
     width: int
     height: int
@@ -63,7 +65,8 @@ def declared_size(attributes: Mapping[str, str]) -> tuple[Size | None, tuple[str
     """The box that an image tag states, and what was passed over while looking for it.
 
     attributes: names in lower case, values decoded. The kinds, first readable one wins: `data-size`;
-    `data-width` with `data-height`; `width` with `height`. A kind of which nothing is stated gives no warning.
+    `data-width` with `data-height`; `width` with `height`. A kind of which nothing is stated gives no
+    warning.
     """
     warnings: list[str] = []
     stated = attributes.get("data-size")

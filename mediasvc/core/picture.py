@@ -1,4 +1,6 @@
-"""The words of the service about pictures: their size as shown, their limits, and the thumbnails made of them."""
+"""The words of the service about pictures: their size as shown, their limits, and the thumbnails made of
+them.
+"""
 
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -61,8 +63,10 @@ class Picture:
 class ThumbnailSpec:
     """One thumbnail of a picture, whichever picture it is.
 
-    box: CSS pixels, one side may be open; None keeps the full size. quality: 1 to 100 on JPEG's scale; None is the default of 80.
-    dpr: 1 to 4, also a decimal, multiplies the box. accepts: for AUTO, which of AVIF and WEBP the client names.
+    box: CSS pixels, one side may be open; None keeps the full size. quality: 1 to 100 on JPEG's scale; None
+    is the default of 80.
+    dpr: 1 to 4, also a decimal, multiplies the box. accepts: for AUTO, which of AVIF and WEBP the client
+    names.
     """
 
     box: Size | None
@@ -75,8 +79,9 @@ class ThumbnailSpec:
     def key(self) -> str:
         """Canonical text of all fields: equal for equal thumbnails, different where a field differs.
 
-        The version changes when the same spec gives other bytes. The first six fields have fixed places. A field that is
-        added later appears by its name, and only where it is not at its default: thumbnails made before stay valid.
+        The version changes when the same spec gives other bytes. The first six fields have fixed places. A
+        field that is added later appears by its name, and only where it is not at its default: thumbnails
+        made before stay valid.
         """
         box = "full" if self.box is None else _key_text(self.box)
         accepts = _key_text(self.accepts) if self.format is OutputFormat.AUTO else ""
@@ -144,7 +149,10 @@ def is_own_thumbnail(picture: Picture, spec: ThumbnailSpec) -> bool:
 
 
 def shows_itself(picture: Picture, spec: ThumbnailSpec) -> bool:
-    """Whether the stored picture already is what the spec asks for. An SVG always is: it is never rasterised."""
+    """Whether the stored picture already is what the spec asks for.
+
+    An SVG always is: it is never rasterised.
+    """
     if picture.format is Format.SVG:
         return True
     if (

@@ -1,4 +1,6 @@
-"""The demo: rewrites the bundled article, with a bundled origin, through the same code as every other article."""
+"""The demo: rewrites the bundled article, with a bundled origin, through the same code as every other
+article.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
@@ -38,7 +40,8 @@ def read_article() -> str:
 async def run_demo(settings: Settings, folder: Path, *, echo: Callable[[str], object]) -> int:
     """Rewrites the bundled article into `folder` and prints a summary. Returns the exit code of the run.
 
-    folder: gets article.md, local/ (the result with its assets), report.jsonl and cache/. A second run in the same
+    folder: gets article.md, local/ (the result with its assets), report.jsonl and cache/. A second run in the
+    same
         folder fetches no image.
     Raises StoreFailed where the folder cannot be written.
     """

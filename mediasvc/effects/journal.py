@@ -46,7 +46,7 @@ _MIGRATIONS: Final = (
       job BLOB NOT NULL, path BLOB NOT NULL, key TEXT NOT NULL, digest_out TEXT NOT NULL, report TEXT NOT NULL,
       PRIMARY KEY (job, path)
     );
-    """,
+    """,  # noqa: E501
 )
 
 

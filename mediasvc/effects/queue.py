@@ -1,4 +1,6 @@
-"""The queue between a run and its queue workers: chunks go out through Dramatiq over Redis, results come back."""
+"""The queue between a run and its queue workers: chunks go out through Dramatiq over Redis, results come
+back.
+"""
 
 import asyncio
 import base64
@@ -45,7 +47,7 @@ _PACKED: Final = "z"
 
 
 class _Quiet(dramatiq.Message[None]):
-    """A message whose text has no arguments: the library logs messages that fail, and arguments are articles."""
+    """A message whose text has no arguments: the library logs messages that fail, and arguments are articles."""  # noqa: E501
 
     def __str__(self) -> str:
         return f"{self.actor_name} {self.message_id}"
@@ -54,8 +56,8 @@ class _Quiet(dramatiq.Message[None]):
 class _Consumer(_RedisConsumer):
     """Takes pieces one by one, so that none waits here while another queue worker is idle.
 
-    Takes the next piece as soon as one is done; the library's own consumer waits up to a second when it was full.
-    Both poll less often the longer there was no work.
+    Takes the next piece as soon as one is done; the library's own consumer waits up to a second when it was
+    full. Both poll less often the longer there was no work.
     """
 
     def __init__(self, broker: RedisBroker, queue_name: str, most: int) -> None:
@@ -127,7 +129,8 @@ def unpack(text: object) -> bytes:
 def _connect(url: str, *, retries: int, timeout_s: float | None) -> "redis.asyncio.Redis":
     """A Redis client.
 
-    timeout_s: for each reply. None where the caller has its own limit: that of the library loses cancellations on
+    timeout_s: for each reply. None where the caller has its own limit: that of the library loses
+    cancellations on
         Python 3.11 (wait_for), so a task that loops would never end.
     """
     return redis.asyncio.Redis.from_url(
@@ -194,8 +197,9 @@ class AskingSide:
     async def do(self, work: bytes) -> bytes:
         """Sends one piece of work and waits for its result, without a time limit.
 
-        Sends a piece again when it has no result for a while, and every piece when Redis was unreachable or emptied
-        meanwhile; rewriting a piece twice does no harm. Raises StoreFailed where the queue is gone for a minute.
+        Sends a piece again when it has no result for a while, and every piece when Redis was unreachable or
+        emptied meanwhile; rewriting a piece twice does no harm. Raises StoreFailed where the queue is gone
+        for a minute.
         """
         name = secrets.token_hex(8)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -271,7 +275,10 @@ class AskingSide:
                 self._on_silence()
 
     async def _collect(self, name: str | None) -> bool:
-        """Reads the result of one piece, or of every piece where name is None. Returns whether there was any."""
+        """Reads the result of one piece, or of every piece where name is None.
+
+        Returns whether there was any.
+        """
         names = list(self._waiting) if name is None else [name]
         if not names:
             return False
@@ -287,7 +294,10 @@ class AskingSide:
 
 
 def _gone(error: Exception) -> StoreFailed:
-    """The error of a queue that does not answer. Redis' own message names no more of the URL than its host."""
+    """The error of a queue that does not answer.
+
+    Redis' own message names no more of the URL than its host.
+    """
     why = f": {error}" if str(error) else ""
     return StoreFailed(f"the queue (MEDIASVC_QUEUE_URL) does not answer{why}")
 
@@ -310,7 +320,10 @@ class WorkingSide:
             raise StoreFailed("the queue does not answer") from error
 
     async def return_result(self, run: str, name: str, result: bytes) -> None:
-        """Returns a result, which Redis keeps for an hour. Raises StoreFailed where the queue takes none for a minute."""
+        """Returns a result, which Redis keeps for an hour.
+
+        Raises StoreFailed where the queue takes none for a minute.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _PATIENCE_S
         while True:

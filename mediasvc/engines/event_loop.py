@@ -26,7 +26,7 @@ def report() -> None:
 
 
 def in_use() -> tuple[str, str | None]:
-    """Name of the loop's library, and why it is not uvloop although that is installed; None for no trouble."""
+    """Name of the loop's library, and why it is not uvloop although that is installed; None for no trouble."""  # noqa: E501
     _, name, trouble = _chosen()
     return name, trouble
 

@@ -1,4 +1,4 @@
-"""A connection to Redis that answers or fails soon, is left alone while it is down, and comes back by itself."""
+"""A connection to Redis that answers or fails soon, is left alone while it is down, and comes back by itself."""  # noqa: E501
 
 import asyncio
 import time
@@ -29,7 +29,10 @@ class RedisLink:
     """One pool for everything that a process asks of one Redis. prefix: of every key of ours there."""
 
     def __init__(self, url: str, *, prefix: str = "mediasvc:", timeout_s: float = _TIMEOUT_S) -> None:
-        """url: redis://, rediss:// or unix://; ValueError for any other. timeout_s: of each question. Opens nothing."""
+        """url: redis://, rediss:// or unix://; ValueError for any other. timeout_s: of each question.
+
+        Opens nothing.
+        """
         self.prefix = prefix
         self._timeout_s = timeout_s
         self._client: Redis = Redis.from_pool(
@@ -38,7 +41,8 @@ class RedisLink:
                 max_connections=_CONNECTIONS,
                 timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
-                # Answers are timed in `ask`: the library's own limit loses cancellations on Python 3.11 (wait_for).
+                # Answers are timed in `ask`: the library's own limit loses cancellations on Python 3.11
+                # (wait_for).
                 socket_timeout=None,
                 # A connection from before a restart of the server is opened anew, once.
                 retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
@@ -53,7 +57,10 @@ class RedisLink:
         self._trouble: str | None = None
 
     async def ask(self, operation: str, command: Callable[["Redis"], Awaitable[T]]) -> T:
-        """What the command returns. operation: one word for metrics. Raises StoreFailed, at once while Redis is down."""
+        """What the command returns. operation: one word for metrics.
+
+        Raises StoreFailed, at once while Redis is down.
+        """
         if self._circuits.retry_after_s(_SERVER, time.monotonic()) is not None:
             metrics.store_errors.labels(store="redis", operation=operation).inc()
             raise StoreFailed("the index did not answer", reason="redis_down")

@@ -32,8 +32,8 @@ async def add(client: Redis, key: str, note: dict[Any, Any]) -> None:  # Any: as
 async def since(client: Redis, key: str, cursor: int | None) -> tuple[int, list[Note]]:
     """(new cursor, notes added since the cursor).
 
-    cursor: from an earlier call; None: from now on. A cursor is a time of Redis's clock, so it still holds after Redis
-    was emptied. Where that clock was set back, all notes are given again.
+    cursor: from an earlier call; None: from now on. A cursor is a time of Redis's clock, so it still holds
+    after Redis was emptied. Where that clock was set back, all notes are given again.
     """
     if cursor is None:
         last = await client.xrevrange(key, count=1)

@@ -1,4 +1,4 @@
-"""One SQLite file for several processes: a writer thread that commits in groups, reads where they are asked."""
+"""One SQLite file for several processes: a writer thread that commits in groups, reads where they are asked."""  # noqa: E501
 
 import asyncio
 import fcntl
@@ -36,7 +36,8 @@ class _Write:
 
 
 class Database:
-    """A file whose trouble never ends the program: a damaged one is set aside and made anew, other trouble is StoreFailed.
+    """A file whose trouble never ends the program: a damaged one is set aside and made anew, other trouble is
+    StoreFailed.
 
     migrations: SQL scripts; the file's user_version says how many of them it has seen.
     durable: a write has reached the disk, not only the system, when it returns (fsync per group).
@@ -80,7 +81,10 @@ class Database:
         return await self.write(lambda connection: connection.execute(sql, parameters).fetchall())
 
     async def survey(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """As read, for queries over many rows: on a thread and a connection of its own. Raises StoreFailed."""
+        """As read, for queries over many rows: on a thread and a connection of its own.
+
+        Raises StoreFailed.
+        """
 
         def look() -> list[Row]:
             connection, _ = self._open(_WRITE_BUSY_S)
@@ -97,9 +101,8 @@ class Database:
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """The result of work, once its group is committed.
 
-        work: runs on the writer's thread inside a transaction, perhaps more than once. Its own exception undoes only
-        its own changes.
-        Raises StoreFailed.
+        work: runs on the writer's thread inside a transaction, perhaps more than once. Its own exception
+        undoes only its own changes. Raises StoreFailed.
         """
         if self._closed:
             raise StoreFailed(f"the {self._name} is closed")

@@ -94,7 +94,8 @@ class Originals:
     async def _decide(self, wanted: OriginalRequest, watch: PurgeWatch | None) -> Original:
         """Look the source up, decide, and act on the decision.
 
-        watch: given in the single flight of a URL, which asks the origin itself, and looks into the store first.
+        watch: given in the single flight of a URL, which asks the origin itself, and looks into the store
+        first.
         """
         in_flight = watch is not None
         entry = _believed(await self._look_up(wanted.url), wanted)
@@ -215,7 +216,9 @@ class Originals:
     async def _keep(
         self, url: SourceUrl, incoming: Incoming, sanitised: bytes | None, *, storable: bool
     ) -> tuple[str, bytes | None]:
-        """(digest, None) of bytes that the store has now; (digest, bytes) where they may not or cannot be stored."""
+        """(digest, None) of bytes that the store has now; (digest, bytes) where they may not or cannot be
+        stored.
+        """
         if storable:
             try:
                 digest = await incoming.keep() if sanitised is None else await self._blobs.put(sanitised)

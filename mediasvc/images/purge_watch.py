@@ -9,7 +9,9 @@ class PurgeWatch:
     """Whether a URL was purged since the watch began."""
 
     def __init__(self, index: Index, cursor: int | None) -> None:
-        """cursor: of the index, as `purges` gives it; None: the index did not answer, and no purge can be seen."""
+        """cursor: of the index, as `purges` gives it; None: the index did not answer, and no purge can be
+        seen.
+        """
         self._index = index
         self.cursor = cursor
 

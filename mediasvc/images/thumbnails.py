@@ -89,7 +89,10 @@ class Thumbnails:
         )
 
     async def make(self, original: Original, source: Path | bytes, spec: ThumbnailSpec) -> Image:
-        """A thumbnail made now, and stored where that is possible. A failure of the picture is remembered too."""
+        """A thumbnail made now, and stored where that is possible.
+
+        A failure of the picture is remembered too.
+        """
         try:
             made: Rendered | MediaError = (await self._image_processes.process(source, (spec,))).thumbnails[0]
         except (errors.Undecodable, errors.ProcessingTimeout, errors.TooManyPixels) as error:
@@ -106,10 +109,11 @@ class Thumbnails:
     async def keep(
         self, original: Original, specs: tuple[ThumbnailSpec, ...], made: tuple[Rendered | MediaError, ...]
     ) -> tuple[dict[str, Image], dict[str, ThumbnailRecord]]:
-        """Stores the bytes of thumbnails: (thumbnails that can be served, records for the index), each by key.
+        """Stores the bytes of thumbnails: (thumbnails that can be served, records for the index), each by
+        key.
 
-        Trouble with the store is logged; the thumbnail can be served all the same. Thumbnails of an original that is
-        not stored are not stored either, and have no record.
+        Trouble with the store is logged; the thumbnail can be served all the same. Thumbnails of an original
+        that is not stored are not stored either, and have no record.
         """
         thumbnails: dict[str, Image] = {}
         records: dict[str, ThumbnailRecord] = {}

@@ -120,7 +120,8 @@ class Images:
     ) -> Original:
         """Unwrap, check, and make the original available: from the cache, or from its origin.
 
-        spec, placeholder: what will be asked for next; made in the same step where the original must be fetched.
+        spec, placeholder: what will be asked for next; made in the same step where the original must be
+        fetched.
         failures_since: a remembered failure from before then does not count.
         Raises what the resolver, the policy, the fetch and the decoder raise.
         """
@@ -198,7 +199,8 @@ class Images:
     async def deliver(
         self, original: Original, spec: ThumbnailSpec | None, take: Callable[[Image], Awaitable[T | None]]
     ) -> tuple[Original, Image, T]:
-        """As serve, and `take` gets hold of the bytes; where they are gone meanwhile, everything is done again.
+        """As serve, and `take` gets hold of the bytes; where they are gone meanwhile, everything is done
+        again.
 
         take: gives None where the bytes are gone.
         StoreFailed: the cache is much too small and loses the bytes each time.
@@ -304,7 +306,10 @@ class Images:
         self.tally.add(Tally(hits=number))
 
     async def report(self) -> None:
-        """Adds the hits and misses since the last time to the index. Where that fails, the next call tries again."""
+        """Adds the hits and misses since the last time to the index.
+
+        Where that fails, the next call tries again.
+        """
         taken = self.tally.take()
         if taken == Tally():
             return

@@ -38,7 +38,9 @@ _REPORTS_A_COUNT = 5
 
 
 def create_app(settings: Settings, parts: Parts, purge_token: PurgeToken) -> web.Application:
-    """The application with every route. The server process takes its fast path, admission and observer from it.
+    """The application with every route.
+
+    The server process takes its fast path, admission and observer from it.
 
     purge_token: shared with all server processes of the replica.
     """
@@ -64,7 +66,8 @@ def create_app(settings: Settings, parts: Parts, purge_token: PurgeToken) -> web
         open=trace is None,
         log_hits=settings.log_level == "debug",
     )
-    # Without a token, POST and DELETE are for programs: every page in a browser could use and empty the cache beside it.
+    # Without a token, POST and DELETE are for programs: every page in a browser could use and empty the cache
+    # beside it.
     observer = Observer(ids, admission, hosts=hosts, purges=purges, pages_may_write=bool(settings.api_token))
     app = web.Application(middlewares=[observer.observe, *([trace] if trace else [])])
     app[FAST_PATH], app[ADMISSION], app[OBSERVER] = fast_path, admission, observer

@@ -46,7 +46,10 @@ _OPTIONS: dict[str, Any] = {  # Any: as RequestHandler takes them
 
 
 def main() -> int:
-    """Runs one server process until a signal ends it. Returns 0, or the exit code of the failure that prevented the start."""
+    """Runs one server process until a signal ends it.
+
+    Returns 0, or the exit code of the failure that prevented the start.
+    """
     message = start_message.receive(sys.stdin.buffer)
     _die_with(message.supervisor_pid)
     # Ctrl-C in a terminal is handled by the supervisor, which sends us SIGTERM.
@@ -114,7 +117,8 @@ async def _leave(
 ) -> None:
     """Returns when the requests under way are answered, or their time is up.
 
-    order: SIGTERM: the service ends, and new requests get 503. SIGHUP: another process accepts from the listening
+    order: SIGTERM: the service ends, and new requests get 503. SIGHUP: another process accepts from the
+    listening
         socket now; requests on open connections are answered, and those connections are closed.
     """
     loop = asyncio.get_running_loop()
@@ -142,7 +146,9 @@ def _connections(server: web.Server) -> list[Connection]:
 
 
 async def _sweep(server: web.Server, supervisor_pid: int, orders: asyncio.Queue[signal.Signals]) -> None:
-    """Ends what is overdue each second, and this process after its supervisor where the kernel does not (_die_with)."""
+    """Ends what is overdue each second, and this process after its supervisor where the kernel does not
+    (_die_with).
+    """
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(_SWEEP_EVERY_S)

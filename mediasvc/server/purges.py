@@ -1,4 +1,6 @@
-"""Purges reach every server process before they are answered: none serves from memory what another has purged."""
+"""Purges reach every server process before they are answered: none serves from memory what another has
+purged.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -17,7 +19,9 @@ _LOOK_EVERY_S = 0.75
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """token: the token up to which purges were looked for. cursor: of the index; None: it has not answered yet."""
+    """token: the token up to which purges were looked for. cursor: of the index; None: it has not answered
+    yet.
+    """
 
     token: int
     cursor: int | None
@@ -44,11 +48,17 @@ class PurgeFeed:
         return self._token.value == self._seen.token
 
     def announce(self) -> None:
-        """Has all processes look for purges before they answer again. To be called once the index has the purge."""
+        """Has all processes look for purges before they answer again.
+
+        To be called once the index has the purge.
+        """
         self._token.change()
 
     async def catch_up(self) -> None:
-        """Looks for purges and drops what they name. Where the index does not answer, everything is dropped."""
+        """Looks for purges and drops what they name.
+
+        Where the index does not answer, everything is dropped.
+        """
         async with self._looking:
             if not self.is_current():
                 await self._look()
@@ -65,7 +75,8 @@ class PurgeFeed:
         try:
             cursor = await self._drop_news(self._seen.cursor)
             if self._seen.cursor is None and self._is_unavailable:
-                self._drop_all()  # the index could not tell what was purged before it answered for the first time
+                # The index could not tell what was purged before it answered for the first time.
+                self._drop_all()
             self._seen, self._is_unavailable = _Seen(token, cursor), False
         except StoreFailed as error:
             if not self._is_unavailable:

@@ -1,4 +1,6 @@
-"""Picks concrete parts and joins them; doors take everything from here, each name loaded when it is first used."""
+"""Picks concrete parts and joins them; doors take everything from here, each name loaded when it is first
+used.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -6,7 +6,8 @@ from mediasvc.effects.imaging.probe import engines_in_use
 
 
 def describe_engines() -> dict[str, str]:
-    """For each kind of work the library that does it, its version, and why it is not a faster one that is installed.
+    """For each kind of work the library that does it, its version, and why it is not a faster one that is
+    installed.
 
     Starts a process, which loads the libraries.
     """

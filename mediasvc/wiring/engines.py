@@ -21,7 +21,9 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class _Optional:
-    """A distribution of the extra `standard`. module: what is imported. wheels: Linux machines; libc: that they need."""
+    """A distribution of the extra `standard`. module: what is imported. wheels: Linux machines; libc: that
+    they need.
+    """
 
     name: str
     module: str
@@ -56,7 +58,10 @@ def this_machine() -> Machine:
 
 
 def missing(machine: Machine | None = None) -> list[str]:
-    """Distributions of the extra `standard` that have wheels for the machine but are not installed. Imports nothing."""
+    """Distributions of the extra `standard` that have wheels for the machine but are not installed.
+
+    Imports nothing.
+    """
     here = machine or this_machine()
     return [one.name for one in STANDARD if one.has_wheel(here) and not _is_installed(one.module)]
 

@@ -30,7 +30,8 @@ _TRIM_EVERY_S = 2.0
 class Parts:
     """Everything that a door needs, opened.
 
-    begin_work: starts image processes and opens connections where `open_parts` did not; further calls do nothing.
+    begin_work: starts image processes and opens connections where `open_parts` did not; further calls do
+    nothing.
     """
 
     images: Images
@@ -54,7 +55,8 @@ async def open_parts(
 
     records: given where the caller has opened them already.
     image_processes: how many; None is one for each core.
-    image_work: False for callers that may only look things up. Connections and tidying up then wait until work begins,
+    image_work: False for callers that may only look things up. Connections and tidying up then wait until
+    work begins,
         and image processes until there is an image for them.
     reports_engines: whether libraries that cannot be used are logged.
     Raises InvalidSettings, StoreFailed.
@@ -150,7 +152,8 @@ def _open_remote_store(url: str) -> RemoteStore:
 
 
 async def _tidy(blobs: Blobs, index: Index) -> None:
-    """Runs in the background: removes leftovers of killed processes and expired rows once, then evicts again and again.
+    """Runs in the background: removes leftovers of killed processes and expired rows once, then evicts again
+    and again.
 
     Eviction has to be repeated because blobs that are pinned at first stay.
     """

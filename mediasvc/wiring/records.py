@@ -1,4 +1,6 @@
-"""Opens the records: index, locks and journal, which are all that a run needs when it finds every article done."""
+"""Opens the records: index, locks and journal, which are all that a run needs when it finds every article
+done.
+"""
 
 import hashlib
 import socket

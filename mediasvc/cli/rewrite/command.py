@@ -21,7 +21,7 @@ from mediasvc.errors import InvalidRequest, SourceRefused
 
 @click.command(
     short_help="Rewrite articles to local images.",
-    epilog="Examples: mediasvc rewrite posts --out site/posts; mediasvc rewrite posts --in-place --report run.jsonl; "
+    epilog="Examples: mediasvc rewrite posts --out site/posts; mediasvc rewrite posts --in-place --report run.jsonl; "  # noqa: E501
     "mediasvc rewrite posts --check; mediasvc rewrite - --type html < page.html",
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=PathParameter())
@@ -88,7 +88,8 @@ def rewrite(
 ) -> int:
     """Rewrite articles to local images: files, folders of them, or "-" for stdin to stdout.
 
-    The same command run again goes on where it stopped; articles that are done are not fetched or written again.
+    The same command run again goes on where it stopped; articles that are done are not fetched or written
+    again.
     """
     settings = common.quiet_settings()
     options = Options(

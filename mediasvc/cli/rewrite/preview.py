@@ -77,7 +77,10 @@ async def _preview_stdin(settings: Settings, content: bytes, article: ArticleOpt
 
 
 def preview_all(settings: Settings, options: Options, wheres: list[Plan], look: Look) -> int:
-    """Previews every article of some plans. Returns the exit code. Raises InvalidRequest where there is none."""
+    """Previews every article of some plans. Returns the exit code.
+
+    Raises InvalidRequest where there is none.
+    """
     for where in wheres:
         check(where)
     return asyncio.run(_preview_all(settings, options, wheres, look))

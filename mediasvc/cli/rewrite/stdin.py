@@ -33,7 +33,9 @@ def rewrite_stdin(
     look: Look | None,
     report: Path | None,
 ) -> int:
-    """Rewrites stdin, or previews it where `look` is given. An article that fails comes out unchanged. Returns the exit code.
+    """Rewrites stdin, or previews it where `look` is given. An article that fails comes out unchanged.
+
+    Returns the exit code.
 
     Raises BodyTooLarge, StoreFailed.
     """

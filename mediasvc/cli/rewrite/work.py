@@ -18,7 +18,10 @@ from mediasvc.startup import keep_what_is_loaded
 
 
 class Work:
-    """Runs chunks. Loads and opens its parts on first use: a run that finds all articles finished needs none."""
+    """Runs chunks.
+
+    Loads and opens its parts on first use: a run that finds all articles finished needs none.
+    """
 
     def __init__(self, settings: Settings, records: "wiring.Records", stack: AsyncExitStack) -> None:
         self._settings = settings

@@ -25,7 +25,9 @@ def _is_name(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class HostPattern:
-    """An exact host, `*` (any host), `*.example.com` (one label or more before it), or `i*.wp.com` (within a label)."""
+    """An exact host, `*` (any host), `*.example.com` (one label or more before it), or `i*.wp.com` (within a
+    label).
+    """
 
     text: str
     expression: re.Pattern[str] | None
@@ -37,7 +39,9 @@ class HostPattern:
 
     @property
     def literal_suffix(self) -> str:
-        """The labels after the last one with a `*`, which every matching host ends with; "" when there are none."""
+        """The labels after the last one with a `*`, which every matching host ends with; "" when there are
+        none.
+        """
         return self.text.rpartition("*")[2].partition(".")[2]
 
 

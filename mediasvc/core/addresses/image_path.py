@@ -1,4 +1,5 @@
-"""The grammar of image paths, `/img/{signature}/{options}/{source}`: every path is read and written by this module.
+"""The grammar of image paths, `/img/{signature}/{options}/{source}`: every path is read and written by this
+module.
 
 Options are `original` or a size, then further options, each kind at most once and in any order:
 
@@ -12,9 +13,8 @@ True
 >>> parse_options("webp")
 Traceback (most recent call last):
     ...
-mediasvc.errors.InvalidRequest: options begin with `original` or a size such as 600x400, 600x or x400, each side 1 to 8192
->>> parse_options("x400,jpg,dpr1.50,exp1767225600").text()
-'x400,jpeg,dpr1.5,exp1767225600'
+mediasvc.errors.InvalidRequest: options begin with `original` or a size such as 600x400, 600x or x400, each
+side 1 to 8192 >>> parse_options("x400,jpg,dpr1.50,exp1767225600").text() 'x400,jpeg,dpr1.5,exp1767225600'
 
 The source is the address of the original in base64url without padding, and the signature covers both:
 
@@ -62,7 +62,8 @@ _IMAGE_PATH = re.compile(
 class ImageOptions:
     """What a request states about the image that it wants; None where it states nothing.
 
-    size: the box of a thumbnail, of which one side may be open; None is the original, in another format where one is named.
+    size: the box of a thumbnail, of which one side may be open; None is the original, in another format where
+    one is named.
     expires: the moment in Unix seconds from which on the path is no longer answered.
     """
 
@@ -83,7 +84,10 @@ class ImageOptions:
         return ",".join(words)
 
     def signed_text(self, source: str) -> str:
-        """The part of the path that the signature covers: `/{options}/{source}`. InvalidRequest as encode_source."""
+        """The part of the path that the signature covers: `/{options}/{source}`.
+
+        InvalidRequest as encode_source.
+        """
         return f"/{self.text()}/{encode_source(source)}"
 
     @property
@@ -132,7 +136,10 @@ def read_format(text: str) -> OutputFormat:
 
 
 def read_dpr(text: str) -> float:
-    """A number of device pixels, as an int where it is whole. ValueError unless it is 1 to 4, with up to three decimals."""
+    """A number of device pixels, as an int where it is whole.
+
+    ValueError unless it is 1 to 4, with up to three decimals.
+    """
     if not _DPR.fullmatch(text):
         raise ValueError(text)
     number = float(text)
@@ -171,7 +178,10 @@ def parse_options(text: str) -> ImageOptions:
 
 
 def image_path(options: ImageOptions, source: str, *, keys: Sequence[bytes]) -> str:
-    """The whole path of an image, signed by the first key, or `unsafe` without one. InvalidRequest as encode_source."""
+    """The whole path of an image, signed by the first key, or `unsafe` without one.
+
+    InvalidRequest as encode_source.
+    """
     signed = options.signed_text(source)
     signature = signing.sign(keys, signed) if keys else signing.UNSAFE
     return f"/img/{signature}{signed}"
@@ -183,7 +193,10 @@ def is_image_path(address: str) -> bool:
 
 
 def encode_source(url: str) -> str:
-    """The address as a path segment: base64url of UTF-8 without padding. InvalidRequest for what is not Unicode."""
+    """The address as a path segment: base64url of UTF-8 without padding.
+
+    InvalidRequest for what is not Unicode.
+    """
     try:
         return urlsafe_b64encode(url.encode("utf-8")).rstrip(b"=").decode("ascii")
     except UnicodeEncodeError as error:
@@ -191,7 +204,10 @@ def encode_source(url: str) -> str:
 
 
 def decode_source(text: str) -> str:
-    """The address in a path segment; padding is tolerated. InvalidRequest for what is not base64url of UTF-8."""
+    """The address in a path segment; padding is tolerated.
+
+    InvalidRequest for what is not base64url of UTF-8.
+    """
     bare = text.rstrip("=")
     if not bare or len(text) - len(bare) > 2 or not _BASE64URL.issuperset(bare):
         raise InvalidRequest("the source is not base64url", reason="unreadable")

@@ -9,7 +9,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Address = IPv4Address | IPv6Address
 
-# Anycast services inside special blocks (192.0.0.9, AS112 sinks, AMT) are refused too: no picture lives there.
+# Anycast services inside special blocks (192.0.0.9, AS112 sinks, AMT) are refused too: no picture lives
+# there.
 SPECIAL_IPV4 = tuple(
     IPv4Network(text)
     for text in (

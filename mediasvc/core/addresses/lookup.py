@@ -54,7 +54,10 @@ class Addresses:
         return origin
 
     def origin(self, address: str) -> SourceUrl:
-        """The origin behind an address, whether or not it may be fetched. Raises InvalidRequest, SourceRefused."""
+        """The origin behind an address, whether or not it may be fetched.
+
+        Raises InvalidRequest, SourceRefused.
+        """
         return self.resolver.resolve(address).origin
 
     def explain(self, address: str) -> Resolution:

@@ -15,7 +15,8 @@ from mediasvc.errors import InvalidSettings, SourceRefused
 DEFAULT_PORTS = {"http:": 80, "https:": 443}
 # RFC 6761 section 6.3: these names are loopback whatever DNS says, so they count as the literal.
 _LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
-# The origin of a normalised URL without IPv6: what follows cannot change how it is read, nor what is said of it.
+# The origin of a normalised URL without IPv6: what follows cannot change how it is read, nor what is said of
+# it.
 _ORIGIN = re.compile(r"https?://[a-z0-9_.:-]+/")
 _LOOPBACK = (ip_address("127.0.0.1"), ip_address("::1"))
 
@@ -31,7 +32,10 @@ class ConnectTo:
 
 
 def parse_connect_to(text: str) -> tuple[ConnectTo, ...]:
-    """`host:port=addr:port`, comma separated; `*` as host or port is any; IPv6 in brackets. InvalidSettings."""
+    """`host:port=addr:port`, comma separated; `*` as host or port is any; IPv6 in brackets.
+
+    InvalidSettings.
+    """
     return tuple(_connect_to(part.strip()) for part in text.split(",") if part.strip())
 
 
@@ -64,9 +68,9 @@ def _port(text: str) -> int:
 class FetchPolicy:
     """What may be fetched. A check raises SourceRefused, whose message names no address, or returns nothing.
 
-    An exact host in connect_to is trusted: neither its port nor its address is checked. A rule for `*` covers hosts
-    that the operator did not name: their ports and the connected address are trusted, but a source that itself says
-    127.0.0.1 is refused as ever.
+    An exact host in connect_to is trusted: neither its port nor its address is checked. A rule for `*` covers
+    hosts that the operator did not name: their ports and the connected address are trusted, but a source that
+    itself says 127.0.0.1 is refused as ever.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """Signatures of our own image paths.
 
-The scheme is imgproxy's with an empty salt: HMAC-SHA256 over `/{options}/{source}`, in base64url without padding.
+The scheme is imgproxy's with an empty salt: HMAC-SHA256 over `/{options}/{source}`, in base64url without
+padding.
 """
 
 import hmac

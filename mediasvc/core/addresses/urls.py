@@ -152,13 +152,16 @@ def _failing_examples(rule: Rule) -> list[str]:
             found, expected = f"an error: {error}", SourceUrl(carried)
         if found != expected:
             problems.append(
-                f"{rule.file}:{rule.line}: wrapper {rule.name!r}: the example {wrapped} gives {found}, not {expected}"
+                f"{rule.file}:{rule.line}: wrapper {rule.name!r}: the example {wrapped} gives {found}, not {expected}"  # noqa: E501
             )
     return problems
 
 
 def split_origin(url: str) -> tuple[str, str]:
-    """Scheme, host and port of a normalised URL; its path and query. (The parser does not tell `?` from no query.)"""
+    """Scheme, host and port of a normalised URL; its path and query.
+
+    (The parser does not tell `?` from no query.)
+    """
     path = url.index("/", _BEFORE_PATH)
     return url[:path], url[path:]
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BreakerRules:
-    """A circuit opens after `failures` failed fetches in a row within `window_s`, for `first_s`, then twice that, …"""
+    """A circuit opens after `failures` failed fetches in a row within `window_s`, for `first_s`, then twice
+    that, …
+    """
 
     failures: int = 5
     window_s: float = 60.0
@@ -40,7 +42,10 @@ class Passage:
 
 
 def admit(circuit: Circuit | None, now: float, rules: BreakerRules) -> Passage:
-    """Whether a fetch may go to this host. An open circuit lets one through when its time is over (half open)."""
+    """Whether a fetch may go to this host.
+
+    An open circuit lets one through when its time is over (half open).
+    """
     if circuit is None or circuit.closed_at is None:
         return Passage(circuit)
     if now < circuit.closed_at:
@@ -81,7 +86,10 @@ class Circuits:
         self._circuits: dict[str, Circuit] = {}
 
     def retry_after_s(self, host: str, now: float) -> float | None:
-        """None: go on (this fetch may be the one that tries). Else fail at once; seconds until the next try."""
+        """None: go on (this fetch may be the one that tries).
+
+        Else fail at once; seconds until the next try.
+        """
         circuit = self._circuits.get(host)
         if circuit is None:
             return None

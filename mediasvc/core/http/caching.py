@@ -1,4 +1,6 @@
-"""HTTP caching rules: how long a reply may be served, when its origin is asked again, and how long a failure counts."""
+"""HTTP caching rules: how long a reply may be served, when its origin is asked again, and how long a failure
+counts.
+"""
 
 import re
 from collections.abc import Mapping
@@ -97,8 +99,8 @@ def decide(entry: Entry | None, now: datetime, *, is_kept: bool = True, in_fligh
 
     entry: what the index has; None: nothing.
     is_kept: whether the store has the entry's blob, as far as the caller has asked.
-    in_flight: the caller is the one that asks the origin for all who wait, so it cannot leave that to the background.
-    Source: RFC 9111 section 4, RFC 5861.
+    in_flight: the caller is the one that asks the origin for all who wait, so it cannot leave that to the
+    background. Source: RFC 9111 section 4, RFC 5861.
     """
     if entry is None:
         return Fetch()
@@ -137,7 +139,9 @@ class Storage:
 
 
 def parse_cache_control(value: str | None) -> dict[str, str | None]:
-    """Directives by lower-case name, with their arguments unquoted; None: no argument. The first of several counts.
+    """Directives by lower-case name, with their arguments unquoted; None: no argument.
+
+    The first of several counts.
 
     Never raises; unreadable parts are skipped. Source: RFC 9111 section 5.2.
     """
@@ -201,9 +205,9 @@ def current_age(headers: Headers, now: datetime) -> timedelta:
 def assess(headers: Headers, now: datetime, rules: CacheRules) -> Storage:
     """What a 200 or 304 allows. now: when it came, aware UTC. Never raises.
 
-    Our requests to one URL are all alike, so Vary matters only as "*". `private` with field names counts as bare.
-    Directives that forbid stale replies (must-revalidate, proxy-revalidate, no-cache) forbid them here too;
-    s-maxage does so unless the origin itself names a stale window. The floor holds against all of them.
+    Our requests to one URL are all alike, so Vary matters only as "*". `private` with field names counts as
+    bare. Directives that forbid stale replies (must-revalidate, proxy-revalidate, no-cache) forbid them here
+    too; s-maxage does so unless the origin itself names a stale window. The floor holds against all of them.
     Source: RFC 9111 sections 3, 4.2 and 5.2.2; RFC 5861.
     """
     directives = parse_cache_control(headers.get("cache-control"))
@@ -235,9 +239,12 @@ def assess(headers: Headers, now: datetime, rules: CacheRules) -> Storage:
 
 
 def renewed(entry: Entry, headers: Headers, now: datetime, rules: CacheRules) -> Entry:
-    """The entry after a 304: the same bytes with new times. Validators and grants that the 304 leaves out stay.
+    """The entry after a 304: the same bytes with new times.
 
-    A 304 that forbids storing ends the freshness of the entry at once. Source: RFC 9111 sections 3.2 and 4.3.4.
+    Validators and grants that the 304 leaves out stay.
+
+    A 304 that forbids storing ends the freshness of the entry at once. Source: RFC 9111 sections 3.2 and
+    4.3.4.
     """
     headers = {**entry.grants, **headers}
     storage = assess(headers, now, rules)
@@ -262,9 +269,9 @@ def grants(headers: Headers) -> dict[str, str]:
 def negative_until(error: MediaError, now: datetime, rules: CacheRules) -> datetime | None:
     """Until when a failure is answered without another try; None: it is not kept.
 
-    What may pass is kept for error_ttl, or as long as the origin asks within missing_ttl; what the origin or the bytes
-    say for good, for missing_ttl; a picture that killed its process, for default_ttl. A host that is left alone
-    is not kept: its circuit answers as fast, and knows when it is over.
+    What may pass is kept for error_ttl, or as long as the origin asks within missing_ttl; what the origin or
+    the bytes say for good, for missing_ttl; a picture that killed its process, for default_ttl. A host that
+    is left alone is not kept: its circuit answers as fast, and knows when it is over.
     """
     match error.remembered:
         case Remembered.NOT:
@@ -286,7 +293,8 @@ def after_failure(
     """What the index keeps after a fetch that failed; None: no change.
 
     entry: what the index had before.
-    An entry that may be served stale stays, and its origin is left alone for as long as a failure would be remembered.
+    An entry that may be served stale stays, and its origin is left alone for as long as a failure would be
+    remembered.
     """
     if entry is None or entry.digest is None or not error.is_temporary or now >= entry.stale_until:
         return failed_entry(url, error, now, rules)

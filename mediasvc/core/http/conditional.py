@@ -46,8 +46,8 @@ def not_modified(request: Headers, etag: str, last_modified: datetime | None) ->
 
     etag: ours, quoted.
     last_modified: aware; None where there is none.
-    If-None-Match is compared weakly; where it is present, dates do not count. An unreadable date does not count.
-    Source: RFC 9110 sections 13.1.2, 13.1.3 and 13.2.2.
+    If-None-Match is compared weakly; where it is present, dates do not count. An unreadable date does not
+    count. Source: RFC 9110 sections 13.1.2, 13.1.3 and 13.2.2.
     """
     field = request.get("if-none-match")
     if field is not None:
@@ -90,9 +90,8 @@ def parse_range(value: str | None, length: int) -> ByteRange | Unsatisfiable | N
     """The one range that a Range field asks for.
 
     length: bytes of the whole reply.
-    None: no field, or one that may be ignored, so answer 200: another unit, an unreadable range, several ranges
-    (a multipart reply is never worth it for an image).
-    Source: RFC 9110 sections 14.1.2 and 14.2.
+    None: no field, or one that may be ignored, so answer 200: another unit, an unreadable range, several
+    ranges (a multipart reply is never worth it for an image). Source: RFC 9110 sections 14.1.2 and 14.2.
     """
     unit, separator, ranges = (value or "").partition("=")
     if not separator or unit.strip().lower() != "bytes":

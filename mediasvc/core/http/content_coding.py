@@ -46,8 +46,8 @@ class _Decompressor(Protocol):
 class Decoder:
     """Turns pieces as they arrive into pieces of the body.
 
-    Decoded bytes may be 100 times those that arrived, beyond the first MiB: a picture can hardly be compressed, a bomb
-    can.
+    Decoded bytes may be 100 times those that arrived, beyond the first MiB: a picture can hardly be
+    compressed, a bomb can.
     """
 
     def __init__(self, engine: _Decompressor, max_bytes: int) -> None:
@@ -176,10 +176,10 @@ _ENGINES: Final[Mapping[str, Callable[[], _Decompressor]]] = {
 def decoder_for(content_encoding: str, max_bytes: int) -> Decoder | None:
     """What takes the coding off; None: there is none.
 
-    content_encoding: the joined field. Words that name no coding ("UTF-8", "none", "aws-chunked", a mistake in an
-    object's metadata) are passed over, as browsers do: the bytes decide whether this is a picture.
-    SourceFailed: several codings, one over the other.
-    Source: RFC 9110 section 8.4; we send `Accept-Encoding: identity`, and some caches answer `br` all the same.
+    content_encoding: the joined field. Words that name no coding ("UTF-8", "none", "aws-chunked", a mistake
+    in an object's metadata) are passed over, as browsers do: the bytes decide whether this is a picture.
+    SourceFailed: several codings, one over the other. Source: RFC 9110 section 8.4; we send `Accept-Encoding:
+    identity`, and some caches answer `br` all the same.
     """
     if not content_encoding:
         return None

@@ -17,7 +17,8 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _VALUE = re.compile(r"[\x20-\x7e]*\Z")
 _PATTERN = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\Z")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-# This service sets framing and conditions itself; replies to credentials must not be shared (RFC 9111 section 3.5).
+# This service sets framing and conditions itself; replies to credentials must not be shared (RFC 9111 section
+# 3.5).
 _OURS = frozenset(
     {
         "accept-encoding",
@@ -46,7 +47,8 @@ _OURS = frozenset(
 )
 # Spelled as in our own requests, so that a rule replaces our field whatever letters it uses.
 _SPELLED: Mapping[str, str] = {"accept": "Accept", "user-agent": "User-Agent"}
-# Values of other fields may be secrets (X-Api-Key, X-Auth-Token, …), so they are never sent where all can read them.
+# Values of other fields may be secrets (X-Api-Key, X-Auth-Token, …), so they are never sent where all can
+# read them.
 _NEVER_SECRET = frozenset({"accept", "accept-language", "origin", "referer", "user-agent"})
 _KEYS = frozenset({"hosts", "headers", "placeholder_paths", "placeholder_digests"})
 
@@ -144,7 +146,10 @@ def _texts(value: object, where: str) -> tuple[str, ...]:
 
 
 class HostHeaders:
-    """Rules of several tables joined. The first rule that names a host decides, so the operator's come first."""
+    """Rules of several tables joined.
+
+    The first rule that names a host decides, so the operator's come first.
+    """
 
     def __init__(self, rules: Iterable[HostRule] = ()) -> None:
         self._exact: dict[str, HostRule] = {}
@@ -157,7 +162,7 @@ class HostHeaders:
                 table.setdefault(host.removeprefix("*."), rule)
 
     def rule_for(self, host: str) -> HostRule:
-        """The rule of a host; of several that name it, the one that was given first; NO_RULE where none does."""
+        """The rule of a host; of several that name it, the one that was given first; NO_RULE where none does."""  # noqa: E501
         name = host.lower().rstrip(".")
         found = [self._exact[name]] if name in self._exact else []
         labels = name.split(".")

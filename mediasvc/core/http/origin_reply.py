@@ -144,7 +144,9 @@ def kept(headers: Headers) -> dict[str, str]:
 
 
 def location_text(raw: bytes) -> str:
-    """A Location as text: UTF-8 where it is that, else with its foreign bytes percent-encoded, as browsers do."""
+    """A Location as text: UTF-8 where it is that, else with its foreign bytes percent-encoded, as browsers
+    do.
+    """
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
 """The head of an origin's reply, as browsers read it: what a strict parser refuses is put in order before.
 
-Servers send heads that every browser takes and the standard does not: a length twice, a length beside chunks, a line
-that is no field. Requests to this service get none of this leniency.
+Servers send heads that every browser takes and the standard does not: a length twice, a length beside chunks,
+a line that is no field. Requests to this service get none of this leniency.
 """
 
 import re
@@ -40,16 +40,16 @@ def find_end(data: bytes | bytearray, start: int) -> int | None:
 
 
 def is_interim(head: bytes) -> bool:
-    """Whether another head follows (RFC 9110 section 15.2). 101 is final: no one asked for another protocol."""
+    """Whether another head follows (RFC 9110 section 15.2). 101 is final: no one asked for another protocol."""  # noqa: E501
     return head[9:10] == b"1" and head[9:12] != b"101"
 
 
 def in_order(head: bytes) -> bytes:
     """The head as a strict parser takes it; the same bytes where nothing has to be changed.
 
-    head: whole, with its empty line. A head with NUL or without a status line of HTTP/1 stays as it is: browsers refuse
-    it too.
-    A changed head says `Connection: close`: where its reply ends may be disputed, so nothing behind it counts.
+    head: whole, with its empty line. A head with NUL or without a status line of HTTP/1 stays as it is:
+    browsers refuse it too. A changed head says `Connection: close`: where its reply ends may be disputed, so
+    nothing behind it counts.
     - Equal lengths become one (RFC 9110 section 8.6). Lengths that differ stay, for the parser to refuse.
     - A length beside `Transfer-Encoding: chunked` goes (RFC 9112 section 6.3).
     - Blanks before the colon go; a folded line is joined to the one before (RFC 9112 sections 5.1 and 5.2).

@@ -54,7 +54,9 @@ def host_is_down(error: MediaError) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waits before the second, third, … try: `first_s`, doubled each time, at most `longest_s`, then jittered."""
+    """Waits before the second, third, … try: `first_s`, doubled each time, at most `longest_s`, then
+    jittered.
+    """
 
     retries: int = 2
     first_s: float = 0.25
@@ -92,7 +94,10 @@ def retry_after_s(value: str | None, now: datetime) -> int | None:
 
 
 def parse_date(value: str | None) -> datetime | None:
-    """An HTTP date in any of its three forms, aware UTC; None: absent or unreadable. Source: RFC 9110 section 5.6.7."""
+    """An HTTP date in any of its three forms, aware UTC; None: absent or unreadable.
+
+    Source: RFC 9110 section 5.6.7.
+    """
     return _parsed(value) if value and len(value) <= 64 and value.isascii() else None
 
 

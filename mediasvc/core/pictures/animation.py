@@ -54,7 +54,8 @@ def render(data: bytes, header: Header, cut: Cut, picture: Picture, spec: Thumbn
             best = encoded, candidate
         area = width * height / (picture.width * picture.height)
         if candidate is Format.WEBP and len(encoded) < picture.bytes * area:
-            # Scaling gives a GIF or PNG more colours and less repetition, never fewer bytes a pixel than it had.
+            # Scaling gives a GIF or PNG more colours and less repetition, never fewer bytes a pixel than it
+            # had.
             break
     assert best is not None
     return Rendered(best[0], best[1], width, height)
@@ -151,7 +152,9 @@ def _duration_ms(image: Image.Image) -> int:
 
 
 def _plays(image: Image.Image, format: Format) -> int:
-    """A GIF counts repetitions after the first showing, and without a count it is shown once; others count showings."""
+    """A GIF counts repetitions after the first showing, and without a count it is shown once; others count
+    showings.
+    """
     loop = image.info.get("loop")
     if format is Format.GIF:
         return 1 if loop is None else 0 if loop == 0 else int(loop) + 1

@@ -4,7 +4,8 @@ from PIL import Image, ImageFilter
 
 Box = tuple[float, float, float, float]
 SIDE_PX = 96
-# How much of the way from the middle to where the most is to be seen counts against it: equal sights stay central.
+# How much of the way from the middle to where the most is to be seen counts against it: equal sights stay
+# central.
 _PULL = 0.04
 # Skies and walls have some colour too; only what is more vivid than they are draws the eye.
 _VIVID = [max(0, value - 80) for value in range(256)]
@@ -42,7 +43,7 @@ def _sights(small: Image.Image, *, horizontal: bool) -> list[int]:
 
 
 def _best_start(sights: list[int], share: float) -> float:
-    """Where a window of this share of the whole begins, as a share of the whole, so that it holds the most."""
+    """Where a window of this share of the whole begins, as a share of the whole, so that it holds the most."""  # noqa: E501
     count = len(sights)
     window = min(count, max(1, round(share * count)))
     middle = (count - window) / 2

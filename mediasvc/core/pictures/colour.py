@@ -1,4 +1,6 @@
-"""Brings decoded pictures to what screens are assumed to show: 8-bit sRGB, with straight alpha where there is any."""
+"""Brings decoded pictures to what screens are assumed to show: 8-bit sRGB, with straight alpha where there is
+any.
+"""
 
 import io
 from functools import lru_cache
@@ -16,7 +18,9 @@ _SIXTEEN_TO_EIGHT = [value >> 8 for value in range(65536)]
 
 
 def to_plain_mode(picture: Image.Image) -> Image.Image:
-    """The same picture as L, RGB, RGBX, RGBA, CMYK, YCbCr or LAB: no palettes, no 16-bit samples, no colour keys."""
+    """The same picture as L, RGB, RGBX, RGBA, CMYK, YCbCr or LAB: no palettes, no 16-bit samples, no colour
+    keys.
+    """
     match picture.mode:
         case "1" | "L" | "RGB" if "transparency" in picture.info:
             return picture.convert("RGBA")
@@ -49,7 +53,7 @@ def _from_sixteen_bits(picture: Image.Image) -> Image.Image:
 
 
 def _from_wide_samples(picture: Image.Image) -> Image.Image:
-    """L from 32-bit samples, whose range no header states: 0 to 1, to 255 or to 65535, whichever holds them."""
+    """L from 32-bit samples, whose range no header states: 0 to 1, to 255 or to 65535, whichever holds them."""  # noqa: E501
     _, highest = picture.getextrema()
     top = next(
         (top for top in (1.0, 255.0, 65535.0) if isinstance(highest, int | float) and highest <= top), 0.0
@@ -112,7 +116,10 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _is_idle(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether it leaves colours as they are. Profiles with sRGB's primaries and another curve have its name too."""
+    """Whether it leaves colours as they are.
+
+    Profiles with sRGB's primaries and another curve have its name too.
+    """
     if mode not in ("L", "RGB", "RGBA"):
         return False
     known = Image.frombytes("RGB", (len(_KNOWN_COLOURS) // 3, 1), _KNOWN_COLOURS).convert(mode)

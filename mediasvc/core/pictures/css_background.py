@@ -7,7 +7,9 @@ from mediasvc.core.pictures.thumbhash import decode
 
 
 def declarations(thumbhash: str) -> str:
-    """CSS declarations, ASCII, without a semicolon at the end. thumbhash: base64, as core.pictures.placeholder makes it."""
+    """CSS declarations, ASCII, without a semicolon at the end. thumbhash: base64, as
+    core.pictures.placeholder makes it.
+    """
     # Imported here: a server that makes no placeholders has no other use for Pillow.
     from PIL import Image
 

@@ -1,4 +1,6 @@
-"""Opens pictures with the one decoder that their bytes call for, at a reduced scale where the format allows it."""
+"""Opens pictures with the one decoder that their bytes call for, at a reduced scale where the format allows
+it.
+"""
 
 import io
 from collections.abc import Callable
@@ -17,10 +19,11 @@ from mediasvc.core.pictures.headers.header import Header
 from mediasvc.core.pictures.headers.tiff import with_known_header
 from mediasvc.errors import Undecodable
 
-# How much larger than the target the reduced scale has to stay: behind a JPEG encoder the rest costs at most .0007 of
-# SSIM (.0016 at 1.07), and the smaller scales save up to a fifth of the work.
+# How much larger than the target the reduced scale has to stay: behind a JPEG encoder the rest costs at most
+# .0007 of SSIM (.0016 at 1.07), and the smaller scales save up to a fifth of the work.
 _DRAFT_GAP = 1.25
-# From here on Catmull-Rom sees enough pixels; what libjpeg has averaged to less than that needs the longer kernel.
+# From here on Catmull-Rom sees enough pixels; what libjpeg has averaged to less than that needs the longer
+# kernel.
 _WIDE_GAP = 2.0
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -38,7 +41,8 @@ def _image_class(decoder: str) -> Callable[[io.BytesIO], Image.Image]:
     return cast(Callable[[io.BytesIO], Image.Image], getattr(import_module(module), name))
 
 
-# Pillow's decoders load with this module, so that no picture waits for them; those of extras load when needed.
+# Pillow's decoders load with this module, so that no picture waits for them; those of extras load when
+# needed.
 _BUNDLED = {
     form: _image_class(info.decoder)
     for form, info in FORMATS.items()
@@ -59,7 +63,10 @@ class Cut:
 
 
 def open_picture(data: bytes, header: Header) -> Image.Image:
-    """Pillow's image, not yet decoded, never of another size than the header that was checked. Raises Undecodable."""
+    """Pillow's image, not yet decoded, never of another size than the header that was checked.
+
+    Raises Undecodable.
+    """
     if header.repair is not None:
         data = header.repair.of(data)
     form = header.format
@@ -73,7 +80,8 @@ def open_picture(data: bytes, header: Header) -> Image.Image:
     elif header.format is Format.WEBP and header.frames > 1 and header.has_alpha and data[12:16] == b"VP8X":
         data = webp_with_alpha(data)
     try:
-        # The class itself and not Image.open, which would read all pictures of an MPO where the first is wanted.
+        # The class itself and not Image.open, which would read all pictures of an MPO where the first is
+        # wanted.
         image = _decoder(form)(io.BytesIO(data))
         if header.format is Format.GIF and not covers_canvas(data):
             image = _with_info(gif.first_shown(data), image)
@@ -143,7 +151,8 @@ def _shrink(cut: Cut) -> float:
 
 
 def _draft(image: Image.Image, cut: Cut) -> int:
-    """Asks libjpeg for the smallest of its scales that keeps the gap; how many stored pixels one then stands for.
+    """Asks libjpeg for the smallest of its scales that keeps the gap; how many stored pixels one then stands
+    for.
 
     Not for YCbCr samples: libjpeg's own conversion to RGB costs nothing that can be measured.
     """

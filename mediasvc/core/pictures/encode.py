@@ -11,7 +11,8 @@ from mediasvc.core.pictures import png
 from mediasvc.errors import TooManyPixels
 
 DEFAULT_QUALITY = 80
-# From here on a progressive JPEG is smaller and shows itself early; below, the second pass is not worth its time.
+# From here on a progressive JPEG is smaller and shows itself early; below, the second pass is not worth its
+# time.
 _PROGRESSIVE_PIXELS = 480_000
 # Beyond some 16 million pixels of one colour Pillow's median cut overflows and gives another colour.
 _MAX_QUANTISED_PIXELS = 4_000_000

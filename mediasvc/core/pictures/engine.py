@@ -1,4 +1,6 @@
-"""Faster libraries that may be missing: which one does a kind of work in this process, and why another does not."""
+"""Faster libraries that may be missing: which one does a kind of work in this process, and why another does
+not.
+"""
 
 import sys
 from collections.abc import Callable, Iterable

@@ -14,8 +14,8 @@ def composed(data: bytes, mode: str = "RGBA") -> Iterator[tuple[Image.Image, int
     """(picture, duration in ms) of every frame as it is shown, each a picture of its own.
 
     mode: RGBA; or RGB for a GIF that is opaque everywhere.
-    Disposal "to background" clears the frame's place to see-through whatever the background colour is. Raises what
-    decoders raise on damaged bytes.
+    Disposal "to background" clears the frame's place to see-through whatever the background colour is. Raises
+    what decoders raise on damaged bytes.
     """
     canvas: Image.Image | None = None
     for frame in gif.read_frames(data):

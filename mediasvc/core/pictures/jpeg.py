@@ -1,4 +1,6 @@
-"""Decodes JPEGs in colour with fewer copies than Pillow makes, by the same library, where a checked binding of it is there."""
+"""Decodes JPEGs in colour with fewer copies than Pillow makes, by the same library, where a checked binding
+of it is there.
+"""
 
 import io
 from collections.abc import Callable

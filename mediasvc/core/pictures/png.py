@@ -1,4 +1,6 @@
-"""Decodes and encodes PNG faster than Pillow does by itself, where a checked library and a look at the picture allow."""
+"""Decodes and encodes PNG faster than Pillow does by itself, where a checked library and a look at the
+picture allow.
+"""
 
 import io
 from collections.abc import Callable
@@ -13,9 +15,10 @@ from mediasvc.core.pictures.engine import Engine, choose
 _Decode = Callable[[bytes, tuple[int, int], str], Any]  # Any: an array of a library that is optional
 # Colour type in the header: what the fast decoder calls it, and what Pillow calls the same samples.
 _MODES = {0: ("mono", "L"), 2: ("rgb", "RGB"), 6: ("rgba", "RGBA")}
-# Deflate strategies of zlib, as Pillow's compress_type, each with the level at which it earns its time. Measured:
-# photographs are smaller by run lengths alone (2 % below level 9 at a sixth of level 6's time), drawings by level 3,
-# and what comes to less than _FLAT_BITS a pixel is done so soon that level 6 costs little.
+# Deflate strategies of zlib, as Pillow's compress_type, each with the level at which it earns its time.
+# Measured: photographs are smaller by run lengths alone (2 % below level 9 at a sixth of level 6's time),
+# drawings by level 3, and what comes to less than _FLAT_BITS a pixel is done so soon that level 6 costs
+# little.
 _PHOTOGRAPH: dict[str, int] = {"compress_type": 3, "compress_level": 6}
 _DRAWING: dict[str, int] = {"compress_level": 3}
 _FLAT: dict[str, int] = {"compress_level": 6}
@@ -24,7 +27,8 @@ _TRIED_ROWS, _TRIED_BANDS = 12, 4
 
 
 def decode(data: bytes, *, has_alpha: bool) -> Image.Image | None:
-    """L, RGB or RGBA of a PNG with 8-bit samples; None for all others, without the library, and for damaged ones.
+    """L, RGB or RGBA of a PNG with 8-bit samples; None for all others, without the library, and for damaged
+    ones.
 
     has_alpha: by its header. Pillow has the last word on what is damaged.
     """
@@ -49,7 +53,10 @@ def scale_colour_key(image: Image.Image, data: bytes) -> None:
 
 
 def encode(picture: Image.Image) -> bytes:
-    """picture: L, P, RGB or RGBA. Some bands of it are tried first to see which way of deflating is the smaller."""
+    """picture: L, P, RGB or RGBA.
+
+    Some bands of it are tried first to see which way of deflating is the smaller.
+    """
     step = picture.height // _TRIED_BANDS
     chosen = _DRAWING
     if picture.mode in ("RGB", "RGBA", "L") and step >= 2 * _TRIED_ROWS:

@@ -29,9 +29,10 @@ def resize(
     box: the part to show, in the picture's pixels.
     resize_with: None: the fastest that this process has.
 
-    Catmull-Rom: behind a lossy encoder as near to the original as Lanczos (SSIM .9775 both at 3000 to 600 pixels),
-    with 2 % fewer bytes, half the rings around letters, and 0.8 ms less. lanczos: for pictures that a decoder has
-    averaged already, where it gives back a part of what that took (SSIM .9771 and .9765 at 750 to 600 pixels).
+    Catmull-Rom: behind a lossy encoder as near to the original as Lanczos (SSIM .9775 both at 3000 to 600
+    pixels), with 2 % fewer bytes, half the rings around letters, and 0.8 ms less. lanczos: for pictures that
+    a decoder has averaged already, where it gives back a part of what that took (SSIM .9771 and .9765 at 750
+    to 600 pixels).
     """
     whole = (0.0, 0.0, float(picture.width), float(picture.height))
     part = whole if box is None else box
@@ -65,14 +66,15 @@ def agrees_with_pillow(resize_with: Resize) -> bool:
                 return False
             pairs = zip(ours.tobytes(), theirs.tobytes(), strict=True)
             differences = [abs(one - other) for one, other in pairs]
-            # At a box's edge Pillow looks at pixels outside it and others may not: hence a mean beside the maximum.
+            # At a box's edge Pillow looks at pixels outside it and others may not: hence a mean beside the
+            # maximum.
             if sum(differences) > _MEAN_DIFFERENCE * len(differences) or max(differences) > _MOST_DIFFERENCE:
                 return False
     return True
 
 
 def _known_picture(mode: str) -> Image.Image:
-    """Waves of different lengths in each band, with one hard edge; opacity in two steps, never near nothing."""
+    """Waves of different lengths in each band, with one hard edge; opacity in two steps, never near nothing."""  # noqa: E501
     bands = [
         Image.frombytes(
             "L",

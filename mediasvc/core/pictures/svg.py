@@ -1,4 +1,6 @@
-"""Makes an SVG harmless: only drawing elements and attributes of an allow-list, nothing remote, no document type."""
+"""Makes an SVG harmless: only drawing elements and attributes of an allow-list, nothing remote, no document
+type.
+"""
 
 import re
 from html import escape
@@ -39,11 +41,11 @@ _ATTRIBUTE_NAMES = """
     stroke-dasharray stroke-dashoffset stroke-linecap stroke-linejoin stroke-miterlimit stroke-opacity
     stroke-width text-anchor text-decoration text-rendering transform-origin unicode-bidi vector-effect visibility
     word-spacing writing-mode
-"""
+"""  # noqa: E501
 _ELEMENTS, _ATTRIBUTES = frozenset(_ELEMENT_NAMES.split()), frozenset(_ATTRIBUTE_NAMES.split())
 _RASTER_DATA = re.compile(r"data:image/(?:png|jpeg|gif|webp|avif);base64,[A-Za-z0-9+/=\s]*", re.ASCII)
-# CSS can fetch (url, @import, image-set, src) and hide it behind escapes and comments: none of them passes, except
-# url() of a fragment of this same document.
+# CSS can fetch (url, @import, image-set, src) and hide it behind escapes and comments: none of them passes,
+# except url() of a fragment of this same document.
 _LOCAL_URL = re.compile(r"url\(\s*([\"']?)#[\w.:-]+\1\s*\)", re.ASCII)
 _FETCHING_CSS = re.compile(
     r"url\s*\(|@import|@charset|@namespace|@font-face|image-set|image\s*\(|src\s*\(|expression|javascript|"
@@ -59,7 +61,9 @@ _LENGTH = re.compile(r"\s*([0-9]{1,6}(?:\.[0-9]{1,9})?)(?:px)?\s*", re.ASCII)
 
 
 def looks_like_svg(data: bytes) -> bool:
-    """Whether the first element is `svg`, after declarations and comments; only the first kilobytes are looked at."""
+    """Whether the first element is `svg`, after declarations and comments; only the first kilobytes are
+    looked at.
+    """
     position = 0
     for _ in range(64):
         found = _PROLOGUE.match(data, position, position + 70_000)
@@ -72,9 +76,9 @@ def looks_like_svg(data: bytes) -> bool:
 def sanitise(data: bytes) -> bytes:
     """The same drawing as UTF-8 without anything that runs, loads or refers elsewhere.
 
-    Dropped with all they contain: elements outside the allow-list (script, foreignObject, animation, links, metadata).
-    Raises UnsupportedMedia if it is no SVG, Undecodable if it is malformed, declares entities or is too large.
-    Its own output comes back unchanged.
+    Dropped with all they contain: elements outside the allow-list (script, foreignObject, animation, links,
+    metadata). Raises UnsupportedMedia if it is no SVG, Undecodable if it is malformed, declares entities or
+    is too large. Its own output comes back unchanged.
     """
     if len(data) > MAX_BYTES:
         raise Undecodable("the SVG is larger than allowed", reason="svg_size")
@@ -98,7 +102,7 @@ def sanitise(data: bytes) -> bytes:
 
 
 def stated_size(sanitised: bytes) -> tuple[int, int]:
-    """Width and height in CSS pixels as the root element states them, else those of its viewBox, else (0, 0)."""
+    """Width and height in CSS pixels as the root element states them, else those of its viewBox, else (0, 0)."""  # noqa: E501
     root = sanitised[: sanitised.find(b">") + 1].decode()
     stated = dict(re.findall(r'\s(width|height|viewBox)="([^"]*)"', root))
     sides = [_LENGTH.fullmatch(stated.get(name, "")) for name in ("width", "height")]

@@ -1,7 +1,8 @@
 """ThumbHash: a picture in some 25 bytes, and back.
 
-Source: https://github.com/evanw/thumbhash, the reference implementation. Sums run in its order, so that terms that are
-nearly 0, as in slopes and thin pictures, are rounded as it rounds them. The tests hold hashes that it made.
+Source: https://github.com/evanw/thumbhash, the reference implementation. Sums run in its order, so that terms
+that are nearly 0, as in slopes and thin pictures, are rounded as it rounds them. The tests hold hashes that
+it made.
 """
 
 from collections import deque
@@ -28,7 +29,8 @@ _Channel = Any  # Any: a list of floats, or an array of a library that is option
 class _Arithmetic:
     """How pixels become numbers.
 
-    channels: luminance, yellow-blue, red-green and opacity of RGBA bytes; opacity is None for an opaque picture.
+    channels: luminance, yellow-blue, red-green and opacity of RGBA bytes; opacity is None for an opaque
+    picture.
     sums: a channel of a width and a height times each wave of `_waves(across, down)`.
     """
 

@@ -1,4 +1,6 @@
-"""Makes thumbnails: chooses the part, the size and the format, and keeps the original where it is the better answer."""
+"""Makes thumbnails: chooses the part, the size and the format, and keeps the original where it is the better
+answer.
+"""
 
 from PIL import Image
 
@@ -17,7 +19,8 @@ _PLACEHOLDER_BOX = Size(placeholder.SIDE_PX, placeholder.SIDE_PX)
 def render(data: bytes | memoryview, spec: ThumbnailSpec, limits: Limits) -> Rendered:
     """One thumbnail.
 
-    Raises UnsupportedMedia, Undecodable, TooManyPixels as inspect does, and Undecodable for what only decoding finds.
+    Raises UnsupportedMedia, Undecodable, TooManyPixels as inspect does, and Undecodable for what only
+    decoding finds.
     """
     data = bytes(data) if isinstance(data, memoryview) else data
     return render_known(data, read_header(data, limits), spec)
@@ -36,7 +39,10 @@ def render_known(data: bytes, header: Header, spec: ThumbnailSpec) -> Rendered:
 
 
 def placeholders(data: bytes, header: Header) -> tuple[str, str] | None:
-    """(thumbhash in base64, dominant colour as #rrggbb) of the first frame; None for an SVG. Raises Undecodable."""
+    """(thumbhash in base64, dominant colour as #rrggbb) of the first frame; None for an SVG.
+
+    Raises Undecodable.
+    """
     if header.format is Format.SVG:
         return None
     cut = cut_for(header, ThumbnailSpec(_PLACEHOLDER_BOX))

@@ -21,7 +21,8 @@ _FILLERS = (
 
 
 def inspect(data: bytes | memoryview, limits: Limits) -> Picture:
-    """The facts about a picture, from its bytes alone and never from a name or a header field that came with them.
+    """The facts about a picture, from its bytes alone and never from a name or a header field that came with
+    them.
 
     Raises UnsupportedMedia for everything that is not an allowed format.
     Raises Undecodable for truncated or damaged files.
@@ -32,7 +33,7 @@ def inspect(data: bytes | memoryview, limits: Limits) -> Picture:
 
 
 def read_header(data: bytes, limits: Limits) -> Header:
-    """As sniff.read_header; a JPEG without an end marker is decoded to see whether all its pixels are there."""
+    """As sniff.read_header; a JPEG without an end marker is decoded to see whether all its pixels are there."""  # noqa: E501
     header = sniff.read_header(data, limits)
     if header.format is Format.JPEG and header.repair is not None and not _has_all_pixels(data):
         raise Undecodable("the JPEG is truncated", reason="truncated")

@@ -1,4 +1,4 @@
-"""Cache news: which URLs were purged, how much is stored of each host, how many requests the cache answered."""
+"""Cache news: which URLs were purged, how much is stored of each host, how many requests the cache answered."""  # noqa: E501
 
 from dataclasses import dataclass
 

@@ -14,7 +14,8 @@ from mediasvc.errors import BY_CODE, MediaError
 # Length of the JSON, length of the blobs behind it.
 HEAD = struct.Struct(">II")
 
-# By kind of work: the library that does it, and why it is not a faster one that is installed (core.pictures.engine).
+# By kind of work: the library that does it, and why it is not a faster one that is installed
+# (core.pictures.engine).
 Engines = Mapping[str, tuple[str, str | None]]
 
 

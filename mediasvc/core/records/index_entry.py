@@ -24,7 +24,8 @@ class Entry:
     stale_until: until then it is served stale if the origin fails.
     etag, last_modified: the origin's.
     failure: code of the MediaError of a source that failed.
-    final_url: the URL to which redirects led, and to which the validators belong; None: the source URL itself.
+    final_url: the URL to which redirects led, and to which the validators belong; None: the source URL
+    itself.
     grants: the fields of the reply that say how long it may be served, for a 304 that leaves them out.
     paused_until: the origin failed at the last request, and is not asked again before this time.
     """

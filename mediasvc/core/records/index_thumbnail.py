@@ -1,4 +1,6 @@
-"""What the index keeps of one blob: its thumbnails, those that failed, and its placeholder; as values and as JSON."""
+"""What the index keeps of one blob: its thumbnails, those that failed, and its placeholder; as values and as
+JSON.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,7 @@
 """Checked reading of the JSON objects that the index keeps.
 
-Other programs may be able to write to the store behind an index, so every field is checked. Each reader raises
-ValueError for a value of another kind.
+Other programs may be able to write to the store behind an index, so every field is checked. Each reader
+raises ValueError for a value of another kind.
 """
 
 import re

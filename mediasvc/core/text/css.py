@@ -14,7 +14,7 @@ _URL = r"""
           | (?P<bare>(?:[^"'()\\\x00-\x20\x7f]|\\(?:[0-9a-f]{1,6}+(?:\r\n|[ \t\r\n\f])?+|[^\n\r\f]))*+)(?=[ \t\r\n\f]*+(?:\)|\Z))
           | (?:[^)\\]|\\[\s\S])*+
         ) )
-"""
+"""  # noqa: E501
 _STRINGS = r"""
     | "(?:[^"\\\n\r\f]|\\[\s\S])*+"?
     | '(?:[^'\\\n\r\f]|\\[\s\S])*+'?
@@ -54,7 +54,8 @@ class CssUrl:
 class _State:
     """Where in a style sheet the reader is.
 
-    takes_picture: of the declaration; None until it is looked at, once however many values the declaration has.
+    takes_picture: of the declaration; None until it is looked at, once however many values the declaration
+    has.
     set_depth: open parentheses since the beginning of an image-set(); 0 outside of one.
     """
 
@@ -99,7 +100,8 @@ def find_urls(text: str) -> Iterator[CssUrl]:
     """The images in a style sheet, or in the declarations of a style attribute: url() and image-set().
 
     Left out: what is in comments and other strings, before the block of an at-rule (@import, @namespace,
-    @document), in @font-face, and in properties that take no picture. Source: CSS Syntax 3, 4.3; CSS Images 4, 2.4.
+    @document), in @font-face, and in properties that take no picture. Source: CSS Syntax 3, 4.3; CSS Images
+    4, 2.4.
     """
     state = _State(text)
     token = _TOKEN_WITH_SETS if "image-set(" in text.lower() else _TOKEN

@@ -17,7 +17,8 @@ _SPAN = attrgetter("start", "end")
 
 
 def splice(article: bytes, edits: Sequence[Edit]) -> bytes:
-    """The article with every edit made, in whatever order they come; nothing to change returns the same object.
+    """The article with every edit made, in whatever order they come; nothing to change returns the same
+    object.
 
     ValueError if edits overlap or leave the article.
     """
@@ -38,7 +39,8 @@ def splice(article: bytes, edits: Sequence[Edit]) -> bytes:
 
 
 def restorable(edits: Sequence[Edit], article: bytes) -> list[list[int | str]]:
-    """What restore() needs, ready for JSON: of each edit [offset in the spliced article, its bytes, the old bytes].
+    """What restore() needs, ready for JSON: of each edit [offset in the spliced article, its bytes, the old
+    bytes].
 
     Bytes are written as Latin-1 text, so that any byte survives. Edits that change nothing are left out.
     """
@@ -55,8 +57,8 @@ def restorable(edits: Sequence[Edit], article: bytes) -> list[list[int | str]]:
 def restore(rewritten: bytes, steps: Sequence[Sequence[int | str]]) -> bytes:
     """The article as it was before splice(), byte for byte.
 
-    steps: from restorable(), perhaps read back from a file. ValueError if they are not of that shape, or the text
-    no longer holds at their offsets what was written there; no steps return the same object.
+    steps: from restorable(), perhaps read back from a file. ValueError if they are not of that shape, or the
+    text no longer holds at their offsets what was written there; no steps return the same object.
     """
     pieces: list[bytes] = []
     done = 0
@@ -78,7 +80,8 @@ def join(
 ) -> list[list[int | str]]:
     """The steps that restore what `first` restores, from the article that `second` was recorded with.
 
-    between: the article to which `second` leads back and from which `first` does. ValueError as for restore().
+    between: the article to which `second` leads back and from which `first` does. ValueError as for
+    restore().
     """
     restore(between, first)
     back = [Edit(offset, offset + len(new), old) for offset, new, old in _read_steps(first)]
@@ -99,7 +102,9 @@ def join(
 
 
 def _meetings(back: list[Edit], forth: list[Edit]) -> Iterator[tuple[int, int, list[Edit], list[Edit]]]:
-    """Spans of one article in which edits of both kinds meet or one stands alone, with their edits as of the span."""
+    """Spans of one article in which edits of both kinds meet or one stands alone, with their edits as of the
+    span.
+    """
     # Of one span, edits stay in the order in which they were recorded.
     both = sorted(
         [(edit, kind) for kind, some in enumerate((back, forth)) for edit in some], key=_span_of_first

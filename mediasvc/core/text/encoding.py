@@ -1,4 +1,6 @@
-"""The encoding of an article's bytes, and a copy of equal length in which every ASCII byte is an ASCII character."""
+"""The encoding of an article's bytes, and a copy of equal length in which every ASCII byte is an ASCII
+character.
+"""
 
 import re
 from dataclasses import dataclass
@@ -10,8 +12,8 @@ from mediasvc.errors import InvalidRequest
 _UTF8_BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
-# Python's codecs for encodings of the WHATWG Encoding Standard, where webencodings.PYTHON_NAMES names none or a narrower
-# one. The standard reads GBK as GB18030, and a page that declares x-user-defined as Windows-1252.
+# Python's codecs for encodings of the WHATWG Encoding Standard, where webencodings.PYTHON_NAMES names none or
+# a narrower one. The standard reads GBK as GB18030, and a page that declares x-user-defined as Windows-1252.
 _CODECS = {
     "euc-jp": "euc_jp",
     "gbk": "gb18030",
@@ -45,8 +47,8 @@ _SAMPLED_PAIRS = 4000
 class Source:
     """An article's bytes and how to read them.
 
-    raw: as they came. page: of equal length, the bytes of characters beyond ASCII all above 0x7f, so that an ASCII
-    byte there is that character; offsets hold for both. utf8: raw is valid UTF-8 (page is raw then).
+    raw: as they came. page: of equal length, the bytes of characters beyond ASCII all above 0x7f, so that an
+    ASCII byte there is that character; offsets hold for both. utf8: raw is valid UTF-8 (page is raw then).
     """
 
     raw: bytes
@@ -63,8 +65,9 @@ class Source:
 def read_source(article: bytes) -> Source:
     """How to read an article; never fails but for InvalidRequest on UTF-16 and UTF-32.
 
-    The encoding is that of a UTF-8 byte-order mark; else UTF-8 where the bytes are valid UTF-8 and not all ASCII;
-    else what a `<meta charset>` says; else a guess between UTF-8 with errors, GB18030, Big5 and Windows-1252.
+    The encoding is that of a UTF-8 byte-order mark; else UTF-8 where the bytes are valid UTF-8 and not all
+    ASCII; else what a `<meta charset>` says; else a guess between UTF-8 with errors, GB18030, Big5 and
+    Windows-1252.
     """
     refuse_wide(article)
     ascii_only = article.isascii()
@@ -121,8 +124,8 @@ def _guessed(article: bytes) -> str:
         end = match.end()
         if pairs == _SAMPLED_PAIRS:
             break
-    # Chinese characters stand together or have two high bytes; the accented letters of western text stand between
-    # others. Common characters have an ASCII second byte never in GB2312, two in five times in Big5.
+    # Chinese characters stand together or have two high bytes; the accented letters of western text stand
+    # between others. Common characters have an ASCII second byte never in GB2312, two in five times in Big5.
     if pairs == 0 or lone * 4 > pairs or chinese * 3 < pairs:
         return "cp1252"
     return "big5hkscs" if ascii_second * 100 > pairs * 15 else "gb18030"

@@ -1,4 +1,6 @@
-"""Character references in HTML attribute values, decoded once, with a way back from decoded to written offsets."""
+"""Character references in HTML attribute values, decoded once, with a way back from decoded to written
+offsets.
+"""
 
 import re
 from bisect import bisect_right

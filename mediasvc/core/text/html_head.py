@@ -20,7 +20,7 @@ _MAX_TYPES = 10_000
 
 
 def add_link(collector: Collector, location: SourceLocation) -> None:
-    """The picture of a `<link>`: an icon, one to load early, or the one that stands for the page elsewhere."""
+    """The picture of a `<link>`: an icon, one to load early, or the one that stands for the page elsewhere."""  # noqa: E501
     spans = location.attrs
     words = frozenset(collector.attribute_text(spans, "rel").lower().split())
     if words & _ICONS:
@@ -44,7 +44,7 @@ def add_meta(collector: Collector, location: SourceLocation) -> None:
 
 
 def add_json_ld(collector: Collector, location: SourceLocation) -> None:
-    """The pictures of a `<script type="application/ld+json">`: `image`, `logo`, `thumbnailUrl`, ImageObject."""
+    """The pictures of a `<script type="application/ld+json">`: `image`, `logo`, `thumbnailUrl`, ImageObject."""  # noqa: E501
     kind = collector.attribute_text(location.attrs, "type").partition(";")[0].strip().lower()
     if kind != _JSON_LD:
         return

@@ -50,5 +50,7 @@ _ON_ANY_ELEMENT = re.compile(
 
 
 def is_lazy(name: str) -> bool:
-    """Whether an attribute of any element may hold a picture: taken only where its value looks like one's address."""
+    """Whether an attribute of any element may hold a picture: taken only where its value looks like one's
+    address.
+    """
     return name in LAZY or name in SRCSETS or _ON_ANY_ELEMENT.fullmatch(name) is not None

@@ -41,7 +41,7 @@ _MOST = 20_000
 def find_addresses(
     source: Source, start: int, end: int, covered: Spans, is_picture: Callable[[str], bool]
 ) -> list[Address]:
-    """Absolute addresses that look like pictures, outside of some spans: their byte spans and what they say."""
+    """Absolute addresses that look like pictures, outside of some spans: their byte spans and what they say."""  # noqa: E501
     page = source.page
     found: list[Address] = []
     position = start
@@ -67,7 +67,9 @@ def find_addresses(
 
 
 def _end(page: bytes, start: int, end: int) -> int:
-    """Where an address in running text ends: marks of the sentence, and brackets that it did not open, are not its."""
+    """Where an address in running text ends: marks of the sentence, and brackets that it did not open, are
+    not its.
+    """
     while end > start and page[end - 1] in _TRAILING:
         mark = page[end - 1 : end]
         opened = {b")": b"(", b"]": b"[", b"}": b"{"}.get(mark)
@@ -191,7 +193,9 @@ class _Leftovers:
                     yield _left(self.source, *one, element.tag, Why.NOT_READ)
 
     def _in_text(self, addresses: list[Address]) -> Iterator[Reference]:
-        """Marks in the place of the addresses: where the parser makes an element of one, a reader sees the address."""
+        """Marks in the place of the addresses: where the parser makes an element of one, a reader sees the
+        address.
+        """
         if not addresses:
             return
         marked = bytearray(self.page)

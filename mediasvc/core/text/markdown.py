@@ -19,7 +19,7 @@ _OPTIONS = (
 
 # Some of the tags that open a block of HTML up to the next blank line. Source: CommonMark 0.31, 4.6, kind 6.
 _BLOCK_TAG = re.compile(
-    rb"(?:[ \t]*+\n)*+ {0,3}<(?:div|p|section|article|main|figure|table|center|blockquote|h[1-6]|ul|ol)[ \t\n>]",
+    rb"(?:[ \t]*+\n)*+ {0,3}<(?:div|p|section|article|main|figure|table|center|blockquote|h[1-6]|ul|ol)[ \t\n>]",  # noqa: E501
     re.IGNORECASE,
 )
 _BLANK_LINE = re.compile(rb"\n[ \t\v\f]*+\n")
@@ -34,7 +34,8 @@ _NO_MARKUP = bytes(0x20 if byte in b"<>" else byte for byte in range(256))
 
 _T = TypeVar("_T")
 
-# Links around no image beyond these are not looked at: millions of `[a](b)` would take a gigabyte to find nothing.
+# Links around no image beyond these are not looked at: millions of `[a](b)` would take a gigabyte to find
+# nothing.
 _MAX_LINKS = 50_000
 _MARK = b"<br>"  # as long as the shortest image, `![a]`
 
@@ -93,8 +94,8 @@ def code_in_markdown(source: Source, body: int) -> list[tuple[int, int]]:
 def html_in_markdown(page: bytes, found: FoundInMarkdown) -> bytes:
     """The page, of equal length, in which only what Markdown passes through as HTML can be markup.
 
-    Each mark of an image or link becomes a `<br>`: where the HTML parser makes no element of it, the image stands
-    in a comment, a textarea or the like that was opened before it.
+    Each mark of an image or link becomes a `<br>`: where the HTML parser makes no element of it, the image
+    stands in a comment, a textarea or the like that was opened before it.
     """
     pieces: list[bytes] = []
     done = 0
@@ -209,7 +210,8 @@ class _Finder:
         return self.found
 
     def _tag_lines(self, tag: str, start: int, end: int) -> list[tuple[int, int]]:
-        """The span of a tag within text; of one whose further lines begin with the `>` of a quote, each line's own.
+        """The span of a tag within text; of one whose further lines begin with the `>` of a quote, each
+        line's own.
 
         tag: as the parser read it, without what begins those lines.
         """
@@ -226,7 +228,8 @@ class _Finder:
     def _ended(self, ended: _Open) -> None:
         if not ended.is_image and not ended.has_image and len(self.found.links) >= _MAX_LINKS:
             return
-        # A mark over the first bytes of `[<img src="a">](b)`, or over `[b]<img src="a">`, would break the tag.
+        # A mark over the first bytes of `[<img src="a">](b)`, or over `[b]<img src="a">`, would break the
+        # tag.
         has_room = not ended.begins_with_tag and ended.end - ended.start >= len(_MARK)
         is_marked = ended.is_image or (has_room and not ended.has_image)
         marks = [ended.mark] if is_marked else []

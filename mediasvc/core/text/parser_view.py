@@ -1,4 +1,6 @@
-"""What a parser of UTF-8 text is given of an article, and the way back from its offsets to the article's bytes."""
+"""What a parser of UTF-8 text is given of an article, and the way back from its offsets to the article's
+bytes.
+"""
 
 import codecs
 import re

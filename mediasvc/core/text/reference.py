@@ -1,4 +1,4 @@
-"""What a finder reports of an article: the places that name an image, as byte spans, and how each is written."""
+"""What a finder reports of an article: the places that name an image, as byte spans, and how each is written."""  # noqa: E501
 
 import re
 from collections.abc import Callable, Mapping
@@ -120,12 +120,16 @@ class Reference(NamedTuple):
     """One place in an article that names an image.
 
     start, end: byte span of the value in the article, without its quotes. References never overlap.
-    address: the value as a reader of the format sees it, decoded once, blanks at its ends dropped; not resolved.
-    where: "img[src]", "img[data-original]", "srcset", "front-matter:headimg", "markdown", "style", "a[href]", ...
-    wants, declared_size: THUMBNAIL has a declared size, but for front matter: there it is the size that the same
+    address: the value as a reader of the format sees it, decoded once, blanks at its ends dropped; not
+    resolved.
+    where: "img[src]", "img[data-original]", "srcset", "front-matter:headimg", "markdown", "style", "a[href]",
+    ...
+    wants, declared_size: THUMBNAIL has a declared size, but for front matter: there it is the size that the
+    same
         image has in the body, which only a caller that resolves addresses can know; None if it has none.
     warnings: what of the declared size could not be read.
-    same_as: None for an image. For a link, the addresses of the images inside it, perhaps none: it is a reference
+    same_as: None for an image. For a link, the addresses of the images inside it, perhaps none: it is a
+    reference
         only where it leads to the same origin as an image of the article (or, at the caller's choice, to an
         original of an image inside it).
     background: for an `img[src]`, where a placeholder behind the image would be written.
@@ -177,7 +181,9 @@ class FindOptions:
 
 
 def _with_items(uses: Mapping[str, FrontMatterUse]) -> dict[str, FrontMatterUse]:
-    """A field that is a list in some articles: what is said of `photos` holds for `photos[]`, unless that is named."""
+    """A field that is a list in some articles: what is said of `photos` holds for `photos[]`, unless that is
+    named.
+    """
     return {f"{name}[]": use for name, use in uses.items()} | dict(uses)
 
 
@@ -206,7 +212,7 @@ _INERT = re.compile(
 
 
 def is_fetchable(address: str) -> bool:
-    """Whether an address could name a picture elsewhere: not empty, not a fragment, not data: and its like."""
+    """Whether an address could name a picture elsewhere: not empty, not a fragment, not data: and its like."""  # noqa: E501
     return address.startswith("http") or _INERT.match(address) is None
 
 

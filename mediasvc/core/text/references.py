@@ -62,7 +62,7 @@ _WHOLE_PAGE = re.compile(
 )
 _FRAGMENT = re.compile(rb"\s*+<[A-Za-z!/]")
 _MARKDOWN_SIGN = re.compile(
-    rb"^(?:#{1,6} |```|~~~|[-*+] |\d{1,9}\. |> |\[[^\]\n]{1,200}\]:)|!\[[^\]\n]{0,200}\][(\[]|\]\(\S{1,200}\)",
+    rb"^(?:#{1,6} |```|~~~|[-*+] |\d{1,9}\. |> |\[[^\]\n]{1,200}\]:)|!\[[^\]\n]{0,200}\][(\[]|\]\(\S{1,200}\)",  # noqa: E501
     re.MULTILINE,
 )
 _DETECTION_REACH = 256 * 1024
@@ -101,7 +101,7 @@ def find_references(article: bytes, type: ArticleType, options: FindOptions | No
 
 
 def detect_type(article: bytes) -> ArticleType:
-    """HTML if the body begins with a tag and shows no Markdown; else Markdown, in which HTML may stand too."""
+    """HTML if the body begins with a tag and shows no Markdown; else Markdown, in which HTML may stand too."""  # noqa: E501
     front = find_front_matter(article)
     start = front.body if front is not None else 3 * article.startswith(b"\xef\xbb\xbf")
     if _WHOLE_PAGE.match(article, start):
@@ -115,7 +115,9 @@ def detect_type(article: bytes) -> ArticleType:
 
 @dataclass(slots=True)
 class _Seen:
-    """images: where a reader sees each, which for `![a][label]` is not where its address stands; and the address."""
+    """images: where a reader sees each, which for `![a][label]` is not where its address stands; and the
+    address.
+    """
 
     images: list[tuple[int, str]]
     links: list[LinkSpan]
@@ -143,7 +145,9 @@ def _in_markdown(
 
 
 def _links(seen: _Seen) -> list[Reference]:
-    """The links that may lead to an image's original: around an image, or to what looks like one of the article."""
+    """The links that may lead to an image's original: around an image, or to what looks like one of the
+    article.
+    """
     if not seen.links or not seen.images:
         return []
     ordered = sorted(seen.images)

@@ -8,8 +8,8 @@ _BLANKS = " \t\n\r\f"
 def candidates(value: str) -> Iterator[tuple[int, int]]:
     """The span of each candidate's URL in a decoded srcset value.
 
-    Descriptors are skipped, whatever they say: a candidate that a browser drops is still an image of the article.
-    Source: WHATWG HTML, "parse a srcset attribute".
+    Descriptors are skipped, whatever they say: a candidate that a browser drops is still an image of the
+    article. Source: WHATWG HTML, "parse a srcset attribute".
     """
     position, length = 0, len(value)
     while True:

@@ -43,7 +43,10 @@ class Blobs(Protocol):
         """The blob, checked. StoreFailed."""
 
     async def path(self, digest: str) -> Path | None:
-        """A local file with exactly these bytes, checked. Open it soon: the cache may evict it. StoreFailed."""
+        """A local file with exactly these bytes, checked. Open it soon: the cache may evict it.
+
+        StoreFailed.
+        """
 
     async def size(self, digest: str) -> int | None:
         """Length in bytes; None: absent, or damaged as far as the local copy shows. StoreFailed."""
@@ -70,7 +73,10 @@ class Blobs(Protocol):
         """
 
     async def trim(self) -> int:
-        """Evicts blobs while this machine stores more than allowed; how many. Cheap where it does not. StoreFailed."""
+        """Evicts blobs while this machine stores more than allowed; how many. Cheap where it does not.
+
+        StoreFailed.
+        """
 
     async def health(self) -> str | None:
         """None, or what is wrong in words for the operator."""
@@ -110,7 +116,10 @@ class RemoteStore(Protocol):
         """Renames a damaged blob, so that it counts as absent."""
 
     async def sign(self, digest: str, ttl_s: int, method: Method) -> str:
-        """A URL that is good for this blob and method for ttl_s seconds. RemoteFailed: no credentials that sign."""
+        """A URL that is good for this blob and method for ttl_s seconds.
+
+        RemoteFailed: no credentials that sign.
+        """
 
     async def probe(self) -> None:
         """Writes a small object, to find out whether the store works."""

@@ -27,8 +27,9 @@ _HEALTH_S: Final = 2.0
 class FileBlobs:
     """See Blobs. Stays within its limit by evicting the least recently used blobs.
 
-    A blob is checked when this process first reads it, and again when its file has changed. Because of that check
-    nothing is forced to the disk before the rename: a blob torn by a power cut is found, set aside and fetched again.
+    A blob is checked when this process first reads it, and again when its file has changed. Because of that
+    check nothing is forced to the disk before the rename: a blob torn by a power cut is found, set aside and
+    fetched again.
     """
 
     def __init__(self, folder: Path, max_bytes: int, *, spill_bytes: int = _SPILL_BYTES) -> None:

@@ -60,7 +60,8 @@ class Collected:
 
 
 class BlobFolder:
-    """`folder/ab/<digest>`, written to `folder/tmp` first and renamed; damaged ones go to `folder/quarantine`.
+    """`folder/ab/<digest>`, written to `folder/tmp` first and renamed; damaged ones go to
+    `folder/quarantine`.
 
     Safe for several processes and threads. Digests come checked. Raises OSError.
     """

@@ -27,7 +27,8 @@ _HEALTH_S: Final = 5.0
 class FrontedBlobs:
     """See Blobs. Every blob that is stored or read gets a copy in the folder.
 
-    A blob counts as stored when the remote store has it. While the remote store is down, the copies are served.
+    A blob counts as stored when the remote store has it. While the remote store is down, the copies are
+    served.
     """
 
     def __init__(self, remote: RemoteStore, local: Blobs, *, timeout_s: float = _TIMEOUT_S) -> None:
@@ -131,9 +132,9 @@ class FrontedBlobs:
     async def presigned_url(self, digest: str, ttl_s: int, method: Method = "GET") -> str | None:
         """See Blobs. The remote store answers with the media type of the bytes.
 
-        None too while the remote store is in trouble, where it does not have the blob (it is asked: a client that is
-        sent there does not report back), or where its credentials do not sign. Some credentials need another service
-        to sign, so a failure to sign says nothing about the store.
+        None too while the remote store is in trouble, where it does not have the blob (it is asked: a client
+        that is sent there does not report back), or where its credentials do not sign. Some credentials need
+        another service to sign, so a failure to sign says nothing about the store.
         """
         if not _DIGEST.match(digest):
             return None

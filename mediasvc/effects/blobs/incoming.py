@@ -102,7 +102,9 @@ class FileIncoming:
         return self._chunks[0]
 
     async def _spill(self) -> None:
-        """Moves the bytes in memory to the file; where the disk does not take them, all bytes come back to memory."""
+        """Moves the bytes in memory to the file; where the disk does not take them, all bytes come back to
+        memory.
+        """
         data = self._joined()
         try:
             if self._file is None:

@@ -25,8 +25,8 @@ _PIECE_BYTES: Final = 256 * 1024
 def open_object_store(url: str) -> "ObjectStore":
     """url: s3://bucket/prefix, gs://bucket/prefix or az://container/prefix. Opens no connection.
 
-    Credentials and the rest come from the environment (AWS_…, GOOGLE_…, AZURE_STORAGE_…; docs/operators.md has them);
-    an endpoint may be plain http. InvalidSettings.
+    Credentials and the rest come from the environment (AWS_…, GOOGLE_…, AZURE_STORAGE_…; docs/operators.md
+    has them); an endpoint may be plain http. InvalidSettings.
     """
     try:
         store = obstore.store.from_url(
@@ -128,7 +128,10 @@ async def _pieces(reply: "obstore.GetResult") -> AsyncIterator[bytes]:
 
 @contextmanager
 def _translated(*, absent_is_trouble: bool = False) -> Iterator[None]:
-    """FileNotFoundError: there is no such object. RemoteFailed for everything else that fails in the store."""
+    """FileNotFoundError: there is no such object.
+
+    RemoteFailed for everything else that fails in the store.
+    """
     try:
         yield
     except FileNotFoundError as error:
@@ -161,7 +164,10 @@ def _head(path: Path) -> bytes:
 
 
 def _media_type(head: bytes) -> str:
-    """head: the first HEAD_BYTES of a blob. An SVG gets no type of its own, so that browsers do not run it."""
+    """head: the first HEAD_BYTES of a blob.
+
+    An SVG gets no type of its own, so that browsers do not run it.
+    """
     form = sniff.kind(head)
     if form is None or form is Format.SVG:
         return "application/octet-stream"

@@ -1,4 +1,4 @@
-"""The quota of a folder of blobs, shared by processes: its running total, and which blobs are evicted first."""
+"""The quota of a folder of blobs, shared by processes: its running total, and which blobs are evicted first."""  # noqa: E501
 
 import contextlib
 import fcntl
@@ -57,7 +57,9 @@ def scan(folder: Path) -> Iterator[BlobFile]:
 
 
 def in_flight(folder: Path) -> int:
-    """Bytes on disk of the files in `folder/tmp` that are reserved already; their names begin with `RESERVED`."""
+    """Bytes on disk of the files in `folder/tmp` that are reserved already; their names begin with
+    `RESERVED`.
+    """
     reserved = 0
     with contextlib.suppress(FileNotFoundError), os.scandir(folder / "tmp") as entries:
         for entry in entries:
@@ -78,9 +80,8 @@ def _folders(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
 class Quota:
     """The running total of a folder, and eviction of the least recently used blobs. Every method blocks.
 
-    All processes add to the total in one file, under a lock, so that writing a blob costs no scan. The next scan
-    corrects what a killed process left out; eviction scans once per tenth of the limit.
-    Raises OSError.
+    All processes add to the total in one file, under a lock, so that writing a blob costs no scan. The next
+    scan corrects what a killed process left out; eviction scans once per tenth of the limit. Raises OSError.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -91,10 +92,12 @@ class Quota:
         self._evicting = _LockedFile(folder / "evict.lock")
 
     def reserve(self, size: int) -> None:
-        """Adds a file of this size to the total, and evicts until it fits. Pinned blobs stay, even over the limit.
+        """Adds a file of this size to the total, and evicts until it fits.
 
-        The file is in `folder/tmp` already, in its full size and under a name that begins with `RESERVED`, so that
-        every scan counts it.
+        Pinned blobs stay, even over the limit.
+
+        The file is in `folder/tmp` already, in its full size and under a name that begins with `RESERVED`, so
+        that every scan counts it.
         """
         if self._add(footprint(size)) <= self._max_bytes:
             return
@@ -130,7 +133,10 @@ class Quota:
         return self._correct(seen, before)
 
     def trim(self) -> int:
-        """Evicts blobs that were pinned when there was no room; how many. Costs next to nothing where all blobs fit."""
+        """Evicts blobs that were pinned when there was no room; how many.
+
+        Costs next to nothing where all blobs fit.
+        """
         return self.shrink() if self.total() > self._max_bytes else 0
 
     def shrink(self) -> int:
@@ -195,7 +201,9 @@ class Quota:
         logs.get().info("cache.scanned", bytes=total, candidates=len(self._oldest))
 
     def _correct(self, seen: int, before: int) -> int:
-        """Sets the total to what a scan saw, plus what others added during it (which it may have counted too)."""
+        """Sets the total to what a scan saw, plus what others added during it (which it may have counted
+        too).
+        """
         with self._counter() as (counter, total):
             right = max(0, seen + (total - before))
             os.pwrite(counter, _COUNTER.pack(right), 0)
@@ -215,7 +223,7 @@ class Quota:
 
 
 class _LockedFile:
-    """A file that one thread of one process at a time may use; kept open, and made anew where it was removed."""
+    """A file that one thread of one process at a time may use; kept open, and made anew where it was removed."""  # noqa: E501
 
     def __init__(self, path: Path) -> None:
         self._path = path

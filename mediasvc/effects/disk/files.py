@@ -12,7 +12,8 @@ from pathlib import Path
 
 from mediasvc.errors import BodyTooLarge, InvalidRequest, StoreFailed
 
-# Without setuid, setgid and sticky: what another file may do is not handed on to bytes that came from elsewhere.
+# Without setuid, setgid and sticky: what another file may do is not handed on to bytes that came from
+# elsewhere.
 _PERMISSIONS = 0o777
 _PIECE = 1024 * 1024
 _READINGS = 3
@@ -30,8 +31,8 @@ class Seen:
 def read_whole(path: Path, max_bytes: int) -> Seen:
     """A regular file, as it was at one moment: what changes while it is read is read again.
 
-    BodyTooLarge over max_bytes; InvalidRequest where it is not there or cannot be read; StoreFailed where it does
-    not stop changing.
+    BodyTooLarge over max_bytes; InvalidRequest where it is not there or cannot be read; StoreFailed where it
+    does not stop changing.
     """
     for _ in range(_READINGS):
         try:
@@ -64,7 +65,7 @@ def _read_once(path: Path, most: int) -> Seen | None:
 
 
 def _read(handle: int, size: int, most: int) -> bytes:
-    """Up to most bytes. size: what the file is believed to have, so that no more room is made than it needs."""
+    """Up to most bytes. size: what the file is believed to have, so that no more room is made than it needs."""  # noqa: E501
     parts = []
     while most and (part := os.read(handle, min(size + 1, most))):
         parts.append(part)
@@ -97,9 +98,9 @@ class Staged:
 def write_whole(path: Path, data: bytes, mode: int | None = None, *, durable: bool = False) -> None:
     """Temporary file, then rename; the folder is made. A file that is replaced hands on its mode.
 
-    mode: of a file that was not there; None is the usual one. durable: the bytes have reached the disk before they
-    get their name, so that a power cut leaves the old file or the new one. StoreFailed where it cannot be written;
-    the old file is whole then, and nothing else is left.
+    mode: of a file that was not there; None is the usual one. durable: the bytes have reached the disk before
+    they get their name, so that a power cut leaves the old file or the new one. StoreFailed where it cannot
+    be written; the old file is whole then, and nothing else is left.
     """
     publish(stage(path, data, mode, settled=lambda _: not durable))
 
@@ -112,8 +113,8 @@ def copy_whole(source: Path, target: Path, mode: int | None = None, *, durable: 
 def stage(path: Path, data: bytes, mode: int | None = None, *, settled: Callable[[int], bool]) -> Staged:
     """The first half of write_whole. To be published or discarded.
 
-    settled: whether the caller sees to it that files of a device (st_dev) reach the disk before they are published;
-    those of others do here.
+    settled: whether the caller sees to it that files of a device (st_dev) reach the disk before they are
+    published; those of others do here.
     """
     return _stage(path, lambda handle: _write_all(handle, data), mode, settled)
 
@@ -133,7 +134,10 @@ def stage_copy(
 
 
 def publish(staged: Staged) -> None:
-    """Gives a file its name, in the place of the one that had it. StoreFailed where it cannot; it is discarded then."""
+    """Gives a file its name, in the place of the one that had it.
+
+    StoreFailed where it cannot; it is discarded then.
+    """
     try:
         if staged.temporary is not None:
             staged.temporary.replace(staged.path)
@@ -163,7 +167,8 @@ def _stage(
     try:
         with contextlib.suppress(FileNotFoundError):
             mode = _permissions(path.stat())
-        # What the umask leaves of a new file's mode is the system's to know; a given mode is set before the rename.
+        # What the umask leaves of a new file's mode is the system's to know; a given mode is set before the
+        # rename.
         temporary, handle = _temporary(path, 0o666 if mode is None else 0o600)
         staged = Staged(path, temporary, handle)
         fill(handle)
@@ -183,9 +188,11 @@ def _permissions(found: os.stat_result) -> int:
 
 
 def _temporary(target: Path, mode: int) -> tuple[Path, int]:
-    """A new file beside the one that it is to become, and its handle, locked; the folder is made where it is missing.
+    """A new file beside the one that it is to become, and its handle, locked; the folder is made where it is
+    missing.
 
-    Its name follows from the target's, so that the next who writes it clears away what one who was killed left.
+    Its name follows from the target's, so that the next who writes it clears away what one who was killed
+    left.
     """
     name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
     path = target.with_name(f".mediasvc-{name}.tmp")

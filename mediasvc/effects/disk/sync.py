@@ -14,9 +14,9 @@ from mediasvc.errors import StoreFailed
 class Disks:
     """The file systems of some folders.
 
-    A power cut loses what the system has not written yet: a file that has its name can be empty, or full of zeros.
-    For the 24 files of a chunk (ext4, measured) one syncfs takes a quarter of the time and CPU of an fsync for each,
-    and chunks that wait at the same time share it.
+    A power cut loses what the system has not written yet: a file that has its name can be empty, or full of
+    zeros. For the 24 files of a chunk (ext4, measured) one syncfs takes a quarter of the time and CPU of an
+    fsync for each, and chunks that wait at the same time share it.
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:

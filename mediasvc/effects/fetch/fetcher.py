@@ -1,4 +1,4 @@
-"""A bounded GET: policy on every hop, guard on every socket, caps on the stream, retries within one deadline."""
+"""A bounded GET: policy on every hop, guard on every socket, caps on the stream, retries within one deadline."""  # noqa: E501
 
 import asyncio
 import functools
@@ -92,7 +92,10 @@ class _Fetch:
     """Bytes have been written."""
 
     def conditions(self, here: str) -> dict[str, str]:
-        """The conditional fields. A validator goes only to the URL that it came from: elsewhere it could fit by chance."""
+        """The conditional fields.
+
+        A validator goes only to the URL that it came from: elsewhere it could fit by chance.
+        """
         known = self.validators
         if known is None or here != (known.url or self.url):
             return {}
@@ -142,8 +145,8 @@ class Fetcher:
     async def fetch(self, url: SourceUrl, sink: Sink, validators: Validators | None = None) -> Fetched:
         """Fetches one original into `sink`, or finds that the stored one is still current.
 
-        Raises SourceRefused, SourceMissing, SourceTooLarge, SourceFailed, SourceTimeout, Overloaded, and whatever the
-        sink raises. After an error the sink may have part of a body.
+        Raises SourceRefused, SourceMissing, SourceTooLarge, SourceFailed, SourceTimeout, Overloaded, and
+        whatever the sink raises. After an error the sink may have part of a body.
         """
         began = time.monotonic()
         loop = asyncio.get_running_loop()
@@ -189,7 +192,8 @@ class Fetcher:
                     fetch.tries, error, remaining_s=remaining_s, chance=self._chance()
                 )
                 if wait_s is None:
-                    # One failure per fetch, not per try. A circuit that opened meanwhile must not hide the earlier failure.
+                    # One failure per fetch, not per try. A circuit that opened meanwhile must not hide the
+                    # earlier failure.
                     found = fetch.failure if fetch.failure and error.reason == retry.CIRCUIT else error
                     self._note(fetch.host, found)
                     if found is error:

@@ -1,4 +1,6 @@
-"""Between a connection's transport and aiohttp's protocol: heads are put in order, and what is no picture is counted."""
+"""Between a connection's transport and aiohttp's protocol: heads are put in order, and what is no picture is
+counted.
+"""
 
 import asyncio
 from typing import Final
@@ -16,10 +18,10 @@ _BODY_BYTES_PER_FRAMING_BYTE: Final = 8
 class HeadFilter(asyncio.Protocol):
     """The protocol of one connection; passes everything on to aiohttp's, except for two things.
 
-    A head is held back until it is whole, and then passed on in order (core/http/reply_head.py). Interim replies end
-    here, at most eight of them: aiohttp's reader would take any number without a pause.
-    The framing of a body (sizes of chunks, extensions, trailers) may take an eighth of the body's bytes, beyond the
-    first MiB: a body in chunks of one byte costs the processor a thousand times what it carries.
+    A head is held back until it is whole, and then passed on in order (core/http/reply_head.py). Interim
+    replies end here, at most eight of them: aiohttp's reader would take any number without a pause. The
+    framing of a body (sizes of chunks, extensions, trailers) may take an eighth of the body's bytes, beyond
+    the first MiB: a body in chunks of one byte costs the processor a thousand times what it carries.
     """
 
     def __init__(self, inner: ResponseHandler) -> None:

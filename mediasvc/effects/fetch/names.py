@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-# The system asks a hanging name server for 10 to 20 s, a fetch waits 5 s: more look-ups can hang than fetches wait.
-# A thread is made only when all others are busy.
+# The system asks a hanging name server for 10 to 20 s, a fetch waits 5 s: more look-ups can hang than fetches
+# wait. A thread is made only when all others are busy.
 _LOOKUP_THREADS = 256
 
 

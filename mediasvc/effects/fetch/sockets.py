@@ -1,4 +1,4 @@
-"""One guarded HTTP exchange: DNS answers and the address of every new socket are checked, errors translated."""
+"""One guarded HTTP exchange: DNS answers and the address of every new socket are checked, errors translated."""  # noqa: E501
 
 import asyncio
 import contextlib
@@ -45,7 +45,10 @@ class VettedNames(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """SourceRefused: a forbidden address among the answers. OSError: no such name, or no answer in time."""
+        """SourceRefused: a forbidden address among the answers.
+
+        OSError: no such name, or no answer in time.
+        """
         try:
             async with asyncio.timeout(self._timeout_s):
                 answers = await self._names.resolve(host, port, family)
@@ -194,8 +197,8 @@ class Connections:
 
     names: resolves host names; closed with this.
     ca_file: PEM file of authorities trusted beside the system's.
-    proxy: URL of an HTTP proxy for everything except CONNECT_TO. The proxy resolves names, so only literal addresses
-    are guarded then.
+    proxy: URL of an HTTP proxy for everything except CONNECT_TO. The proxy resolves names, so only literal
+    addresses are guarded then.
     """
 
     def __init__(
@@ -250,7 +253,9 @@ class Connections:
         await asyncio.sleep(0)
 
     def _open_socket(self, target: AddrInfoType) -> socket.socket:
-        """Opens the socket of every new connection, wherever its address came from, after checking that address."""
+        """Opens the socket of every new connection, wherever its address came from, after checking that
+        address.
+        """
         family, kind, protocol, _, address = target
         try:
             self._policy.check_address(str(address[0]))
@@ -269,18 +274,21 @@ class Connections:
 
     @contextlib.asynccontextmanager
     async def exchange(self, url: str, headers: Mapping[str, str]) -> AsyncIterator[SocketReply]:
-        """A GET. Leaving gives the connection back if the reply was read whole, else closes it. Follows no redirect.
+        """A GET. Leaving gives the connection back if the reply was read whole, else closes it.
+
+        Follows no redirect.
 
         url: normalised, and allowed by the policy.
-        Raises SourceRefused for a forbidden address; SourceFailed and SourceTimeout (of connecting) with a reason of
-        core/http/retry.py.
+        Raises SourceRefused for a forbidden address; SourceFailed and SourceTimeout (of connecting) with a
+        reason of core/http/retry.py.
         """
         origin, target = split_origin(url)
         try:
             way = self._way(origin)
             connection, reply = await self._ask(way, url if way.by_url else target, headers)
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError) as error:
-            # ValueError: a name that cannot be looked up. RuntimeError: uvloop's word for some failed connections.
+            # ValueError: a name that cannot be looked up. RuntimeError: uvloop's word for some failed
+            # connections.
             raise _translated(error) from error
         try:
             yield reply
@@ -314,8 +322,8 @@ class Connections:
     ) -> tuple[Connection, SocketReply]:
         """Sends a request and waits for the head of its reply.
 
-        A connection that breaks before that is opened again, once: the origin may have closed it between two requests
-        (RFC 9112 section 9.3.1).
+        A connection that breaks before that is opened again, once: the origin may have closed it between two
+        requests (RFC 9112 section 9.3.1).
         """
         may_repeat = True
         while True:

@@ -1,1 +1,1 @@
-"""Image work in processes of its own, which hostile pictures can end: the pool and the program of a process."""
+"""Image work in processes of its own, which hostile pictures can end: the pool and the program of a process."""  # noqa: E501

@@ -23,7 +23,8 @@ _TUNED = {
     "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TRIM_THRESHOLD_": "134217728",
     "MALLOC_ARENA_MAX": "1",
-    # One picture uses one thread; the buffers that libraries reserve for more count against the address space.
+    # One picture uses one thread; the buffers that libraries reserve for more count against the address
+    # space.
     "OPENBLAS_NUM_THREADS": "1",
     "RAYON_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -102,7 +103,10 @@ class ProcessHandle:
             raise OSError("the first message of the image process cannot be read") from error
 
     async def exchange(self, request: bytes) -> PictureResult:
-        """Sends a request and waits for its result. Raises Ended; ValueError for a result that cannot be read."""
+        """Sends a request and waits for its result.
+
+        Raises Ended; ValueError for a result that cannot be read.
+        """
         loop = asyncio.get_running_loop()
         self.requests += 1
         try:

@@ -106,7 +106,10 @@ class ImageProcesses:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Refuses waiting requests. Finishes running ones, or cancels them if an exception ended the block."""
+        """Refuses waiting requests.
+
+        Finishes running ones, or cancels them if an exception ended the block.
+        """
         self._closing = True
         while not self._jobs.empty():
             job = self._jobs.get_nowait()
@@ -131,7 +134,7 @@ class ImageProcesses:
         return None if self._living else "no image process is running"
 
     def engines(self) -> Engines:
-        """The libraries that the image processes use, by kind of work; empty until one process has started."""
+        """The libraries that the image processes use, by kind of work; empty until one process has started."""  # noqa: E501
         return self._engines
 
     def pids(self) -> tuple[int, ...]:
@@ -176,7 +179,10 @@ class ImageProcesses:
         self._pending -= 1
 
     async def _run(self, process: "ProcessHandle | None") -> None:
-        """Owns one process at a time and gives it one job after another. None: the first job starts the process."""
+        """Owns one process at a time and gives it one job after another.
+
+        None: the first job starts the process.
+        """
         has_begun = process is not None
         waiting: asyncio.Task[_Job | None] | None = None
         try:

@@ -1,4 +1,6 @@
-"""Asks a process of its own which engines work on this machine: a library for another machine ends that process alone."""
+"""Asks a process of its own which engines work on this machine: a library for another machine ends that
+process alone.
+"""
 
 import json
 import os

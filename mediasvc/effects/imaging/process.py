@@ -1,4 +1,7 @@
-"""The program of an image process: answers one request after another from its socket. Any of them can end it."""
+"""The program of an image process: answers one request after another from its socket.
+
+Any of them can end it.
+"""
 
 import ctypes
 import logging
@@ -57,7 +60,8 @@ def run(request: PictureRequest, limits: Limits) -> PictureResult:
         data = request.data if request.path is None else _read(request.path)
         header = whole.read_header(data, limits)
         thumbnails = tuple(_render(data, header, spec) for spec in request.specs)
-        # Computed from the original and not from a thumbnail, so that the first request does not decide about it.
+        # Computed from the original and not from a thumbnail, so that the first request does not decide about
+        # it.
         found = _placeholders(data, header) if request.placeholder else None
     except MediaError as error:
         return PictureResult(None, error, rss_bytes=_rss_bytes())
@@ -114,8 +118,8 @@ def _confine(parent: int, memory_bytes: int) -> None:
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        # Root can do this directly; others need a user namespace, which some hosts forbid. Where both fail, the process
-        # still has no descriptor but its own socket.
+        # Root can do this directly; others need a user namespace, which some hosts forbid. Where both fail,
+        # the process still has no descriptor but its own socket.
         if libc.unshare(_CLONE_NEWNET) != 0:
             libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
         libc.prctl(
@@ -127,7 +131,10 @@ def _confine(parent: int, memory_bytes: int) -> None:
 
 
 def _silence_decoders() -> None:
-    """C libraries write warnings about pictures to descriptor 2. Only Python's tracebacks belong in the log."""
+    """C libraries write warnings about pictures to descriptor 2.
+
+    Only Python's tracebacks belong in the log.
+    """
     ours = os.dup(2)
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)

@@ -1,4 +1,6 @@
-"""Prints the engines that work in this process, as JSON: a program of its own, for a broken library can end it."""
+"""Prints the engines that work in this process, as JSON: a program of its own, for a broken library can end
+it.
+"""
 
 import json
 import sys

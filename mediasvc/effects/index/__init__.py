@@ -26,12 +26,14 @@ class Index(Protocol):
         *,
         since: int | None = None,
     ) -> None:
-        """Replaces what was known of a source URL. Thumbnails of blobs that no URL has any more are removed eventually.
+        """Replaces what was known of a source URL.
+
+        Thumbnails of blobs that no URL has any more are removed eventually.
 
         thumbnails: made of the entry's blob in the same step, by the key of a spec.
         placeholder: of the entry's blob.
-        since: cursor of `purges` when the entry was asked for: where the URL was purged after that, nothing is stored.
-        A reader that finds the entry finds both of them too.
+        since: cursor of `purges` when the entry was asked for: where the URL was purged after that, nothing
+        is stored. A reader that finds the entry finds both of them too.
         """
 
     async def thumbnail(self, digest: str, spec_key: str) -> ThumbnailRecord | None:
@@ -47,7 +49,7 @@ class Index(Protocol):
         """Replaces what was known."""
 
     async def freed_by(self, url: str) -> tuple[str, ...]:
-        """The digests that purging a URL would leave with nothing that refers to them; forgets nothing yet."""
+        """The digests that purging a URL would leave with nothing that refers to them; forgets nothing yet."""  # noqa: E501
 
     async def purge(self, url: str) -> tuple[str, ...]:
         """Forgets a URL, with every thumbnail of its blob unless another URL has the same; announces it.

@@ -28,7 +28,8 @@ from mediasvc.engines.redis import RedisLink
 
 T = TypeVar("T")
 
-# Placeholders have keys of the form of thumbnails, with a name that no spec has. Its version changes with their meaning.
+# Placeholders have keys of the form of thumbnails, with a name that no spec has. Its version changes with
+# their meaning.
 _PLACEHOLDER_SPEC: Final = "placeholder:v3"
 _THUMBNAIL_TTL_S: Final = 30 * 24 * 3600
 _TALLY_TTL_S: Final = 30 * 24 * 3600
@@ -68,8 +69,8 @@ class RedisIndex:
     `b:DIGEST`: the blobs it was made of.
     `news`: a stream of purges.
     `tally`: hits and misses.
-    URL and SPEC are hashes. Values are JSON, read up to 64 KiB. A value that is larger, of another type or unreadable
-    counts as absent.
+    URL and SPEC are hashes. Values are JSON, read up to 64 KiB. A value that is larger, of another type or
+    unreadable counts as absent.
     """
 
     def __init__(self, link: RedisLink) -> None:
@@ -326,7 +327,9 @@ class RedisIndex:
         return tuple(await self._link.ask("read", look))
 
     async def _drop(self, digest: str, key: str) -> tuple[str, ...]:
-        """Forgets the thumbnails of a blob unless another URL has it; the digests to which nothing refers then."""
+        """Forgets the thumbnails of a blob unless another URL has it; the digests to which nothing refers
+        then.
+        """
         freed = await self._freed(digest, key)
 
         async def forget(client: Redis) -> None:

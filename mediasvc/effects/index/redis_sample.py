@@ -1,4 +1,6 @@
-"""Figures of the index in Redis, estimated from a sample of its keys: counting all of them would hold Redis up."""
+"""Figures of the index in Redis, estimated from a sample of its keys: counting all of them would hold Redis
+up.
+"""
 
 import time
 from collections import Counter
@@ -60,7 +62,9 @@ class Samples:
     """Takes a sample of 5,000 keys, at most every ten seconds."""
 
     def __init__(self, link: RedisLink, sources: str, thumbnails: str, no_thumbnail: str) -> None:
-        """sources, thumbnails: what the keys of each begin with. no_thumbnail: what a key that is none ends with."""
+        """sources, thumbnails: what the keys of each begin with. no_thumbnail: what a key that is none ends
+        with.
+        """
         self._link = link
         self._sources = sources
         self._thumbnails = thumbnails

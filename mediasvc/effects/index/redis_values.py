@@ -1,4 +1,6 @@
-"""Values of the index in Redis, read with distrust: what is huge, of another type or unreadable counts as absent."""
+"""Values of the index in Redis, read with distrust: what is huge, of another type or unreadable counts as
+absent.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar

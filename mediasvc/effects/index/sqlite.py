@@ -43,7 +43,7 @@ _MIGRATIONS: Final = (
     CREATE TABLE purged (
       cursor INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, url TEXT NOT NULL, digests TEXT NOT NULL
     );
-    """,
+    """,  # noqa: E501
     """
     CREATE TABLE tally (hits INTEGER NOT NULL, misses INTEGER NOT NULL);
     INSERT INTO tally VALUES (0, 0);
@@ -51,7 +51,8 @@ _MIGRATIONS: Final = (
 )
 
 _PUT_THUMBNAIL: Final = "INSERT OR REPLACE INTO rendition VALUES (?, ?, ?, ?, ?)"
-# Placeholders share the table of thumbnails, under a name that no spec has. Its version changes with their meaning.
+# Placeholders share the table of thumbnails, under a name that no spec has. Its version changes with their
+# meaning.
 _PLACEHOLDER: Final = "placeholder:v3"
 
 # Well below the 999 variables that old builds of SQLite allow.
@@ -263,12 +264,13 @@ def _prune(connection: sqlite3.Connection) -> int:
 def _prune_orphans(
     connection: sqlite3.Connection, after: tuple[str, str]
 ) -> tuple[tuple[str, str], int] | None:
-    """Of the next renditions, removes those of blobs that no URL has, put over an hour ago: none is about to get one.
+    """Of the next renditions, removes those of blobs that no URL has, put over an hour ago: none is about to
+    get one.
 
     The last one looked at, and how many were removed; None: there are no more.
     """
     rows = connection.execute(
-        "SELECT source, spec, put_at < ? AND NOT EXISTS (SELECT 1 FROM source WHERE digest = rendition.source)"
+        "SELECT source, spec, put_at < ? AND NOT EXISTS (SELECT 1 FROM source WHERE digest = rendition.source)"  # noqa: E501
         " FROM rendition WHERE (source, spec) > (?, ?) ORDER BY source, spec LIMIT ?",
         (int(time.time()) - 3600, *after, _PRUNE_ROWS),
     ).fetchall()

@@ -16,7 +16,8 @@ from mediasvc import logs, metrics
 
 _FIRST_WAIT_S: Final = 0.001
 _LONGEST_WAIT_S: Final = 0.05
-# On Linux such locks belong to an open file, elsewhere to the process; each process has one FileLocks, so both will do.
+# On Linux such locks belong to an open file, elsewhere to the process; each process has one FileLocks, so
+# both will do.
 _OF_OPEN_FILE: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None) if sys.platform == "linux" else None
 _FLOCK: Final = struct.Struct("hhqqi4x")  # type, whence, start, length, pid (fcntl_locking(2))
 
@@ -24,10 +25,10 @@ _FLOCK: Final = struct.Struct("hhqqi4x")  # type, whence, start, length, pid (fc
 class FileLocks:
     """See Locks. The system releases the locks of a dead process at once, and leaves nothing to sweep.
 
-    Each key has one of 2^62 bytes, so that work under one key can run work under any other. Two keys with the same
-    byte would only wait for each other. One file per key would do too, but making and removing a file for every fetch
-    costs more than the rest of a look-up.
-    A waiter asks again every 1 ms to 50 ms: a blocking call would need a thread per waiter and cannot be cancelled.
+    Each key has one of 2^62 bytes, so that work under one key can run work under any other. Two keys with the
+    same byte would only wait for each other. One file per key would do too, but making and removing a file
+    for every fetch costs more than the rest of a look-up. A waiter asks again every 1 ms to 50 ms: a blocking
+    call would need a thread per waiter and cannot be cancelled.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Locks among any number of machines: leases in Redis, and one subscription per process that wakes waiters."""
+"""Locks among any number of machines: leases in Redis, and one subscription per process that wakes waiters."""  # noqa: E501
 
 import asyncio
 import contextlib
@@ -23,7 +23,8 @@ _RECONNECT_S: Final = 1.0
 _LEAVING: Final = 1000
 _ACQUIRED: Final = -10
 
-# A process that does not get the lock leaves a note in the same step, so that only locks with waiters are announced.
+# A process that does not get the lock leaves a note in the same step, so that only locks with waiters are
+# announced.
 _ACQUIRE: Final = """
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return -10 end
 redis.call('SET', KEYS[2], '1', 'PX', ARGV[2])

@@ -1,4 +1,6 @@
-"""One piece of work at a time per key: among the tasks of a process, and by locks among processes and machines."""
+"""One piece of work at a time per key: among the tasks of a process, and by locks among processes and
+machines.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,8 +24,9 @@ class _Flight:
 class SingleFlight:
     """Work under a key runs once for all tasks that ask while it runs; they share its result.
 
-    A cancelled caller leaves the work to the others; the last one to leave cancels it. The work runs in the context of
-    the first caller. Work should first look whether another process, for which it waited, has done it already.
+    A cancelled caller leaves the work to the others; the last one to leave cancels it. The work runs in the
+    context of the first caller. Work should first look whether another process, for which it waited, has done
+    it already.
     """
 
     def __init__(self, locks: Locks) -> None:

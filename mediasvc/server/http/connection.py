@@ -26,8 +26,8 @@ ErrorReply = Callable[[int, BaseException | None], web.StreamResponse]
 class Connection(RequestHandler):
     """aiohttp's protocol with two changes.
 
-    The fast path is tried first for bytes that are exactly one request and arrive while no other is under way. And the
-    connection records since when its client is slow, so that `sweep` can end it.
+    The fast path is tried first for bytes that are exactly one request and arrive while no other is under
+    way. And the connection records since when its client is slow, so that `sweep` can end it.
     """
 
     __slots__ = (
@@ -53,7 +53,8 @@ class Connection(RequestHandler):
         self._most_connections = most_connections
         self._fast_path = fast_path
         self._error_reply = error_reply
-        # Whether all bytes so far ended where a request ends. Once that is unknown, the fast path is not used again.
+        # Whether all bytes so far ended where a request ends. Once that is unknown, the fast path is not used
+        # again.
         self._at_boundary = True
         self._head_since_s = 0.0
         self._stall_bytes = 0

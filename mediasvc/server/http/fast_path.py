@@ -1,4 +1,6 @@
-"""The fast path: answers from memory, found by the raw bytes of a request, without parser, routes or middleware."""
+"""The fast path: answers from memory, found by the raw bytes of a request, without parser, routes or
+middleware.
+"""
 
 import re
 import time
@@ -144,7 +146,7 @@ class FastPath:
         return head + request_id + b"\r\n\r\n", body
 
     def report(self) -> None:
-        """Adds the replies since the last call to the metrics: once a second is cheaper than once a request."""
+        """Adds the replies since the last call to the metrics: once a second is cheaper than once a request."""  # noqa: E501
         for route, tally in self.tallies.items():
             found, unchanged, seconds = tally.found, tally.unchanged, tally.seconds
             tally.found = tally.unchanged = 0

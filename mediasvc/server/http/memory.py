@@ -48,7 +48,8 @@ class Memory:
         return ready
 
     def put(self, target: bytes, accepts: Accepts, ready: ReadyReply, generation: int) -> None:
-        """Keeps a reply under its request target, instead of the target of the same picture that was spelled otherwise.
+        """Keeps a reply under its request target, instead of the target of the same picture that was spelled
+        otherwise.
 
         generation: that of the cache when the work on this reply began; nothing is kept if a purge followed.
         """
@@ -68,7 +69,7 @@ class Memory:
             self._evict()
 
     def forget(self, origin: str) -> None:
-        """Drops every reply made from a purged source URL, and all assets, because their origin is unknown."""
+        """Drops every reply made from a purged source URL, and all assets, because their origin is unknown."""  # noqa: E501
         self.generation += 1
         for name in (origin, ""):
             for key in tuple(self._keys.get(name, ())):

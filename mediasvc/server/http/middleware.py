@@ -1,4 +1,6 @@
-"""The middleware around every request: its id, metrics and log line, its failure as a problem, common headers."""
+"""The middleware around every request: its id, metrics and log line, its failure as a problem, common
+headers.
+"""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -19,7 +21,8 @@ from mediasvc.server.purges import PurgeFeed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# Log events by route name, for success and failure. Routes that machines ask every few seconds are logged as debug.
+# Log events by route name, for success and failure. Routes that machines ask every few seconds are logged as
+# debug.
 _EVENTS = {
     "img": ("image.served", "image.failed"),
     "image": ("image.served", "image.failed"),
@@ -98,7 +101,7 @@ class Observer:
         return reply
 
     def _measures(self, route: str, status: int) -> tuple[Counter, Histogram]:
-        """The metrics of a route and status, kept because finding them by labels costs as much as counting."""
+        """The metrics of a route and status, kept because finding them by labels costs as much as counting."""  # noqa: E501
         found = self._known.get((route, status))
         if found is None:
             found = (metrics.http_requests.labels(route, str(status)), metrics.http_duration_s.labels(route))
@@ -106,7 +109,10 @@ class Observer:
         return found
 
     def dress(self, reply: web.StreamResponse, request_id: str, method: str = "GET") -> None:
-        """Adds the headers that every reply carries. Pages of other sites get a grant where they may send the method."""
+        """Adds the headers that every reply carries.
+
+        Pages of other sites get a grant where they may send the method.
+        """
         fields = reply.headers
         is_granted = self._pages_may_write or method not in _WRITING
         for name, value in COMMON_HEADERS:
@@ -120,7 +126,7 @@ class Observer:
             reply.force_close()
 
     def unreadable(self, status: int, error: BaseException | None) -> web.StreamResponse:
-        """The reply where the bytes of a request are no HTTP, or its handling broke outside of any handler."""
+        """The reply where the bytes of a request are no HTTP, or its handling broke outside of any handler."""  # noqa: E501
         request_id = self.ids.next()
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             logs.get().error("connection.failed", exc_info=error)
@@ -139,7 +145,9 @@ class Observer:
     def _of_router(
         self, request: web.Request, error: web.HTTPException, request_id: str
     ) -> tuple[web.Response, str]:
-        """The reply where no route or no method matches, and to OPTIONS on a known route, which is a preflight."""
+        """The reply where no route or no method matches, and to OPTIONS on a known route, which is a
+        preflight.
+        """
         if isinstance(error, web.HTTPMethodNotAllowed):
             allowed = ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))
             if request.method == "OPTIONS":
@@ -158,8 +166,8 @@ class Observer:
     def _preflight(self, request: web.Request, allowed: str) -> web.Response:
         """Without a token no page of another site may send POST or DELETE.
 
-        Browsers send POST even where Access-Control-Allow-Methods lacks it, so a preflight for such a method gets no
-        grant at all; `dress` adds none either.
+        Browsers send POST even where Access-Control-Allow-Methods lacks it, so a preflight for such a method
+        gets no grant at all; `dress` adds none either.
         """
         fields = {"Allow": allowed, "Cache-Control": f"public, max-age={_PREFLIGHT_S}"}
         fields["Vary"] = "Access-Control-Request-Method"
@@ -171,7 +179,9 @@ class Observer:
         return web.Response(status=204, headers=fields)
 
     def _check_host(self, request: web.Request) -> None:
-        """InvalidRequest for a missing or repeated Host (RFC 9112 section 3.2), and on loopback for a foreign one."""
+        """InvalidRequest for a missing or repeated Host (RFC 9112 section 3.2), and on loopback for a foreign
+        one.
+        """
         hosts = request.headers.getall("Host", [])
         if request.version >= HttpVersion11 and len(hosts) != 1:
             raise InvalidRequest("an HTTP/1.1 request has exactly one Host header")

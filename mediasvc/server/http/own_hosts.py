@@ -1,7 +1,9 @@
-"""Which Host headers are answered: on loopback only the service's own names, so that no web page can pose as it.
+"""Which Host headers are answered: on loopback only the service's own names, so that no web page can pose as
+it.
 
-A web page of another site can have its own name resolve to 127.0.0.1 after it has loaded (DNS rebinding). To the browser
-the service then belongs to that site, whose scripts may read and send everything. The Host header tells the two apart.
+A web page of another site can have its own name resolve to 127.0.0.1 after it has loaded (DNS rebinding). To
+the browser the service then belongs to that site, whose scripts may read and send everything. The Host header
+tells the two apart.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +14,9 @@ _MOST_REMEMBERED = 256
 
 @dataclass(frozen=True, slots=True)
 class OwnHosts:
-    """names: own host names in lower case; None: every host is answered, as beyond loopback, where keys protect."""
+    """names: own host names in lower case; None: every host is answered, as beyond loopback, where keys
+    protect.
+    """
 
     names: frozenset[str] | None = None
     _known: dict[bytes, bool] = field(default_factory=dict, compare=False)

@@ -75,7 +75,7 @@ class Representation:
     varies: bool = False
 
     def headers(self, now: float, *, with_body: bool = True) -> dict[str, str]:
-        """Without Content-Length. with_body False: what a 304 repeats of the 200 (RFC 9110 section 15.4.5)."""
+        """Without Content-Length. with_body False: what a 304 repeats of the 200 (RFC 9110 section 15.4.5)."""  # noqa: E501
         fields = {
             "ETag": self.etag,
             "Cache-Control": self.caching

@@ -46,7 +46,7 @@ def decided_without_bytes(
 def send(
     request: web.Request, representation: Representation, content: bytes | io.FileIO, length: int, cache: str
 ) -> web.StreamResponse:
-    """200, 206 or 416. content: the whole, in memory or as an open file of `length` bytes, closed when sent."""
+    """200, 206 or 416. content: the whole, in memory or as an open file of `length` bytes, closed when sent."""  # noqa: E501
     fields = representation.headers(time.time()) | {"X-Cache": cache}
     wanted = _range(request, representation, length)
     if isinstance(wanted, Unsatisfiable):
@@ -112,7 +112,9 @@ class FileReply(web.StreamResponse):
         self.content_length = count
 
     async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
-        """Sends the head and then the bytes; ConnectionError where the client left or the file became shorter."""
+        """Sends the head and then the bytes; ConnectionError where the client left or the file became
+        shorter.
+        """
         with self._file:
             writer = await super().prepare(request)
             transport = request.transport

@@ -17,9 +17,12 @@ from mediasvc.server.processes.supervisor import ServiceStart, supervise
 
 
 def serve(settings: Settings, *, stay: bool = False) -> int:
-    """Runs the service. Returns 0 after SIGTERM, 130 after Ctrl-C, 2 where settings or the port do not allow it.
+    """Runs the service.
 
-    stay: supervise in this process, for callers with threads of their own. Otherwise the supervisor's program, a fifth
+    Returns 0 after SIGTERM, 130 after Ctrl-C, 2 where settings or the port do not allow it.
+
+    stay: supervise in this process, for callers with threads of their own. Otherwise the supervisor's
+    program, a fifth
         of the size, replaces this process, and this function returns only if the service could not start.
     """
     cores = usable_cores()

@@ -16,8 +16,8 @@ def bind(host: str, port: int, count: int, *, distributes: bool = _KERNEL_DISTRI
     """Opens `count` listening sockets for one address.
 
     port: 0 takes a free one.
-    distributes: whether the kernel distributes connections among sockets of one port; else all are one socket.
-    Raises InvalidSettings with what is in the way.
+    distributes: whether the kernel distributes connections among sockets of one port; else all are one
+    socket. Raises InvalidSettings with what is in the way.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(
@@ -49,7 +49,9 @@ def bind(host: str, port: int, count: int, *, distributes: bool = _KERNEL_DISTRI
 
 
 def _refuse_port_in_use(family: int, address: tuple[object, ...]) -> None:
-    """Raises OSError where the port is in use: SO_REUSEPORT would silently share it with a service of the same user."""
+    """Raises OSError where the port is in use: SO_REUSEPORT would silently share it with a service of the
+    same user.
+    """
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

@@ -1,4 +1,4 @@
-"""The memory that all server processes share, by which each knows at once that another has purged something."""
+"""The memory that all server processes share, by which each knows at once that another has purged something."""  # noqa: E501
 
 import mmap
 import os
@@ -8,10 +8,12 @@ import tempfile
 
 
 class PurgeToken:
-    """A number in memory that all server processes share. Every purge changes it; reading it costs next to nothing.
+    """A number in memory that all server processes share.
 
-    It is drawn at random instead of counted, because two processes can write at the same time: whatever the memory
-    contains after that, it is not what a reader saw before.
+    Every purge changes it; reading it costs next to nothing.
+
+    It is drawn at random instead of counted, because two processes can write at the same time: whatever the
+    memory contains after that, it is not what a reader saw before.
     """
 
     def __init__(self, fd: int) -> None:

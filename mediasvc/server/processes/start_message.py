@@ -34,7 +34,10 @@ class ProcessStart:
 
 
 def send(pipe: IO[bytes], message: ProcessStart) -> None:
-    """Writes the message and closes the pipe. Other users can read a command line, but not a pipe with secrets."""
+    """Writes the message and closes the pipe.
+
+    Other users can read a command line, but not a pipe with secrets.
+    """
     with pipe:
         pipe.write(json.dumps(asdict(message)).encode())
 
@@ -48,7 +51,9 @@ def receive(pipe: IO[bytes]) -> ProcessStart:
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """The command line that runs a module of mediasvc. -P: files of the working folder are not taken for libraries."""
+    """The command line that runs a module of mediasvc. -P: files of the working folder are not taken for
+    libraries.
+    """
     return [sys.executable, "-P", "-m", module, *arguments]
 
 

@@ -29,8 +29,9 @@ _START_TIMEOUT_S = 60.0
 _HEALTHY_S = 10.0
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 15.0
-# One heap for all threads of a server process: they allocate under one lock anyway. malloc keeps blocks of up to 4 MiB
-# instead of returning them to the system: fresh pages for each body are a fifth of the work at 24 megapixels.
+# One heap for all threads of a server process: they allocate under one lock anyway. malloc keeps blocks of up
+# to 4 MiB instead of returning them to the system: fresh pages for each body are a fifth of the work at 24
+# megapixels.
 _TUNED = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "4194304",
@@ -67,7 +68,10 @@ def main() -> int:
 
 
 def supervise(start: ServiceStart) -> int:
-    """Runs the service. Returns 0 after SIGTERM, 130 after Ctrl-C, else the exit code of a process that cannot start."""
+    """Runs the service.
+
+    Returns 0 after SIGTERM, 130 after Ctrl-C, else the exit code of a process that cannot start.
+    """
     sockets = [socket.socket(fileno=one) for one in start.socket_fds]
     with tempfile.TemporaryDirectory(prefix="mediasvc-metrics-") as folder:
         try:
@@ -91,7 +95,8 @@ class _ServerProcess:
 class _Listener:
     """One listening socket and the process that takes connections from it.
 
-    The supervisor keeps the socket open, so connections that arrive while a process is replaced wait in its queue.
+    The supervisor keeps the socket open, so connections that arrive while a process is replaced wait in its
+    queue.
 
     next: the replacement while it starts.
     due_s: when to start again after a death, in seconds of the monotonic clock.
@@ -164,7 +169,8 @@ class _Supervisor:
             start_message.command("mediasvc.server.process"),
             stdin=subprocess.PIPE,
             pass_fds=(listening_fd, theirs, self.start.purges_fd),
-            # A group of its own: Ctrl-C in a terminal reaches the supervisor alone, which lets requests finish.
+            # A group of its own: Ctrl-C in a terminal reaches the supervisor alone, which lets requests
+            # finish.
             process_group=0,
             env=_TUNED | start_message.environment(PROMETHEUS_MULTIPROC_DIR=str(self.metrics_folder)),
         )
@@ -188,7 +194,9 @@ class _Supervisor:
         return child
 
     def _read_pipe(self, child: _ServerProcess) -> None:
-        """Reads the pipe of a process that starts: one byte when it is ready, end of file where it died before."""
+        """Reads the pipe of a process that starts: one byte when it is ready, end of file where it died
+        before.
+        """
         is_ready = os.read(child.ready_fd, 1) != b""
         self._close_pipe(child)
         if not is_ready:
@@ -209,7 +217,10 @@ class _Supervisor:
             print(line, file=sys.stderr, flush=True)
 
     def _reap(self) -> int | None:
-        """Removes dead processes. Returns the exit code of the service where it could not start, else None."""
+        """Removes dead processes.
+
+        Returns the exit code of the service where it could not start, else None.
+        """
         for gone in [one for one in self._leaving if one.process.poll() is not None]:
             self._leaving.remove(gone)
             self._forget(gone)
@@ -301,7 +312,9 @@ class _Supervisor:
                     child.process.kill()
 
     def _say(self, level: str, event: str, **members: object) -> None:
-        """Writes a log line as mediasvc.logs does, without its libraries: an upgrade may break those meanwhile."""
+        """Writes a log line as mediasvc.logs does, without its libraries: an upgrade may break those
+        meanwhile.
+        """
         if _LEVELS.index(level) < _LEVELS.index(self.start.log_level):
             return
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
@@ -323,7 +336,7 @@ def _received(woken: socket.socket) -> bytes:
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:
-    """Does nothing: the wakeup descriptor carries the number, but Python needs a handler to write it there."""
+    """Does nothing: the wakeup descriptor carries the number, but Python needs a handler to write it there."""  # noqa: E501
 
 
 if __name__ == "__main__":

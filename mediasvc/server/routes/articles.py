@@ -45,7 +45,9 @@ class ArticleRoutes:
         self.public_url = public_url
 
     async def rewrite(self, request: web.Request) -> web.StreamResponse:
-        """JSON gives JSON; text/html and text/markdown give the same type back, byte for byte but for addresses."""
+        """JSON gives JSON; text/html and text/markdown give the same type back, byte for byte but for
+        addresses.
+        """
         if request.content_type == "application/json":
             return await self._rewrite_json(request)
         kind = _RAW_TYPES.get(request.content_type)

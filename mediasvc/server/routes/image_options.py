@@ -42,7 +42,10 @@ class Guard:
 
 
 def parse_path(guard: Guard, signature: str, options: str, source: str) -> ImageRequest:
-    """From the three segments behind /img, percent-decoded. BadSignature before anything is read; InvalidRequest."""
+    """From the three segments behind /img, percent-decoded.
+
+    BadSignature before anything is read; InvalidRequest.
+    """
     guard.check(f"/{options}/{source}", signature)
     return ImageRequest(image_path.decode_source(source), image_path.parse_options(options))
 

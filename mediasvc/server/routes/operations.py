@@ -57,7 +57,8 @@ class OperationRoutes:
         if "image_workers" not in troubles:
             self._without_processes_s = 0.0
         else:
-            # A process that is being replaced is away for a moment, in which all that is kept is still served.
+            # A process that is being replaced is away for a moment, in which all that is kept is still
+            # served.
             now_s = time.monotonic()
             self._without_processes_s = self._without_processes_s or now_s
             if now_s < self._without_processes_s + _REPLACED_WITHIN_S:

@@ -34,7 +34,9 @@ class SourceRoutes:
     def __init__(
         self, images: Images, memory: Memory, admission: Admission, purges: PurgeFeed, *, queue_depth: int
     ) -> None:
-        """queue_depth: images that may wait to be fetched ahead; a whole request is always accepted while none waits."""
+        """queue_depth: images that may wait to be fetched ahead; a whole request is always accepted while
+        none waits.
+        """
         self.images = images
         self.memory = memory
         self.admission = admission
@@ -93,14 +95,18 @@ class SourceRoutes:
         return list(wanted)
 
     async def purge(self, request: web.Request) -> web.StreamResponse:
-        """Forgets an original and its thumbnails: in all processes of this replica before the reply, elsewhere soon."""
+        """Forgets an original and its thumbnails: in all processes of this replica before the reply,
+        elsewhere soon.
+        """
         self.memory.forget(await self.images.purge(_url(request)))
         self.purges.announce()
         return web.Response(status=204)
 
     @asynccontextmanager
     async def fetching_ahead(self) -> AsyncIterator[None]:
-        """Fetches queued images inside the block, a few at a time; images that still wait at its end are dropped."""
+        """Fetches queued images inside the block, a few at a time; images that still wait at its end are
+        dropped.
+        """
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._fetch_ahead()) for _ in range(_WARM_AT_ONCE)]
             try:

@@ -10,7 +10,8 @@ from mediasvc.core.addresses.wrappers.rules import Rule
 # Of one file, the rules that name the host, or those for any; each behind what its URLs must contain.
 Stage = tuple[tuple[frozenset[str], Rule], ...]
 
-# Looked for before the texts that hold them: a letter is found ten times as fast, and most URLs have few of these.
+# Looked for before the texts that hold them: a letter is found ten times as fast, and most URLs have few of
+# these.
 _RARE = "_=?-."
 
 
@@ -36,7 +37,7 @@ class Rulebook:
         self.stages_for = lru_cache(maxsize=4096)(self._find_stages)
 
     def hits(self, text: str) -> list[str]:
-        """Of the texts that some rule wants a URL to contain, those that this one does. text: in lower case."""
+        """Of the texts that some rule wants a URL to contain, those that this one does. text: in lower case."""  # noqa: E501
         return [
             needle
             for letter, needles in self._needles
@@ -57,7 +58,7 @@ class Rulebook:
         return self._arranged(tuple(sorted(positions)))
 
     def _arrange(self, positions: tuple[int, ...]) -> tuple[Stage, ...]:
-        """Within a stage those without a gate come first, so that a URL which passes no gate is soon through."""
+        """Within a stage those without a gate come first, so that a URL which passes no gate is soon through."""  # noqa: E501
         rules = [self._rules[position] for position in positions]
         stages = []
         for file in dict.fromkeys(rule.file for rule in rules):

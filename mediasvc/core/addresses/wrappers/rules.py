@@ -22,9 +22,9 @@ class Rule:
     file, line: where it stands. must_carry: a URL that the rule is about but that carries nothing is an
     error; else it is somebody's plain URL. path: anchored at the start, at the end too unless the place
     is the path. decode: (least, most) times. examples: pairs of (wrapped, what it carries).
-    host: what the whole host name must be. template: pairs of a literal and what follows it, `""`, the name of
-    a group or `?` and the name of a parameter. drop: names of the wrapper's own parameters. ending: what the
-    wrapper writes behind the carried URL. carried_hosts: hosts that the carried URL may have; empty: any.
+    host: what the whole host name must be. template: pairs of a literal and what follows it, `""`, the name
+    of a group or `?` and the name of a parameter. drop: names of the wrapper's own parameters. ending: what
+    the wrapper writes behind the carried URL. carried_hosts: hosts that the carried URL may have; empty: any.
     """
 
     name: str

@@ -35,7 +35,7 @@ class Outer(NamedTuple):
 
 
 class _Characters(dict[str, str]):
-    """What a run of escapes stands for, by the run without its first %; holds those that are worth holding."""
+    """What a run of escapes stands for, by the run without its first %; holds those that are worth holding."""  # noqa: E501
 
     def __missing__(self, run: str) -> str:
         return bytes.fromhex(run.replace("%", "")).decode("ascii")
@@ -58,7 +58,8 @@ def decode_once(text: str) -> str:
 
 
 def carried_by(rule: Rule, outer: Outer) -> str | None:
-    """The absolute address that outer carries by this rule, not yet normalised; None: the rule is about others.
+    """The absolute address that outer carries by this rule, not yet normalised; None: the rule is about
+    others.
 
     InvalidRequest: it should carry one but does not. SourceRefused: it carries one of another scheme.
     """

@@ -64,7 +64,9 @@ def parse(data: bytes, form: Literal[Format.AVIF, Format.HEIC]) -> Header:
 
 
 def _boxes(data: bytes, start: int, end: int, *, strict: bool = False) -> Iterator[tuple[bytes, int, int]]:
-    """(type, start of the payload, end) of the boxes between. strict: a needed one that reaches further is truncation."""
+    """(type, start of the payload, end) of the boxes between. strict: a needed one that reaches further is
+    truncation.
+    """
     position = start
     for _ in range(_MAX_BOXES):
         if position + 8 > end:
@@ -86,7 +88,7 @@ def _boxes(data: bytes, start: int, end: int, *, strict: bool = False) -> Iterat
 
 
 def _primary_item(data: bytes, start: int, end: int, *, cropped: bool) -> tuple[int, int, int]:
-    """(width, height, orientation) of the item that is shown. cropped: its decoder obeys the clean aperture."""
+    """(width, height, orientation) of the item that is shown. cropped: its decoder obeys the clean aperture."""  # noqa: E501
     primary = 0
     properties: list[tuple[bytes, int, int]] = []
     links: dict[int, list[int]] = {}

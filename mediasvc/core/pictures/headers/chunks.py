@@ -20,7 +20,9 @@ _PNG_TEXT = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 
 
 def parse_png(data: bytes) -> Header:
-    """Walks to IEND; checks the CRC of the header and of the end, the decoder those between. Raises Undecodable.
+    """Walks to IEND; checks the CRC of the header and of the end, the decoder those between.
+
+    Raises Undecodable.
 
     A PNG without IEND is whole where its compressed data are: browsers show it.
     """
@@ -82,7 +84,9 @@ def _is_inflated_whole(data: bytes, idat: Sequence[tuple[int, int]], most: int) 
 
 
 def without_png_text(data: bytes) -> bytes:
-    """The same picture without text chunks, which a decoder would otherwise inflate; the same object if it has none."""
+    """The same picture without text chunks, which a decoder would otherwise inflate; the same object if it
+    has none.
+    """
     kept, position, run = [], 33, 0
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
@@ -104,7 +108,9 @@ def _check_crc(data: bytes, start: int, length: int) -> None:
 
 
 def _check_profile(chunk: bytes) -> None:
-    """Refuses a colour profile that inflates into a bomb; one that does not inflate is the decoder's to ignore."""
+    """Refuses a colour profile that inflates into a bomb; one that does not inflate is the decoder's to
+    ignore.
+    """
     name_end = chunk.find(b"\x00", 0, 81)
     inflater = zlib.decompressobj()
     try:
@@ -162,8 +168,8 @@ def parse_webp(data: bytes) -> Header:
 def webp_with_alpha(data: bytes) -> bytes:
     """The same WebP animation with the alpha flag of its VP8X chunk.
 
-    libwebp cuts frames to what is not see-through, and leaves the flag out where nothing within that is; readers,
-    our decoder among them, then show all around it black. Source: RFC 9649 section 2.7.
+    libwebp cuts frames to what is not see-through, and leaves the flag out where nothing within that is;
+    readers, our decoder among them, then show all around it black. Source: RFC 9649 section 2.7.
     """
     flags = len(b"RIFF....WEBPVP8X....")
     if data[flags] & 0x10:
@@ -172,7 +178,10 @@ def webp_with_alpha(data: bytes) -> bytes:
 
 
 def _webp_frame(head: bytes, *, lossless: bool) -> tuple[int, int, bool]:
-    """(width, height, has_alpha) of a bare VP8 or VP8L bitstream. Source: RFC 9649 sections 2.5, 3.4 and RFC 6386."""
+    """(width, height, has_alpha) of a bare VP8 or VP8L bitstream.
+
+    Source: RFC 9649 sections 2.5, 3.4 and RFC 6386.
+    """
     if lossless:
         if len(head) < 5 or head[0] != 0x2F:
             raise Undecodable("the WebP's bitstream is damaged", reason="corrupt")

@@ -8,7 +8,9 @@ _MAX_ENTRIES = 512
 
 
 def orientation(block: bytes) -> int:
-    """1 to 8, from a TIFF block (with or without the `Exif\\0\\0` before it); 1 where it says nothing readable."""
+    """1 to 8, from a TIFF block (with or without the `Exif\\0\\0` before it); 1 where it says nothing
+    readable.
+    """
     block = block.removeprefix(b"Exif\x00\x00")
     order = {b"II": "<", b"MM": ">"}.get(block[:2])
     if order is None or len(block) < 8:

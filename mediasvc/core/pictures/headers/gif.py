@@ -39,8 +39,8 @@ class Frame:
 def parse(data: bytes) -> Header:
     """Raises Undecodable.
 
-    The canvas is the logical screen, enlarged to hold the first frame; later frames are cut off at its edges. A file
-    without a trailer, or with other bytes in the place of a block, ends after its last whole frame.
+    The canvas is the logical screen, enlarged to hold the first frame; later frames are cut off at its edges.
+    A file without a trailer, or with other bytes in the place of a block, ends after its last whole frame.
     """
     if len(data) < 14:
         raise Undecodable("the GIF is truncated", reason="truncated")

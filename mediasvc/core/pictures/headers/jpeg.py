@@ -15,7 +15,8 @@ END = b"\xff\xd9"
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 # What follows entropy-coded data: a marker that is neither a stuffed byte, a restart, nor fill.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-# EXIF, ICC, XMP and the like together; the largest of real cameras stay below (depth maps come after the image).
+# EXIF, ICC, XMP and the like together; the largest of real cameras stay below (depth maps come after the
+# image).
 _MAX_METADATA_BYTES = 16 << 20
 # Scans of one image: encoders write 10 to 12, and each costs a pass over all coefficients.
 _MAX_SCANS = 256
@@ -70,7 +71,8 @@ def parse(data: bytes) -> Header:
 def _end_of_image(data: bytes) -> int | None:
     """Offset after the first image's end marker (an MPO's further images and any trailer lie behind it).
 
-    None where damage hides it. Reads all of the entropy-coded data once, so only where something follows the last image.
+    None where damage hides it. Reads all of the entropy-coded data once, so only where something follows the
+    last image.
     """
     try:
         return _find_end(data)
@@ -123,7 +125,7 @@ def has_all_scans(data: bytes) -> bool:
 
 
 def _segment(data: bytes, position: int) -> tuple[int, int, int]:
-    """(marker, start of its payload, end) of the segment at or after this position; fill bytes are skipped."""
+    """(marker, start of its payload, end) of the segment at or after this position; fill bytes are skipped."""  # noqa: E501
     found = data.find(b"\xff", position)
     # Encoders pad between segments now and then; decoders skip that, so it is not damage.
     for _ in range(_MAX_FILL_BYTES):

@@ -69,7 +69,9 @@ def read_header(data: bytes, limits: Limits) -> Header:
 
 
 def kind(data: bytes) -> Format | None:
-    """The format that the first bytes name; None: of no allowed one. data: the whole, or its first HEAD_BYTES."""
+    """The format that the first bytes name; None: of no allowed one. data: the whole, or its first
+    HEAD_BYTES.
+    """
     for form, signature in _SIGNATURES:
         if signature.match(data):
             return form

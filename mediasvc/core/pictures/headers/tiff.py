@@ -19,7 +19,10 @@ _COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946})
 
 
 def parse_tiff(data: bytes) -> Header:
-    """The first directory only; its strips or tiles must lie within the bytes. Raises Undecodable, UnsupportedMedia."""
+    """The first directory only; its strips or tiles must lie within the bytes.
+
+    Raises Undecodable, UnsupportedMedia.
+    """
     order = "<" if data[:2] == b"II" else ">"
     entries = _directory(data, order)
     width, height = _first(data, order, entries, _WIDTH), _first(data, order, entries, _HEIGHT)

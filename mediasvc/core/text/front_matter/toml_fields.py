@@ -47,7 +47,7 @@ class _Open(NamedTuple):
 
 
 def find(page: bytes) -> Span | None:
-    """The bytes between two lines of three plus signs, the first of them on the first line that is not blank."""
+    """The bytes between two lines of three plus signs, the first of them on the first line that is not blank."""  # noqa: E501
     opening = _OPENING.match(page)
     closing = _CLOSING.search(page, opening.end()) if opening is not None else None
     if opening is None or closing is None:

@@ -14,7 +14,8 @@ from mediasvc.core.text.front_matter.fields import ITEM, FieldTree, Scalar, is_m
 from mediasvc.core.text.front_matter.span import Span
 from mediasvc.core.text.reference import Syntax, trimmed
 
-# Blank lines may come first; a line that is no "key:" right after the dashes means a thematic break, not a fence.
+# Blank lines may come first; a line that is no "key:" right after the dashes means a thematic break, not a
+# fence.
 _OPENING = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*+(?:\r\n?+|\n))*+---[ \t]*+(?:\r\n?+|\n)")
 _FIRST_KEY = re.compile(
     rb"(?:[ \t]*+(?:#[^\r\n]*+)?+(?:\r\n?+|\n))*+"
@@ -30,8 +31,8 @@ _MAX_DEPTH = 32
 # libyaml counts characters; one per byte, none of them a control or a line break that is not ASCII.
 _YAML_VIEW = bytes(byte if byte in b"\t\n\r" or 0x20 <= byte < 0x7F else ord("x") for byte in range(256))
 
-# The front matter of nearly every article: lines that mean the same with and without a YAML parser. (No capturing
-# group within a possessive quantifier: that is a SystemError in Python 3.11.)
+# The front matter of nearly every article: lines that mean the same with and without a YAML parser. (No
+# capturing group within a possessive quantifier: that is a SystemError in Python 3.11.)
 _KEY = rb"[A-Za-z_][A-Za-z0-9_-]{0,60}"
 _PLAIN = rb"[A-Za-z0-9/][^\s:#]*+(?:(?::(?=\S)|(?<=\S)#|[ \t]++(?=[^\s#:]))[^\s:#]*+)*+"
 _SINGLE = rb"[^'\r\n]*+(?:''[^'\r\n]*+)*+"
@@ -61,13 +62,13 @@ _DOUBLE_PART = re.compile(
     r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(\r\n?|\n)[ \t]*|(.))"
     r"|[ \t]*(?:\r\n?|\n)((?:[ \t]*(?:\r\n?|\n))*)[ \t]*"
 )
-_DOUBLE_NAMES = {"0": "\0", "a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",
+_DOUBLE_NAMES = {"0": "\0", "a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",  # noqa: E501
                  "N": "\x85", "_": "\xa0", "L": "\u2028", "P": "\u2029"}  # fmt: skip
 _HEADER = re.compile(rb"[|>][^\r\n]*+(?:\r\n?+|\n)")
 
 
 def find(page: bytes) -> Span | None:
-    """The bytes between a line of three dashes, the first that is not blank, and one of three dashes or dots."""
+    """The bytes between a line of three dashes, the first that is not blank, and one of three dashes or dots."""  # noqa: E501
     opening = _OPENING.match(page)
     if opening is None or _FIRST_KEY.match(page, opening.end()) is None:
         return None
