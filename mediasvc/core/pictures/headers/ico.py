@@ -1,4 +1,6 @@
-"""ICO: a directory of pictures, each a PNG or a bitmap without its file header; the largest is the one that is shown."""
+"""ICO: a directory of pictures, each a PNG or a bitmap without its file header; the largest is the one that
+is shown.
+"""
 
 import struct
 from dataclasses import dataclass, replace
