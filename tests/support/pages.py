@@ -1,5 +1,8 @@
 """The parts of docs/ that are made from the code: `python -m tests.support.pages` writes them."""
 
+import ast
+import re
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from mediasvc.config.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "mediasvc"
-PAGES = (ROOT / "docs" / "reference.md",)
+PAGES = (ROOT / "docs" / "reference.md", ROOT / "docs" / "code-map.md")
 _WORDS = {
     "data_dir": "`~/.cache/mediasvc`",
     "allow_unsigned": "on loopback only",
@@ -96,10 +99,36 @@ def _first(command: click.Command) -> str:
     return text.rstrip(".") + "."
 
 
+def code_map() -> str:
+    """Every module under the folder that holds it, with the first sentence of its docstring."""
+    lines = []
+    for folder in _folders(PACKAGE):
+        lines += [f"## {folder.relative_to(ROOT)}/", "", _sentence(folder / "__init__.py"), ""]
+        modules = [path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
+        if modules:
+            lines += ["| module | does |", "|---|---|"]
+            lines += [f"| `{path.name}` | {_sentence(path)} |" for path in modules] + [""]
+    return "\n".join(lines).strip()
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    """This folder and every package below it, parents first."""
+    yield folder
+    for inner in sorted(path.parent for path in folder.glob("*/__init__.py")):
+        yield from _folders(inner)
+
+
+def _sentence(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    paragraph = " ".join(docstring.split("\n\n")[0].split())
+    return re.split(r"(?<=[.!?]) (?=[A-Z])", paragraph)[0].replace("|", "\\|")
+
+
 BLOCKS = {
     "settings": settings_table,
     "errors": errors_table,
     "commands": commands_table,
+    "code-map": code_map,
 }
 
 
