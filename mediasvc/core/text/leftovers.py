@@ -45,23 +45,22 @@ def find_addresses(
     page = source.page
     found: list[Address] = []
     position = start
-    starts = [first for first, _ in covered]
-    while (position := page.find(b"://", position, end)) >= 0:
-        at, position = position, position + 3
-        before = bisect_right(starts, at) - 1
-        if before >= 0 and at < covered[before][1]:
-            position = max(position, covered[before][1])
-            continue
-        scheme = _HTTP.search(page, max(start, at - 5), at)
-        match = _ADDRESS.match(page, at, end)
-        if scheme is None or match is None:
-            continue
-        last = _end(page, scheme.start(), match.end())
-        address = unescape_attribute(source.text(scheme.start(), last))
-        if is_picture(address):
-            found.append(Address(scheme.start(), last, address))
-            if len(found) >= _MOST:
-                break
+    for first, last in (*covered, (end, end)):
+        while (at := page.find(b"://", position, min(first, end))) >= 0:
+            position = at + 3
+            match = _ADDRESS.match(page, position, end)
+            if match is None:
+                continue
+            scheme = _HTTP.search(page, max(start, at - 5), at)
+            if scheme is None:
+                continue
+            stop = _end(page, scheme.start(), match.end())
+            address = unescape_attribute(source.text(scheme.start(), stop))
+            if is_picture(address):
+                found.append(Address(scheme.start(), stop, address))
+                if len(found) >= _MOST:
+                    return found
+            position = max(position, stop)
         position = max(position, last)
     return found
 
