@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from mediasvc.articles.options import ArticleOptions, Mode
+from mediasvc.articles.options import ArticleOptions, Links, Mode
 from mediasvc.core.addresses import urls
+from mediasvc.core.addresses.host_patterns import HostPattern, parse_host_pattern
 from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import MAX_SIDE_PX, Size, parse_size
 from mediasvc.core.text.front_matter.fields import parse_field
@@ -83,6 +84,20 @@ def _switch(name: str, value: object) -> bool:
     raise InvalidRequest(f"{name} is true or false")
 
 
+def _links(name: str, value: object) -> Links:
+    return one_of(name, value, Links)
+
+
+def _leave(name: str, value: object) -> tuple[HostPattern, ...]:
+    texts = [text.strip() for text in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple):
+        raise InvalidRequest(f"{name} is a list of hosts such as *.example.com")
+    try:
+        return tuple(parse_host_pattern(str(text)) for text in texts)
+    except ValueError as error:
+        raise InvalidRequest(f"{name}: {error}") from error
+
+
 OPTIONS: Mapping[str, Option] = {
     option.name: option
     for option in (
@@ -92,6 +107,8 @@ OPTIONS: Mapping[str, Option] = {
         Option("format", "format", _format),
         Option("size", "default_size", _size),
         Option("placeholder", "placeholder", _switch),
+        Option("links", "links", _links),
+        Option("leave", "leave", _leave),
     )
 }
 

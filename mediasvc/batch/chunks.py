@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from mediasvc.articles.options import Links
 from mediasvc.articles.rows import Asset, ImageRow, UndoRecord
 from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
@@ -29,6 +30,7 @@ class Chunk:
     """Some articles of one run, with the options that they share.
 
     report_prefix: the text before asset names in the report.
+    links, leave: as in ArticleOptions, hosts as they were written.
     store: name of the store in which the run looks for blobs.
     began: start of the run; failures of images remembered from before it are retried.
     base_url: the address against which relative addresses are resolved; None leaves them alone.
@@ -40,6 +42,8 @@ class Chunk:
     default_size: Size | None
     report_prefix: str
     placeholder: bool
+    links: Links = Links.PICTURE
+    leave: tuple[str, ...] = ()
     store: str = ""
     began: datetime | None = None
     base_url: str | None = None

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mediasvc.articles.options import Links
 from mediasvc.batch.scan import Plan
 from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
@@ -18,6 +19,8 @@ class Options:
     asset_url: the text before asset names in articles; None for a relative path.
     jobs: articles at once.
     force: rewrite finished articles again.
+    links: which links around pictures get an original.
+    leave: patterns of hosts whose pictures keep their address.
     settings: fingerprint of the settings that decide whether an image can be fetched. A run with another
         fingerprint retries images that failed.
     base_url: the address against which relative addresses are resolved; None leaves them alone.
@@ -33,11 +36,22 @@ class Options:
     max_article_bytes: int
     settings: str = ""
     base_url: str | None = None
+    links: Links = Links.PICTURE
+    leave: tuple[str, ...] = ()
 
     def fingerprint(self, where: Plan) -> str:
         """A word that changes whenever the same article would be rewritten differently."""
         assets = self.asset_url if self.asset_url is not None else os.path.relpath(where.assets, where.root)
         size = self.default_size and (self.default_size.width, self.default_size.height)
-        values = (sorted(self.front_matter.items()), self.format, size, assets, self.placeholder, "2")
+        values = (
+            sorted(self.front_matter.items()),
+            self.format,
+            size,
+            assets,
+            self.placeholder,
+            self.links,
+            self.leave,
+            "2",
+        )
         more = [value for value in (self.base_url, where.selection.type) if value is not None]
         return hashlib.sha256(repr((*values, *more)).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -10,6 +10,7 @@ from mediasvc import logs
 from mediasvc.articles.options import ArticleOptions
 from mediasvc.articles.rows import Asset, Rewritten
 from mediasvc.batch.chunks import Chunk, Done, Task
+from mediasvc.core.addresses.host_patterns import parse_host_pattern
 from mediasvc.effects.blobs import Blobs
 from mediasvc.errors import Failure, MediaError, StoreFailed
 
@@ -51,6 +52,8 @@ def _options(chunk: Chunk, task: Task) -> ArticleOptions:
         prefix=task.prefix,
         report_prefix=chunk.report_prefix,
         placeholder=chunk.placeholder,
+        links=chunk.links,
+        leave=tuple(map(parse_host_pattern, chunk.leave)),
         failures_since=chunk.began,
     )
 

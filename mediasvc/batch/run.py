@@ -156,6 +156,8 @@ class Batch:
             default_size=self.options.default_size,
             report_prefix=self._output.report_prefix(),
             placeholder=self.options.placeholder,
+            links=self.options.links,
+            leave=self.options.leave,
             store=self.store,
             began=self.began,
             base_url=self.options.base_url,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from mediasvc.articles.options import Links
 from mediasvc.articles.rows import Asset
 from mediasvc.batch.chunks import Chunk, Done, Task
 from mediasvc.batch.json_lines import dump, from_image, load, to_images
@@ -35,6 +36,8 @@ def chunk_to_bytes(chunk: Chunk) -> bytes:
             "default_size": size and [size.width, size.height],
             "report_prefix": chunk.report_prefix,
             "placeholder": chunk.placeholder,
+            "links": chunk.links,
+            "leave": list(chunk.leave),
             "store": chunk.store,
             "began": chunk.began and chunk.began.isoformat(),
             "base_url": chunk.base_url,
@@ -60,6 +63,8 @@ def chunk_from_bytes(message: bytes) -> Chunk:
         default_size=Size(*size) if size else None,
         report_prefix=members["report_prefix"],
         placeholder=bool(members["placeholder"]),
+        links=Links(members["links"]),
+        leave=tuple(members["leave"]),
         store=members["store"],
         began=datetime.fromisoformat(members["began"]) if members["began"] else None,
         base_url=members["base_url"],

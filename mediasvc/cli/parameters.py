@@ -4,6 +4,7 @@ from datetime import datetime
 
 import click
 
+from mediasvc.core.addresses.host_patterns import parse_host_pattern
 from mediasvc.core.addresses.image_path import read_dpr
 from mediasvc.core.geometry import Size, parse_box
 from mediasvc.core.text.front_matter.fields import parse_field
@@ -55,6 +56,19 @@ class MomentParameter(click.ParamType[int]):
         if moment.tzinfo is None or moment.timestamp() < 1:
             self.fail(f"{value!r}: write a moment with its time zone, such as 2026-12-31T00:00Z", param, ctx)
         return int(moment.timestamp())
+
+
+class HostPatternParameter(click.ParamType[str]):
+    """A host, or a pattern over hosts such as *.example.com."""
+
+    name = "HOST"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            parse_host_pattern(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
 
 
 class FrontMatterParameter(click.ParamType[tuple[str, FrontMatterUse]]):

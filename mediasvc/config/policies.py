@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from mediasvc.config.settings import READ_FURTHER, Settings
 from mediasvc.core.addresses import urls
+from mediasvc.core.addresses.host_patterns import parse_host_pattern
 from mediasvc.core.addresses.lookup import Addresses
 from mediasvc.core.addresses.policy import FetchPolicy, parse_connect_to
 from mediasvc.core.addresses.wrappers.rules import Rule
@@ -69,6 +70,7 @@ def find_problems(settings: Settings) -> Iterator[str]:
         "connect_to": lambda: parse_connect_to(settings.connect_to),
         "allowed_hosts": lambda: FetchPolicy(allowed_hosts=settings.allowed_hosts),
         "denied_hosts": lambda: FetchPolicy(denied_hosts=settings.denied_hosts),
+        "leave_hosts": lambda: [parse_host_pattern(text) for text in settings.leave_hosts],
         "wrappers_file": lambda: _own_wrappers(settings),
         "headers_file": lambda: _own_headers(settings),
         "ca_file": lambda: _own_authorities(settings),

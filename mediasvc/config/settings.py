@@ -24,6 +24,7 @@ READ_FURTHER = (
     "connect_to",
     "allowed_hosts",
     "denied_hosts",
+    "leave_hosts",
     "wrappers_file",
     "headers_file",
     "ca_file",
@@ -91,6 +92,9 @@ class Settings:
         (), values.names, "Hosts that may be fetched (label-wise, *.example.com); empty: all"
     )
     denied_hosts: tuple[str, ...] = _setting((), values.names, "Hosts that may not be fetched")
+    leave_hosts: tuple[str, ...] = _setting(
+        (), values.names, "Hosts whose pictures keep their address in articles (label-wise, *.example.com)"
+    )
     allowed_ports: frozenset[int] = _setting(
         frozenset({80, 443}), values.ports, "Ports that may be fetched from"
     )

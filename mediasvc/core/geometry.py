@@ -9,6 +9,8 @@ MAX_SIDE_PX = 8192
 _PAIR = re.compile(r"([0-9]{1,9})\s*[,x×*]\s*([0-9]{1,9})", re.ASCII | re.IGNORECASE)
 _BOX = re.compile(r"([0-9]{0,9})\s*[,x×*]\s*([0-9]{0,9})", re.ASCII | re.IGNORECASE)
 _LENGTH = re.compile(r"([0-9]{1,9})(?:\.([0-9])[0-9]{0,9})?\s*(?:px)?", re.ASCII | re.IGNORECASE)
+_OPEN = re.compile(r"|auto|[0-9]{1,4}(?:\.[0-9]{1,9})?\s*%", re.ASCII | re.IGNORECASE)
+_STYLE_SIDE = re.compile(r"(?:\A|;)\s*(width|height)\s*:\s*([^;]{1,60})", re.IGNORECASE)
 # What HTML and CSS call white space, and the no-break and ideographic spaces that typesetters leave behind.
 _BLANKS = " \t\r\n\f\u00a0\u3000"
 
@@ -64,29 +66,31 @@ def box_text(box: Size) -> str:
 def declared_size(attributes: Mapping[str, str]) -> tuple[Size | None, tuple[str, ...]]:
     """The box that an image tag states, and what was passed over while looking for it.
 
-    attributes: names in lower case, values decoded. The kinds, first readable one wins: `data-size`;
-    `data-width` with `data-height`; `width` with `height`. A kind of which nothing is stated gives no
-    warning.
+    attributes: names in lower case, values decoded.
+    The first readable kind wins: `data-size`; `data-width`, `data-height`; `width`, `height`; `w`, `h`;
+    `style`.
+    One side may be missing, `auto` or a percentage. A kind of which nothing is stated gives no warning.
     """
     warnings: list[str] = []
     stated = attributes.get("data-size")
     if stated is not None:
-        size = parse_size(stated)
+        size = parse_box(stated)
         if size is not None:
             return size, ()
         warnings.append(f'data-size="{_shown(stated)}" is not a size')
-    for prefix in ("data-", ""):
-        width, height = attributes.get(prefix + "width"), attributes.get(prefix + "height")
+    kinds = [(side + "width", side + "height", attributes) for side in ("data-", "")]
+    kinds += [("w", "h", attributes), ("width", "height", _style_sides(attributes.get("style", "")))]
+    for wide, high, stated_sides in kinds:
+        width, height = stated_sides.get(wide), stated_sides.get(high)
         if width is None and height is None:
             continue
-        if width is None or height is None:
-            there, missing = ("height", "width") if width is None else ("width", "height")
-            warnings.append(f"{prefix}{there} without {prefix}{missing} is not a size")
-            continue
-        size = _size(_length(width), _length(height))
+        size = _box(width, height)
         if size is not None:
             return size, tuple(warnings)
-        warnings.append(f'{prefix}width="{_shown(width)}" {prefix}height="{_shown(height)}" is not a size')
+        told = [
+            f'{side}="{_shown(text)}"' for side, text in ((wide, width), (high, height)) if text is not None
+        ]
+        warnings.append(f"{' '.join(told)} is not a size")
     return None, tuple(warnings)
 
 
@@ -140,6 +144,25 @@ def _length(text: str) -> int:
     if match is None:
         return 0
     return int(match[1]) + (1 if (match[2] or "0") >= "5" else 0)
+
+
+def _style_sides(style: str) -> dict[str, str]:
+    """`width` and `height` of a style attribute, where one is in px."""
+    sides = {match[1].lower(): match[2] for match in _STYLE_SIDE.finditer(style)}
+    sides = {side: text.partition("!")[0] for side, text in sides.items()}
+    return sides if any("px" in text.lower() for text in sides.values()) else {}
+
+
+def _is_open(text: str) -> bool:
+    """Whether a side is left to the picture: not a length of its own."""
+    return _OPEN.fullmatch(text.strip(_BLANKS)) is not None
+
+
+def _box(width: str | None, height: str | None) -> Size | None:
+    """The box of two sides as they are written, of which one may be open; None where it cannot be read."""
+    sides = [0 if text is None or _is_open(text) else _length(text) or -1 for text in (width, height)]
+    is_within = any(sides) and all(0 <= side <= MAX_SIDE_PX for side in sides)
+    return Size(*sides) if is_within else None
 
 
 def _size(width: int, height: int) -> Size | None:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from mediasvc.config.policies import via_name
 from mediasvc.config.settings import Settings
+from mediasvc.core.addresses.host_patterns import parse_host_pattern
 from mediasvc.images.walk import Images
 from mediasvc.server.http import bodies, tracing
 from mediasvc.server.http.admission import Admission
@@ -105,6 +106,7 @@ def _add_routes(app: web.Application, settings: Settings, parts: Parts, sources:
         admission,
         max_article_bytes=settings.max_article_bytes,
         public_url=settings.public_url,
+        leave=tuple(map(parse_host_pattern, settings.leave_hosts)),
     )
     operations = OperationRoutes(
         parts.records.index, parts.blobs, parts.image_processes, admission, fast_path

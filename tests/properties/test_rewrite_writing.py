@@ -56,6 +56,13 @@ TEMPLATES = {
     "toml long": (ArticleType.MARKDOWN, '+++\nimage = """%s"""\ncover.image = "http://a/other"\n+++\n'),
     "json": (ArticleType.MARKDOWN, '{"image": "%s", "images": ["http://a/other"]}\n'),
     "line nested": (ArticleType.MARKDOWN, "---\nt: 'it's'\nimages:\n- %s\n- http://a/other\n---\n"),
+    "tag bare": (ArticleType.MARKDOWN, "{% img left %s 300 'x' %} ![](http://a/other)"),
+    "tag commas": (ArticleType.MARKDOWN, "{% image %s, alt=x %} ![](http://a/other)"),
+    "tag double": (ArticleType.MARKDOWN, '{{< figure src="%s" alt="x" >}} ![](http://a/other)'),
+    "tag single": (ArticleType.MARKDOWN, "{% include x.html src='%s' %} ![](http://a/other)"),
+    "tag raw": (ArticleType.MARKDOWN, "{{% figure `%s` %}} ![](http://a/other)"),
+    "tag jsx": (ArticleType.MARKDOWN, "<Image src={'%s'} /> ![](http://a/other)"),
+    "sized": (ArticleType.MARKDOWN, "![x](%s =30x20) ![](http://a/other)"),
     "line plain": (ArticleType.MARKDOWN, "---\nt: 'it's'\ncover: %s # x\nimage: http://a/other\n---\n"),
     "line single": (ArticleType.MARKDOWN, "---\nt: 'it's'\ncover: '%s'\nimage: http://a/other\n---\n"),
     "line double": (ArticleType.MARKDOWN, "---\nt: 'it's'\ncover: \"%s\" \nimage: http://a/other\n---\n"),
@@ -70,7 +77,7 @@ def test_each_notation_has_a_template_here() -> None:
     """A new Syntax whose escape is missing would fail nowhere: safe values need none."""
     seen: set[Syntax] = set()
     for kind, template in TEMPLATES.values():
-        for one in find_references(template.replace("%s", OLD).encode(), kind).references:
+        for one in find_references(template.replace("%s", f"{OLD}.jpg").encode(), kind).references:
             seen.update(one.form)
 
     assert set(Syntax) - seen == set()
@@ -96,8 +103,11 @@ def test_a_reader_sees_the_new_value_and_all_the_rest_as_before(name: str, value
     value += ".jpg" if name.startswith("yaml part") else ""
     label = {"big5hkscs": "big5", "cp1252": "latin1"}.get(encoding, encoding)
     template = template.rstrip("\n") + f"\n\n<meta charset={label}>"
-    article = template.replace("%s", OLD).encode()
-    reference = _one(article, kind, article.index(OLD.encode()))
+    old = OLD
+    if name.startswith("tag"):
+        value, old = f"https://cdn.example/x.jpg/{value}", f"{OLD}.jpg"
+    article = template.replace("%s", old).encode()
+    reference = _one(article, kind, article.index(old.encode()))
     before = [one.address for one in find_references(article, kind).references]
 
     rewritten = splice(article, [write(reference, value)])
@@ -107,10 +117,12 @@ def test_a_reader_sees_the_new_value_and_all_the_rest_as_before(name: str, value
         expected = expected.replace("'", "%27")
     if name in ("yaml part", "yaml part in flow"):
         expected = re.sub(r"[,\[\]{}\\|]|:(?![A-Za-z0-9/])", lambda match: f"%{ord(match[0]):02X}", expected)
+    if name.startswith("tag"):
+        expected = re.sub(r"['\\,{}|]", lambda match: f"%{ord(match[0]):02X}", expected)
     if name.startswith(FRONT_MATTER):
         expected = expected.replace("&amp;", "&")
     after = [one.address for one in find_references(rewritten, kind).references]
-    assert after == [expected if address == OLD else address for address in before]
+    assert after == [expected if address == old else address for address in before]
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ from pathlib import Path
 import click
 
 from mediasvc import wiring
+from mediasvc.articles.options import Links
 from mediasvc.batch.options import Options
 from mediasvc.batch.scan import plans
 from mediasvc.batch.selection import Selection
 from mediasvc.cli import programs
 from mediasvc.cli.context import Common, common_options
-from mediasvc.cli.parameters import FrontMatterParameter, SizeParameter
+from mediasvc.cli.parameters import FrontMatterParameter, HostPatternParameter, SizeParameter
 from mediasvc.cli.paths import PathParameter
 from mediasvc.core.addresses import urls
 from mediasvc.core.formats import OutputFormat
@@ -63,6 +64,20 @@ from mediasvc.errors import InvalidRequest, SourceRefused
 @click.option("--force", is_flag=True, help="Do articles again that are done already.")
 @click.option("--report", type=PathParameter(), help="Write one JSON object a line for each article.")
 @click.option("--placeholder", is_flag=True, help="Give images a tiny blurred background.")
+@click.option(
+    "--links",
+    type=click.Choice([links.value for links in Links]),
+    default=Links.PICTURE.value,
+    show_default=True,
+    help="Which links around pictures get an original: to any picture, to the same picture, none.",
+)
+@click.option(
+    "--leave",
+    multiple=True,
+    metavar="HOST",
+    type=HostPatternParameter(),
+    help="A host whose pictures keep their address, such as *.example.com; may be repeated.",
+)
 @common_options
 def rewrite(
     paths: tuple[Path, ...],
@@ -84,6 +99,8 @@ def rewrite(
     force: bool,
     report: Path | None,
     placeholder: bool,
+    links: str,
+    leave: tuple[str, ...],
     common: Common,
 ) -> int:
     """Rewrite articles to local images: files, folders of them, or "-" for stdin to stdout.
@@ -98,6 +115,8 @@ def rewrite(
         default_size=size,
         asset_url=asset_url,
         placeholder=placeholder,
+        links=Links(links),
+        leave=(*leave, *settings.leave_hosts),
         jobs=jobs,
         force=force,
         max_article_bytes=settings.max_article_bytes,

@@ -25,6 +25,7 @@ from mediasvc.batch.rows import ArticleRow
 from mediasvc.batch.scan import Item, Plan, check, scan
 from mediasvc.cli.context import counted, printable
 from mediasvc.config.settings import Settings
+from mediasvc.core.addresses.host_patterns import parse_host_pattern
 from mediasvc.core.text.reference import ArticleType, Why
 from mediasvc.effects.disk import files
 from mediasvc.errors import ExitCode, Failure, InvalidRequest, MediaError, worst_exit_code
@@ -144,6 +145,8 @@ def _preview_options(options: Options, where: Plan, kind: ArticleType | None, fo
         prefix=prefix + "/",
         report_prefix=os.path.relpath(where.assets, where.root).replace(os.sep, "/") + "/",
         placeholder=options.placeholder,
+        links=options.links,
+        leave=tuple(map(parse_host_pattern, options.leave)),
     )
 
 

@@ -19,6 +19,7 @@ from mediasvc.batch.scan import Item
 from mediasvc.cli.context import printable
 from mediasvc.cli.rewrite.preview import Look, preview_stdin
 from mediasvc.config.settings import Settings
+from mediasvc.core.addresses.host_patterns import parse_host_pattern
 from mediasvc.core.text.reference import ArticleType
 from mediasvc.effects.disk import files
 from mediasvc.errors import BodyTooLarge, InvalidRequest
@@ -56,6 +57,8 @@ def rewrite_stdin(
         prefix=prefix + "/",
         report_prefix=folder.as_posix() + "/",
         placeholder=options.placeholder,
+        links=options.links,
+        leave=tuple(map(parse_host_pattern, options.leave)),
         failures_since=datetime.now(UTC),
     )
     if look is not None:

@@ -7,10 +7,10 @@ import turbohtml
 from turbohtml import Element, SourceLocation
 
 from mediasvc.core.geometry import Size
-from mediasvc.core.text import html_head
+from mediasvc.core.text.elements import head
+from mediasvc.core.text.elements.values import FORMS, Collector, FoundInHtml, may_hold_images
 from mediasvc.core.text.encoding import Source
 from mediasvc.core.text.entities import Unescaped
-from mediasvc.core.text.html_values import FORMS, Collector, FoundInHtml, may_hold_images
 from mediasvc.core.text.lazy_attributes import LAZY, SRCSETS, UNSURE
 from mediasvc.core.text.picture_address import is_absolute, looks_like_picture
 from mediasvc.core.text.reference import LinkSpan
@@ -135,11 +135,11 @@ class _Finder(Collector):
                 end = location.end_tag.start_offset if location.end_tag is not None else len(self.page)
                 self.add_sheet(location.start_tag.end_offset, end)
             case "link":
-                html_head.add_link(self, location)
+                head.add_link(self, location)
             case "meta":
-                html_head.add_meta(self, location)
+                head.add_meta(self, location)
             case "script":
-                html_head.add_json_ld(self, location)
+                head.add_json_ld(self, location)
             case _:
                 if self.found.base_href is None and "href" in spans:
                     self.found.base_href = self.attribute_text(spans, "href")

@@ -1,20 +1,17 @@
 """Addresses of pictures elsewhere that no finder took: where they are, and why they are left."""
 
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import turbohtml
 
+from mediasvc.core.text.elements.values import Collector, FoundInHtml
 from mediasvc.core.text.encoding import Source
 from mediasvc.core.text.entities import unescape_attribute
-from mediasvc.core.text.html_values import Collector, FoundInHtml
 from mediasvc.core.text.lazy_attributes import is_lazy
-from mediasvc.core.text.reference import Reference, Syntax, Wants, Why
-
-Spans = Sequence[tuple[int, int]]
-"""Byte spans in order, none overlapping another."""
+from mediasvc.core.text.reference import Reference, Spans, Syntax, Wants, Why, is_inside, joined
 
 
 class Address(NamedTuple):
@@ -41,14 +38,16 @@ _MOST = 20_000
 def find_addresses(
     source: Source, start: int, end: int, covered: Spans, is_picture: Callable[[str], bool]
 ) -> list[Address]:
-    """Absolute addresses that look like pictures, outside of some spans: their byte spans and what they say."""  # noqa: E501
+    """Absolute addresses that look like pictures, outside of some spans."""
     page = source.page
     found: list[Address] = []
     position = start
     for first, last in (*covered, (end, end)):
-        while (at := page.find(b"://", position, min(first, end))) >= 0:
+        gap_end = min(first, end)
+        while (at := page.find(b"://", position, gap_end)) >= 0:
             position = at + 3
-            match = _ADDRESS.match(page, position, end)
+            # Not beyond the gap: the address would take the reference behind it along.
+            match = _ADDRESS.match(page, position, gap_end)
             if match is None:
                 continue
             scheme = _HTTP.search(page, max(start, at - 5), at)
@@ -131,7 +130,7 @@ class _Leftovers:
         others = [one for one in addresses if one.start not in in_tags]
         if others:
             code_spans = code()
-            others = [one for one in others if not _is_inside(code_spans, one.start)]
+            others = [one for one in others if not is_inside(code_spans, one.start)]
         yield from self._in_styles(others)
         yield from self._in_text(others)
 
@@ -188,7 +187,7 @@ class _Leftovers:
                 continue
             remarks = [match.span() for match in _COMMENT_IN_CSS.finditer(self.page, begin, end)]
             for one in inside:
-                if not _is_inside(remarks, one.start):
+                if not is_inside(remarks, one.start):
                     yield _left(self.source, *one, element.tag, Why.NOT_READ)
 
     def _in_text(self, addresses: list[Address]) -> Iterator[Reference]:
@@ -237,7 +236,7 @@ def skipped_spans(page: bytes, found: FoundInHtml) -> list[tuple[int, int]]:
                     closing = inner_location.end_tag or inner_location.start_tag
                     end = max(end, closing.end_offset)
         spans.append((location.start_tag.start_offset, end))
-    return _joined(spans)
+    return joined(spans)
 
 
 def leave_skipped(references: list[Reference], spans: Spans) -> list[Reference]:
@@ -245,7 +244,7 @@ def leave_skipped(references: list[Reference], spans: Spans) -> list[Reference]:
     if not spans:
         return references
     return [
-        one._replace(left=Why.SKIPPED, same_as=None) if _is_inside(spans, one.start) else one
+        one._replace(left=Why.SKIPPED, same_as=None) if is_inside(spans, one.start) else one
         for one in references
     ]
 
@@ -261,18 +260,3 @@ def _left(source: Source, start: int, end: int, address: str, where: str, why: W
     return Reference(
         start, end, address, where, Wants.ORIGINAL, None, (Syntax.LINE,), source.encoding, left=why
     )
-
-
-def _is_inside(spans: Spans, position: int) -> bool:
-    before = bisect_right(spans, (position, 1 << 62)) - 1
-    return before >= 0 and position < spans[before][1]
-
-
-def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    joined: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
-        else:
-            joined.append((start, end))
-    return joined

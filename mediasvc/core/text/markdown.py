@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
@@ -11,7 +12,18 @@ from pyromark import Options
 from mediasvc.core.geometry import Size
 from mediasvc.core.text.encoding import Source
 from mediasvc.core.text.parser_view import ParserText
-from mediasvc.core.text.reference import LinkSpan, Reference, Syntax, Wants, is_fetchable
+from mediasvc.core.text.picture_address import looks_like_picture
+from mediasvc.core.text.reference import (
+    LinkSpan,
+    Reference,
+    Spans,
+    Syntax,
+    Wants,
+    is_fetchable,
+    is_inside,
+    joined,
+)
+from mediasvc.core.text.tags import FoundInTags, find_in_tags, find_sized_images, has_tags, markdown_size
 
 _OPTIONS = (
     Options.ENABLE_TABLES | Options.ENABLE_STRIKETHROUGH | Options.ENABLE_FOOTNOTES | Options.ENABLE_TASKLISTS
@@ -37,6 +49,9 @@ _T = TypeVar("_T")
 # Links around no image beyond these are not looked at: millions of `[a](b)` would take a gigabyte to find
 # nothing.
 _MAX_LINKS = 50_000
+_LONGEST_BRACES = 200
+_LONGEST_TAG = 2000
+_OPEN_TAG = re.compile(rb"<[A-Za-z][^<>]*+\Z")
 _MARK = b"<br>"  # as long as the shortest image, `![a]`
 
 
@@ -49,7 +64,7 @@ class Marked(NamedTuple, Generic[_T]):
 
 @dataclass(slots=True)
 class FoundInMarkdown:
-    """html: spans that Markdown passes through as HTML, in order.
+    """html: spans that Markdown passes through as HTML, in order. code: spans of tags that show nothing.
 
     A link has no mark of its own around an image, or where there is no room for one.
     """
@@ -57,18 +72,58 @@ class FoundInMarkdown:
     images: list[Marked[Reference]] = field(default_factory=list)
     links: list[Marked[LinkSpan]] = field(default_factory=list)
     html: list[tuple[int, int]] = field(default_factory=list)
+    code: list[tuple[int, int]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
-def find_in_markdown(source: Source, body: int, default_size: Size | None) -> FoundInMarkdown:
+def find_in_markdown(
+    source: Source,
+    body: int,
+    default_size: Size | None,
+    is_picture: Callable[[str], bool] = looks_like_picture,
+) -> FoundInMarkdown:
     """Every image and link of the Markdown from byte `body` on, and where HTML stands in it.
 
     Code spans and blocks hold none. An image inside another's description counts: some readers show it.
     Source: CommonMark 0.31 with GitHub's tables, strikethrough and task lists, and footnotes.
     """
     if _is_one_block(source.page, body):
-        return FoundInMarkdown(html=[(body, len(source.page))])
-    return _Finder(source, body, default_size).run()
+        found = FoundInMarkdown(html=[(body, len(source.page))])
+    else:
+        found = _Finder(source, body, default_size).run()
+    if has_tags(source.page, body) or b"![" in source.page:
+        _add_extensions(source, body, default_size, is_picture, found)
+    return found
+
+
+def _add_extensions(
+    source: Source,
+    body: int,
+    default_size: Size | None,
+    is_picture: Callable[[str], bool],
+    found: FoundInMarkdown,
+) -> None:
+    """What site generators and other renderers read besides CommonMark, outside of code."""
+    sized = list(find_sized_images(source, body, default_size))
+    tags = FoundInTags([], [])
+    if has_tags(source.page, body):
+        tags = find_in_tags(source, body, default_size, is_picture)
+    found.code += tags.code
+    if not sized and not tags.images:
+        return
+    taken = joined([(one.item.start, one.item.end) for one in found.images])
+    apart = code_in_markdown(source, body, tags.code)
+    sized = [
+        (mark, one._replace(address=_unescape(one.address)))
+        for mark, one in sized
+        if not is_inside(found.html, mark)
+    ]
+    for mark, reference in (*sized, *tags.images):
+        if is_inside(apart, mark) or is_inside(taken, reference.start):
+            continue
+        # A mark would break the tag that it is in.
+        in_tag = _OPEN_TAG.search(source.page, max(body, mark - _LONGEST_TAG), mark)
+        found.images.append(Marked(reference, (mark,) if in_tag is None else ()))
 
 
 def _is_one_block(page: bytes, body: int) -> bool:
@@ -78,17 +133,17 @@ def _is_one_block(page: bytes, body: int) -> bool:
     return _BLANK_LINE.search(page[body:].strip()) is None
 
 
-def code_in_markdown(source: Source, body: int) -> list[tuple[int, int]]:
-    """Where the Markdown from byte `body` on holds code: spans and blocks, in order."""
+def code_in_markdown(source: Source, body: int, others: Spans = ()) -> list[tuple[int, int]]:
+    """Where the Markdown from byte `body` on holds code, in order. others: spans that are code as well."""
     given = ParserText(source, body)
-    spans: list[tuple[int, int]] = []
+    spans = list(others)
     for event, span in pyromark.events_with_range(given.text, options=_OPTIONS, merge_text=True):
         if isinstance(event, str):
             continue
         tag = event.get("Start")
         if "Code" in event or (isinstance(tag, dict) and "CodeBlock" in tag):
             spans.append((given.at(span["start"]), given.at(span["end"])))
-    return spans
+    return joined(spans)
 
 
 def html_in_markdown(page: bytes, found: FoundInMarkdown) -> bytes:
@@ -238,7 +293,11 @@ class _Finder:
             spot = self._destination(label_end + 2, ended.end, ended.address) if label_end >= 0 else None
             if ended.begins_with_tag and label_end >= 0:
                 marks = [label_end]
-            self._add(spot, ended.is_image, ended.address, marks, (ended.start, ended.end))
+            size = None
+            if ended.is_image and label_end >= 0:
+                behind = self.utf8[ended.end : ended.end + _LONGEST_BRACES]
+                size = markdown_size(self.utf8[ended.start + 2 : label_end], behind)
+            self._add(spot, ended.is_image, ended.address, marks, (ended.start, ended.end), size)
         elif ended.kind in ("Reference", "Collapsed", "Shortcut"):
             use = self.used.get(_label(ended.label))
             if use is None or (ended.is_image and not use.is_image):
@@ -267,6 +326,7 @@ class _Finder:
         address: str,
         marks: list[int],
         inner: tuple[int, int],
+        size: Size | None = None,
     ) -> None:
         if not is_fetchable(address):
             return
@@ -280,7 +340,7 @@ class _Finder:
         start, end = at(spot[0]), at(spot[1])
         if not self.source.utf8:
             address = _unescape(self.source.text(start, end))
-        size = self.default_size if is_image else None
+        size = size or (self.default_size if is_image else None)
         reference = Reference(
             start, end, address, "markdown" if is_image else "markdown-link",
             Wants.ORIGINAL if size is None else Wants.THUMBNAIL, size, (spot[2],), self.source.encoding,

@@ -1,7 +1,9 @@
 """What a finder reports of an article: the places that name an image, as byte spans, and how each is written."""  # noqa: E501
 
 import re
-from collections.abc import Callable, Mapping
+import sys
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -80,6 +82,10 @@ class Syntax(StrEnum):
     TOML_BASIC = "TOML string in double quotes"
     TOML_LITERAL = "TOML string in single quotes"
     JSON_STRING = "JSON string"
+    TAG_BARE = "argument of a tag without quotes"
+    TAG_DOUBLE = "argument of a tag in double quotes"
+    TAG_SINGLE = "argument of a tag in single quotes"
+    TAG_RAW = "argument of a tag in backquotes"
 
 
 class Why(StrEnum):
@@ -214,6 +220,27 @@ _INERT = re.compile(
 def is_fetchable(address: str) -> bool:
     """Whether an address could name a picture elsewhere: not empty, not a fragment, not data: and its like."""  # noqa: E501
     return address.startswith("http") or _INERT.match(address) is None
+
+
+Spans = Sequence[tuple[int, int]]
+"""Byte spans in order."""
+
+
+def is_inside(spans: Spans, position: int) -> bool:
+    """Whether a byte is in one of some spans, none of which overlaps another."""
+    before = bisect_right(spans, (position, sys.maxsize)) - 1
+    return before >= 0 and position < spans[before][1]
+
+
+def joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same bytes in spans that neither overlap nor touch."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
 
 
 BLANKS = b" \t\n\r\f"

@@ -8,12 +8,11 @@ from functools import partial
 from operator import attrgetter
 
 from mediasvc.core.text.edits import Edit, restorable, restore, splice
+from mediasvc.core.text.elements.values import FoundInHtml
 from mediasvc.core.text.encoding import Source, read_source
 from mediasvc.core.text.front_matter.formats import find_front_matter, find_in_front_matter
 from mediasvc.core.text.html import find_in_html, html_page
-from mediasvc.core.text.html_values import FoundInHtml
 from mediasvc.core.text.leftovers import (
-    Spans,
     in_front_matter,
     leave_skipped,
     leftovers,
@@ -31,6 +30,7 @@ from mediasvc.core.text.reference import (
     FrontMatterUse,
     LinkSpan,
     Reference,
+    Spans,
     Syntax,
     Wants,
 )
@@ -86,9 +86,9 @@ def find_references(article: bytes, type: ArticleType, options: FindOptions | No
         seen = _Seen([(image.start, image.address) for image in in_html.images], in_html.links)
         references += in_html.images
     else:
-        in_html, images, seen, warnings = _in_markdown(source, body, options)
+        in_html, images, seen, warnings, tags = _in_markdown(source, body, options)
         references += images
-        code = partial(code_in_markdown, source, body)
+        code = partial(code_in_markdown, source, body, tags)
     references += _links(seen)
     references = _apart(references)
     skipped = skipped_spans(source.page, in_html)
@@ -125,8 +125,8 @@ class _Seen:
 
 def _in_markdown(
     source: Source, body: int, options: FindOptions
-) -> tuple[FoundInHtml, list[Reference], _Seen, tuple[str, ...]]:
-    found = find_in_markdown(source, body, options.default_size)
+) -> tuple[FoundInHtml, list[Reference], _Seen, tuple[str, ...], Spans]:
+    found = find_in_markdown(source, body, options.default_size, options.is_picture)
     in_html, live = FoundInHtml(page=lambda: html_page(html_in_markdown(source.page, found), body)), None
     if found.html:
         marks = bool(found.images or found.links)
@@ -134,14 +134,14 @@ def _in_markdown(
         in_html = find_in_html(source, page, options.default_size, options.is_picture, marks=marks)
         live = in_html.live_marks
 
-    images = [one for one in found.images if live is None or not live.isdisjoint(one.marks)]
+    images = [one for one in found.images if live is None or not one.marks or not live.isdisjoint(one.marks)]
     links = [
         one.item for one in found.links if live is None or not one.marks or not live.isdisjoint(one.marks)
     ]
     seen = [(mark, one.item.address) for one in images for mark in one.marks]
     seen += [(image.start, image.address) for image in in_html.images]
     references = [one.item for one in images] + in_html.images
-    return in_html, references, _Seen(seen, links + in_html.links), tuple(found.warnings)
+    return in_html, references, _Seen(seen, links + in_html.links), tuple(found.warnings), found.code
 
 
 def _links(seen: _Seen) -> list[Reference]:

@@ -132,6 +132,11 @@ def _backslashed(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
+def _tag(text: str) -> str:
+    """Without what any of the languages of tags reads as its own; a URL means the same with it encoded."""
+    return re.sub(r"['\\,{}|]", _percent, text)
+
+
 def _line(text: str) -> str:
     return text.replace("'", "%27")
 
@@ -160,4 +165,8 @@ _ESCAPES: dict[Syntax, Callable[[str], str]] = {
     Syntax.TOML_BASIC: _backslashed,
     Syntax.TOML_LITERAL: _toml_literal,
     Syntax.JSON_STRING: _backslashed,
+    Syntax.TAG_BARE: _tag,
+    Syntax.TAG_DOUBLE: _tag,
+    Syntax.TAG_SINGLE: _tag,
+    Syntax.TAG_RAW: _tag,
 }

@@ -13,6 +13,7 @@ from mediasvc.articles.request import OPTIONS, read_mode, read_options
 from mediasvc.articles.rows import Counts, Rewritten
 from mediasvc.articles.walk import Articles
 from mediasvc.batch.json_lines import from_counts, from_image
+from mediasvc.core.addresses.host_patterns import HostPattern
 from mediasvc.core.text.reference import ArticleType
 from mediasvc.errors import BodyTooLarge, InvalidRequest, MediaError
 from mediasvc.server.http import bodies
@@ -36,13 +37,20 @@ class ArticleRoutes:
     """One article in, one article out."""
 
     def __init__(
-        self, articles: Articles, admission: Admission, *, max_article_bytes: int, public_url: str
+        self,
+        articles: Articles,
+        admission: Admission,
+        *,
+        max_article_bytes: int,
+        public_url: str,
+        leave: tuple[HostPattern, ...],
     ) -> None:
         self.articles = articles
         self.admission = admission
         self.bodies = bodies.Bodies(_BODIES_TOGETHER * (_ESCAPED_BYTES * max_article_bytes + _ENVELOPE_BYTES))
         self.max_article_bytes = max_article_bytes
         self.public_url = public_url
+        self.leave = leave
 
     async def rewrite(self, request: web.Request) -> web.StreamResponse:
         """JSON gives JSON; text/html and text/markdown give the same type back, byte for byte but for
@@ -107,7 +115,9 @@ class ArticleRoutes:
 
     def _options(self, given: Mapping[str, object]) -> ArticleOptions:
         prefix = f"{self.public_url}/assets/"
-        return replace(read_options(given), prefix=prefix, report_prefix=prefix, only_kept=True)
+        options = read_options(given)
+        leave = options.leave + self.leave
+        return replace(options, prefix=prefix, report_prefix=prefix, only_kept=True, leave=leave)
 
     async def expect_article(self, request: web.Request) -> None:
         """Asks for the body only where its length will do; the handler says no to the others."""

@@ -3,9 +3,9 @@
 import pytest
 
 from mediasvc.core.geometry import Size
+from mediasvc.core.text.elements.values import FoundInHtml
 from mediasvc.core.text.encoding import read_source
 from mediasvc.core.text.html import find_in_html, html_page
-from mediasvc.core.text.html_values import FoundInHtml
 from mediasvc.core.text.reference import Reference, Syntax, Wants
 
 

@@ -12,7 +12,7 @@ from typing import cast, get_args
 
 import pytest
 
-from mediasvc.core.geometry import Size, parse_size
+from mediasvc.core.geometry import Size, box_text, parse_size
 from mediasvc.core.text.picture_address import looks_like_picture
 from mediasvc.core.text.references import (
     ArticleType,
@@ -108,7 +108,7 @@ def _asset(reference: Reference, sizes: dict[str, Size | None]) -> str:
     size = reference.declared_size or sizes[origin]
     if reference.wants is Wants.ORIGINAL or size is None:
         return f"{name}.jpg"
-    return f"{name}-{size.width}x{size.height}.jpg"
+    return f"{name}-{box_text(size)}.jpg"
 
 
 def _origin(address: str) -> str:

@@ -37,7 +37,7 @@ _SRCSET_FORMS: tuple[Form, ...] = tuple((Syntax.SRCSET, *form) for form in _PART
 _BLANK = re.compile(r"\s")
 # Of a srcset, and of the `data-bgset` of lazysizes.
 _DESCRIPTORS = re.compile(r"(?:\s++|,|\||[0-9.]++[wxh](?=[\s,]|\Z)|\[[^\]]*+\])*+")
-_SIZES = ("data-size", "data-width", "data-height", "width", "height")
+_SIZES = ("data-size", "data-width", "data-height", "width", "height", "w", "h", "style")
 _LONGEST_PAIR_KEPT = 32
 
 

@@ -2,7 +2,7 @@
 
 from turbohtml import SourceLocation
 
-from mediasvc.core.text.html_values import Collector, Value
+from mediasvc.core.text.elements.values import Collector, Value
 from mediasvc.core.text.json_text import ITEM, JsonString, strings, unescape_json
 from mediasvc.core.text.reference import Syntax
 

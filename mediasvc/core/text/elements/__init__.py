@@ -1,0 +1,1 @@
+"""Elements of HTML: their attribute values, and those of the head."""
