@@ -1,6 +1,5 @@
 """Commands that answer what routes of the service answer, without a server: info, warm, verify."""
 
-import asyncio
 import sys
 from urllib.parse import urlsplit
 
@@ -16,8 +15,6 @@ from mediasvc.core.addresses.image_path import decode_source, parse_options
 from mediasvc.core.geometry import Size
 from mediasvc.core.picture import ThumbnailSpec
 from mediasvc.errors import ExitCode, InvalidRequest, MediaError, worst_exit_code
-
-_WARM_AT_ONCE = 4
 
 
 @click.command(
@@ -51,7 +48,7 @@ def warm(urls: tuple[str, ...], size: Size | None, as_json: bool, common: Common
     """Fetch the images behind URLs into the cache, a few at a time; "-" reads URLs from stdin."""
     addresses = [line.strip() for line in sys.stdin if line.strip()] if urls == ("-",) else list(urls)
     spec = None if size is None else ThumbnailSpec(size)
-    failures = wait_for(_warm(common.quiet_settings(), addresses, spec))
+    failures = wait_for(programs.warm_all(common.quiet_settings(), addresses, spec))
     for address, error in zip(addresses, failures, strict=True):
         if as_json:
             click.echo(orjson.dumps({"source": address, "code": error and error.code}))
@@ -61,25 +58,6 @@ def warm(urls: tuple[str, ...], size: Size | None, as_json: bool, common: Common
     line = f"{counted(len(addresses) - len(failed), 'image')} in the cache"
     click.echo(line + (f"; {len(failed)} failed" if failed else ""), err=True)
     return worst_exit_code(error.exit_code for error in failed)
-
-
-async def _warm(
-    settings: Settings, addresses: list[str], spec: ThumbnailSpec | None
-) -> list[MediaError | None]:
-    """The failure of each address; None for those that are in the cache now."""
-    slots = asyncio.Semaphore(_WARM_AT_ONCE)
-    async with wiring.open_parts(settings) as parts:
-
-        async def one(address: str) -> MediaError | None:
-            async with slots:
-                try:
-                    original = await parts.images.obtain(address, spec)
-                    await parts.images.serve(original, spec)
-                except MediaError as error:
-                    return error
-            return None
-
-        return await asyncio.gather(*map(one, addresses))
 
 
 @click.command(

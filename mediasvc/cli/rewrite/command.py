@@ -13,7 +13,6 @@ from mediasvc.cli import programs
 from mediasvc.cli.context import Common, common_options
 from mediasvc.cli.parameters import FrontMatterParameter, HostPatternParameter, SizeParameter
 from mediasvc.cli.paths import PathParameter
-from mediasvc.core.addresses import urls
 from mediasvc.core.formats import OutputFormat
 from mediasvc.core.geometry import Size
 from mediasvc.core.text.reference import ArticleType, FrontMatterUse
@@ -150,7 +149,7 @@ def _base_url(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return urls.normalise(text)
+        return programs.normalise(text)
     except (InvalidRequest, SourceRefused) as error:
         raise click.UsageError("--base-url is an absolute http or https address") from error
 

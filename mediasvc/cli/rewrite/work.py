@@ -9,9 +9,9 @@ import click
 
 from mediasvc import wiring
 from mediasvc.batch.chunks import Chunk, Done
-from mediasvc.batch.rewriting import rewrite_chunk
 from mediasvc.batch.run import Run
 from mediasvc.batch.wire import chunk_to_bytes, results_from_bytes
+from mediasvc.cli import programs
 from mediasvc.config.settings import Settings
 from mediasvc.errors import StoreFailed
 from mediasvc.startup import keep_what_is_loaded
@@ -37,7 +37,7 @@ class Work:
             return await (await self._queue())(chunk)
         parts = await self._opened()
         await parts.begin_work()
-        return await rewrite_chunk(parts.articles, chunk)
+        return await programs.rewrite_chunk(parts.articles, chunk)
 
     async def find_blob(self, digest: str) -> Path | None:
         """See Batch.__init__."""
