@@ -13,8 +13,9 @@ True
 >>> parse_options("webp")
 Traceback (most recent call last):
     ...
-mediasvc.errors.InvalidRequest: options begin with `original` or a size such as 600x400, 600x or x400, each
-side 1 to 8192 >>> parse_options("x400,jpg,dpr1.50,exp1767225600").text() 'x400,jpeg,dpr1.5,exp1767225600'
+mediasvc.errors.InvalidRequest: options begin with `original` or a size such as 600x400, 600x or x400, each side 1 to 8192
+>>> parse_options("x400,jpg,dpr1.50,exp1767225600").text()
+'x400,jpeg,dpr1.5,exp1767225600'
 
 The source is the address of the original in base64url without padding, and the signature covers both:
 
@@ -28,7 +29,7 @@ The source is the address of the original in base64url without padding, and the 
 '/img/edBkx1qGsGAFgWzJbftTU4xO3WGW3rXjA-ji5xCxFl8/original/aHR0cDovL2EuZXhhbXBsZS9iLnBuZw'
 >>> is_image_path("/img/unsafe/original/aHR0cDovL2EuZXhhbXBsZS9iLnBuZw"), is_image_path("/img/logo.png")
 (True, False)
-"""
+"""  # noqa: E501  # a message of one line, as it is raised
 
 import binascii
 import re
