@@ -61,6 +61,7 @@ class Resolver:
     def __init__(self, rules: Sequence[Rule]) -> None:
         """rules: the operator's own first, then the built-in ones."""
         self._book = Rulebook(rules)
+        self._read_fragments = frozenset(rule.name for rule in rules if rule.place == "fragment")
 
     def resolve(self, address: str, base: str | None = None) -> Resolution:
         """The origin URL behind an address. InvalidRequest and SourceRefused as `normalise` raises them.
@@ -84,8 +85,10 @@ class Resolver:
             if len(layers) == MAX_LAYERS:
                 raise InvalidRequest("the address is wrapped too many times", reason="depth")
             url = inner
-            layers.append(Layer(wrapper, url))
             found = self._unwrap(parsed, split_origin(url)[1])
+            # A fragment belongs to no URL that is fetched; it stays where it is what the next layer reads.
+            is_read = found is not None and found[0] in self._read_fragments
+            layers.append(Layer(wrapper, url + parsed.hash if is_read else url))
         return Resolution(address, SourceUrl(url), tuple(layers))
 
     def _unwrap(self, parsed: can_ada.URL, rest: str) -> tuple[str, can_ada.URL, str] | None:
