@@ -686,7 +686,7 @@ def test_links_that_lead_to_no_picture_of_the_article_are_no_references(
 
     (row,) = _report(tmp_path / "r.jsonl")
     assert ended.code == 0, ended.err
-    assert row["counts"] == {"references": 2, "localised": 2, "left": 0, "failed": 0}
+    assert row["counts"] == {"references": 3, "localised": 2, "left": 1, "failed": 0}
     assert (
         "[other](http://127.0.0.1/other.jpg) [more](http://static.news.example/more.jpg)"
         in (tmp_path / "out" / "post.md").read_text()

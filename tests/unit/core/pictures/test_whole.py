@@ -33,6 +33,15 @@ def pixels(data: bytes) -> Image.Image:
         return picture.convert("RGBA")
 
 
+@pytest.mark.parametrize("part", [0.05, 0.3, 0.6, 0.9])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_large_jpeg_that_is_cut_early_is_cut(progressive: bool, part: float) -> None:
+    whole = pictures.saved(pictures.photograph(1200, 800), "JPEG", progressive=progressive)
+
+    with pytest.raises(Undecodable):
+        inspect(whole[: int(len(whole) * part)], LIMITS)
+
+
 @pytest.mark.parametrize("kind", JPEGS)
 @pytest.mark.parametrize("cut", [1, 2])
 def test_a_jpeg_without_an_end_marker_is_whole(kind: str, cut: int) -> None:
