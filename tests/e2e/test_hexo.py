@@ -66,6 +66,12 @@ def service(news: Origin) -> Iterator[Service]:
         yield running
 
 
+def _environment() -> dict[str, str]:
+    """Ours without what would change the program's words: settings of mediasvc, and colours, which CI turns on."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDIASVC_")}
+    return {name: value for name, value in kept.items() if name != "FORCE_COLOR"} | {"NO_COLOR": "1"}
+
+
 @dataclass(frozen=True)
 class Built:
     """What one `hexo generate` said and wrote."""
@@ -136,7 +142,7 @@ class Site:
         done = subprocess.run(
             [NODE, self.folder / "node_modules/hexo/bin/hexo", "generate", *arguments],
             cwd=self.folder,
-            env={name: value for name, value in os.environ.items() if not name.startswith("MEDIASVC_")},
+            env=_environment(),
             capture_output=True,
             text=True,
             timeout=200,

@@ -157,7 +157,7 @@ def test_a_failed_picture_says_why_and_keeps_its_text(page: Page) -> None:
 
     expect(page.locator("#result-title")).to_have_text("1 of 4 places is local now")
     assert page.title().startswith("1 of 4")
-    assert "gone (404 or 410)" in verdicts[1]
+    assert "does not have the image (404 or 410)" in verdicts[1]
     assert "Policy forbids" in verdicts[2]
     assert "relative" in verdicts[3]
     assert page.locator("#picture-2").get_by_text("source_missing").is_visible()
@@ -175,7 +175,7 @@ def test_lazily_the_addresses_lead_to_the_service_and_the_pictures_are_fetched_b
 
     assert all("/img/unsafe/" in value for value in after)
     assert page.locator("#picture-1 .shot img").count() == 2
-    assert "gone (404 or 410)" in page.locator("#picture-2 .verdict").inner_text()
+    assert "does not have the image (404 or 410)" in page.locator("#picture-2 .verdict").inner_text()
 
 
 def test_copy_and_download_give_the_rewritten_article(page: Page, service: Service, tmp_path: Path) -> None:
