@@ -89,11 +89,11 @@ def _links(name: str, value: object) -> Links:
 
 
 def _leave(name: str, value: object) -> tuple[HostPattern, ...]:
-    texts = [text.strip() for text in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple):
+    texts = [text.strip() for text in value.split(",") if text.strip()] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise InvalidRequest(f"{name} is a list of hosts such as *.example.com")
     try:
-        return tuple(parse_host_pattern(str(text)) for text in texts)
+        return tuple(parse_host_pattern(text) for text in texts)
     except ValueError as error:
         raise InvalidRequest(f"{name}: {error}") from error
 

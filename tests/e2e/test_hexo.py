@@ -67,7 +67,7 @@ def service(news: Origin) -> Iterator[Service]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what would change the program's words: settings of mediasvc, and colours, which CI turns on."""
+    """Ours without settings of mediasvc and without colours, which CI turns on."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDIASVC_")}
     return {name: value for name, value in kept.items() if name != "FORCE_COLOR"} | {"NO_COLOR": "1"}
 

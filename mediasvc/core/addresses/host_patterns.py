@@ -4,8 +4,6 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-import can_ada
-
 LITERAL = re.compile(r"\[[0-9a-f:.]+\]|[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
 _PATTERN = re.compile(r"(?:[a-z0-9_*-]{1,63}\.)*[a-z0-9_*-]{1,63}")
@@ -67,6 +65,9 @@ def _expression(pattern: str) -> str:
 
 
 def _normal_host(text: str) -> str:
+    # Here: every command imports this module for its options, and few read a pattern.
+    import can_ada
+
     bracketed = f"[{text}]" if ":" in text and not text.startswith("[") else text
     try:
         host = can_ada.parse(f"http://{bracketed}/").hostname

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[3] / "mediasvc"
 LATE = {
     "__init__.py": {"mediasvc.library"},
     "cli/__init__.py": {"mediasvc.cli.main"},
+    "core/addresses/host_patterns.py": {"can_ada"},
     "cli/context.py": {"asyncio"},
     "core/pictures/css_background.py": {"PIL"},
     "effects/disk/sync.py": {"ctypes"},
