@@ -158,7 +158,7 @@ def test_a_failed_picture_says_why_and_keeps_its_text(page: Page) -> None:
     expect(page.locator("#result-title")).to_have_text("1 of 4 places is local now")
     assert page.title().startswith("1 of 4")
     assert "does not have the image (404 or 410)" in verdicts[1]
-    assert "Policy forbids" in verdicts[2]
+    assert "The settings forbid this source" in verdicts[2]
     assert "relative" in verdicts[3]
     assert page.locator("#picture-2").get_by_text("source_missing").is_visible()
     assert page.url.endswith("#picture-2")
